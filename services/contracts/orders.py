@@ -1,0 +1,118 @@
+"""Commands on `orders.v1` (and the same bodies over HTTP), and the record of what became of them.
+
+Identity is (source, order id), unique for ever; `version` is the order's version at its source.
+"""
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from services.contracts.payload import (
+    LINES_MAX,
+    Code,
+    Identifier,
+    Moment,
+    Money,
+    Note,
+    Payload,
+    Quantity,
+    QuantityOrZero,
+    Version,
+)
+
+
+class OrderRef(Payload):
+    """An order as its source knows it."""
+
+    source: Code
+    order_id: Identifier
+    version: Version = 1
+
+
+class CustomerRef(Payload):
+    """A customer as some system knows it. `system` "tiercel" means the registry's own id."""
+
+    system: Code
+    id: Identifier
+
+
+class ShipTo(Payload):
+    """Where the goods go: a zone code; never an address."""
+
+    zone: Code = "*"
+
+
+class OrderLine(Payload):
+    """One line as ordered. Dates are days at the customer; a line's own dates win over the order's."""
+
+    line: Identifier
+    sku: Identifier
+    quantity: Quantity
+    unit_price: Money | None = None
+    requested_arrival: date | None = None
+    latest_acceptable_arrival: date | None = None
+    minimum_quantity: QuantityOrZero = 0
+
+
+class OrderPlaced(Payload):
+    """`order.placed.v1`: a customer wants these items; also the body of `POST /v1/promises`."""
+
+    order: OrderRef
+    customer: CustomerRef
+    lines: Annotated[tuple[OrderLine, ...], Field(min_length=1, max_length=LINES_MAX)]
+    ordered_at: Moment | None = None
+    ship_to: ShipTo = ShipTo()
+    channel: Code = "default"
+    requested_arrival: date | None = None
+    latest_acceptable_arrival: date | None = None
+    ship_complete: bool = False
+
+
+class OrderConfirmed(Payload):
+    """`order.confirmed.v1`: the source accepts the promise."""
+
+    order: OrderRef
+
+
+class OrderCancelled(Payload):
+    """`order.cancelled.v1`: the source withdraws the order; what has not shipped is given back."""
+
+    order: OrderRef
+    reason: Note = ""
+
+
+class RecordedLine(Payload):
+    """One order line as recorded; quantities are totals at this version, not differences."""
+
+    line: Identifier
+    sku: Identifier
+    quantity: QuantityOrZero
+    unit_price: Money | None = None
+    promised_quantity: QuantityOrZero = 0
+    shipped_quantity: QuantityOrZero = 0
+    delivered_quantity: QuantityOrZero = 0
+    returned_quantity: QuantityOrZero = 0
+
+
+class OrderRecorded(Payload):
+    """`order.recorded.v1`: an accepted order or what happened to it, whichever way it came.
+
+    `sequence` counts the records of one order; a consumer keeps the highest. `customer_id` is the registry's, or null
+    for a customer that the registry does not know (then the event's key is `<system>/<id>` of `customer`).
+    """
+
+    order: OrderRef
+    change: Literal["accepted", "amended", "cancelled", "shipped", "delivered", "returned", "promise_changed"]
+    sequence: Version
+    customer_id: Identifier | None
+    customer: CustomerRef
+    tier: Code
+    channel: Code
+    zone: Code
+    ordered_at: Moment
+    occurred_at: Moment
+    lines: tuple[RecordedLine, ...]
+    currency: Code
+    cost_minor: int = 0
+    on_time: bool | None = None

@@ -1,0 +1,103 @@
+"""Who the customers are: on `segments.current.v1`, `segments.changes.v1`, `segments.policies.v1`, `segments.proposals.v1`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from services.contracts.orders import CustomerRef
+from services.contracts.payload import Code, Identifier, MinorUnits, Moment, Note, Payload, QuantityOrZero, Version
+
+
+class TierPolicy(Payload):
+    """How a tier is served. A field is here only because something acts on it.
+
+    `lead_time_days`: the requested arrival of an order without one. `carrier_classes`: the classes of service that the
+    tier may use, in no order (empty: all). Penalties weigh plans against each other, in minor units.
+    """
+
+    lead_time_days: Annotated[int, Field(strict=True, ge=0, le=365)] = 5
+    carrier_classes: tuple[Code, ...] = ()
+    split_allowed: bool = True
+    as_soon_as_possible: bool = True
+    lateness_penalty_minor: MinorUnits = 100
+    split_penalty_minor: MinorUnits = 0
+    backorder_penalty_minor: MinorUnits = 1_000
+
+
+class TierDefined(Payload):
+    """`tier.policy.v1`: a tier with its policy, at its highest version. Exactly one tier is the default."""
+
+    tier: Code
+    version: Version
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    priority_rank: Annotated[int, Field(strict=True, ge=1, le=1_000_000, description="1 is served first")]
+    is_default: bool = False
+    active: bool = True
+    policy: TierPolicy = TierPolicy()
+
+
+class Assignment(Payload):
+    """A customer is in a tier from (inclusive) to (exclusive, null = open). `sequence` never restarts per customer."""
+
+    tier: Code
+    effective_from: Moment
+    effective_to: Moment | None = None
+    sequence: Version
+    reason: Note = ""
+    kind: Literal["assigned", "override"] = "assigned"
+
+
+class SegmentCurrent(Payload):
+    """`segment.current.v1`: all that a subscriber needs to know of one customer: the assignment in force and those to come."""
+
+    customer_id: Identifier
+    sequence: Version
+    status: Literal["active", "merged", "deleted"] = "active"
+    merged_into: Identifier | None = None
+    identifiers: tuple[CustomerRef, ...] = ()
+    assignments: tuple[Assignment, ...] = ()
+
+
+class SegmentHeartbeat(Payload):
+    """`segment.heartbeat.v1`: written to every partition of `segments.current.v1` once a second while all is published."""
+
+    partition: QuantityOrZero
+    beat_at: Moment
+
+
+class SegmentChanged(Payload):
+    """`segment.changed.v1`: one move of one customer."""
+
+    customer_id: Identifier
+    sequence: Version
+    from_tier: Code | None
+    to_tier: Code
+    effective_from: Moment
+    effective_to: Moment | None = None
+    reason: Note
+    author: Identifier
+    rule: Code | None = None
+    proposal_id: Identifier | None = None
+
+
+class Evidence(Payload):
+    """One number that a rule looked at, beside its limit."""
+
+    name: Code
+    value: str
+    limit: str
+
+
+class SegmentProposed(Payload):
+    """`segment.proposed.v1`: a rule says that a customer belongs in another tier."""
+
+    proposal_id: Identifier
+    customer_id: Identifier
+    from_tier: Code
+    to_tier: Code
+    rule: Code
+    rule_version: Version
+    as_of: Moment
+    based_on_sequence: Version
+    reason: Note
+    evidence: tuple[Evidence, ...] = ()

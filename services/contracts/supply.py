@@ -1,0 +1,101 @@
+"""What a WMS or an ERP says about stock, on `supply.v1`, `catalog.v1` and `fulfilments.v1` (and over HTTP).
+
+`sequence`, where the source gives one, counts without gaps per (source, sku, location), movements and shipments
+together; a snapshot's `cursor` is the sequence of the last movement that its count includes.
+"""
+
+from datetime import date
+from typing import Literal
+
+from services.contracts.orders import OrderRef
+from services.contracts.payload import (
+    Code,
+    Identifier,
+    Moment,
+    Payload,
+    Quantity,
+    QuantityOrZero,
+    SignedQuantity,
+    Version,
+)
+
+
+class SupplyMovement(Payload):
+    """`supply.movement.v1`: on hand changes once per (source, reference).
+
+    `receipt` raises on hand and lowers the scheduled receipt named by `receipt_reference`; `adjustment` (either sign)
+    corrects a count; `issue` (negative) takes stock out for a use other than an order.
+    """
+
+    source: Code
+    reference: Identifier
+    sku: Identifier
+    location: Code
+    kind: Literal["receipt", "adjustment", "issue"]
+    quantity: SignedQuantity
+    occurred_at: Moment
+    sequence: Version | None = None
+    receipt_reference: Identifier | None = None
+
+
+class SupplySnapshot(Payload):
+    """`supply.snapshot.v1`: a full count of one position. With `cursor` it is exact under any interleaving."""
+
+    source: Code
+    reference: Identifier
+    sku: Identifier
+    location: Code
+    on_hand: QuantityOrZero
+    as_of: Moment
+    cursor: QuantityOrZero | None = None
+
+
+class ScheduledReceipt(Payload):
+    """`supply.receipt.v1`: what is due in, by (source, reference); quantity 0 withdraws it. The highest version counts."""
+
+    source: Code
+    reference: Identifier
+    sku: Identifier
+    location: Code
+    quantity: QuantityOrZero
+    due: date
+    certainty: Literal["confirmed", "planned"] = "confirmed"
+    version: Version = 1
+
+
+class CatalogItem(Payload):
+    """`catalog.item.v1`: an item that may be promised."""
+
+    sku: Identifier
+    version: Version = 1
+    active: bool = True
+    planned_receipts_count: bool = False
+    checking_horizon_days: QuantityOrZero | None = None
+    past_due_supply_days: QuantityOrZero = 7
+
+
+class Shipped(Payload):
+    """`fulfilment.shipped.v1`: goods of one order line left a location, once per (source, reference)."""
+
+    source: Code
+    reference: Identifier
+    order: OrderRef
+    line: Identifier
+    sku: Identifier
+    location: Code
+    quantity: Quantity
+    occurred_at: Moment
+    sequence: Version | None = None
+    carrier: Code | None = None
+    actual_cost_minor: QuantityOrZero | None = None
+
+
+class Delivered(Payload):
+    """`fulfilment.delivered.v1`: goods of one order line reached the customer, once per (source, reference)."""
+
+    source: Code
+    reference: Identifier
+    order: OrderRef
+    line: Identifier
+    quantity: Quantity
+    occurred_at: Moment
