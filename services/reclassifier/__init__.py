@@ -1,0 +1,1 @@
+"""Watches orders and proposes tier changes."""

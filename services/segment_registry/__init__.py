@@ -1,0 +1,1 @@
+"""Owns tiers, customers and their assignments."""

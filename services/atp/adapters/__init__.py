@@ -1,0 +1,1 @@
+"""The outside: PostgreSQL, the event log, other services."""
