@@ -1,0 +1,242 @@
+"""The values that a decision reads and writes.
+
+Days are proleptic ordinals (`date.toordinal()`) in the shipping location's calendar, quantities are integers in the
+item's base unit, money is integer minor units. All values are immutable but `Book`, the working copy of one batch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+Day = int
+ProtectionMode = Literal["prioritised", "core"]
+UsageKind = Literal["protection", "quota"]
+
+
+class PositionKey(NamedTuple):
+    """An item at a location; the total order of locks."""
+
+    item_id: str
+    location_id: str
+
+
+class UsageKey(NamedTuple):
+    """A counter of what a protection or quota has given; the total order of locks."""
+
+    kind: UsageKind
+    limit_id: str
+    period_start: Day
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """A tier with the policy fields that a decision uses. `priority_rank` 1 is served first."""
+
+    tier: str
+    priority_rank: int
+    policy_version: int
+    lead_time_days: int = 5
+    carrier_classes: tuple[str, ...] = ()
+    split_allowed: bool = True
+    as_soon_as_possible: bool = True
+    lateness_penalty_minor: int = 100
+    split_penalty_minor: int = 0
+    backorder_penalty_minor: int = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What the master data says of an item."""
+
+    item_id: str
+    active: bool = True
+    planned_receipts_count: bool = False
+    checking_horizon_days: int | None = None
+    past_due_supply_days: int = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Receipts:
+    """Receipts due on one day."""
+
+    day: Day
+    confirmed: int
+    planned: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """One row: all that a decision needs to know of an item at a location.
+
+    `commitments` is (material availability day, quantity held or committed and not yet shipped), ascending by day.
+    `waiting` is (priority rank, quantity) of open backorders, ascending; empty unless quantity was freed that has not
+    been offered to them yet: while it is there, it restricts whoever ranks behind.
+    """
+
+    key: PositionKey
+    version: int
+    on_hand: int
+    buffer: int = 0
+    receipts: tuple[Receipts, ...] = ()
+    commitments: tuple[tuple[Day, int], ...] = ()
+    waiting: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """A minimum kept for one tier at one position in the period [start, end], both inclusive."""
+
+    protection_id: str
+    document_id: str
+    document_version: int
+    key: PositionKey
+    tier: str
+    priority_rank: int
+    start: Day
+    end: Day
+    quantity: int
+    mode: ProtectionMode = "prioritised"
+    lapse_days: int = 0
+    carry_stock: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """A maximum for all orders that match, in the period [start, end], both inclusive. None matches everything."""
+
+    quota_id: str
+    document_id: str
+    document_version: int
+    start: Day
+    end: Day
+    quantity: int
+    tier: str | None = None
+    item_id: str | None = None
+    zone: str | None = None
+    channel: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A way to serve a zone: a location with a carrier service. `rank` 1 is asked first among equals."""
+
+    location_id: str
+    service: str
+    carrier_class: str
+    rank: int
+    processing_days: int
+    transit_days: int
+    cost_shipment_minor: int
+    cost_unit_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """Where a confirmed quantity was taken: given back exactly when it comes off."""
+
+    usage: UsageKey
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLine:
+    """One line as asked. Days are None where the order says nothing."""
+
+    line: str
+    item_id: str
+    quantity: int
+    requested_arrival: Day | None = None
+    latest_acceptable_arrival: Day | None = None
+    minimum_quantity: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One order to decide, with the tier that counts already looked up."""
+
+    source: str
+    order_id: str
+    tier: Tier
+    zone: str
+    channel: str
+    ordered_day: Day
+    ship_complete: bool
+    lines: tuple[RequestLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A promised quantity: from where, how, when, at what cost, and what it was taken from.
+
+    `available_day` is the material availability day: ship day less processing days.
+    """
+
+    key: PositionKey
+    service: str
+    quantity: int
+    available_day: Day
+    ship_day: Day
+    arrival_day: Day
+    cost_minor: int
+    postings: tuple[Posting, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A constraint that bound: its kind, what it is, what it would have allowed, and what would help, in words."""
+
+    kind: Literal["supply", "protection", "quota", "lane", "item", "ship_complete", "minimum_quantity"]
+    reference: str
+    allowed: int | None = None
+    day: Day | None = None
+    tier: str | None = None
+    would_help: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LineDecision:
+    """The answer for one line. `outcome` is a `LineOutcome` value of the published language."""
+
+    line: str
+    item_id: str
+    quantity: int
+    outcome: str
+    requested_arrival: Day
+    planned: tuple[Planned, ...] = ()
+    backordered: int = 0
+    why: tuple[Binding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OrderDecision:
+    """The answer for one order; lines in the order of the request."""
+
+    lines: tuple[LineDecision, ...]
+    cost_minor: int
+
+
+@dataclass(slots=True)
+class Book:
+    """The working copy of all that a batch of decisions reads and changes; decisions are made one after another on it.
+
+    `protections` and `quotas` are those whose document is in effect today. `offers` are by zone, the zone "*" for zones
+    without their own; candidates are those offers whose location has a position of the item.
+    """
+
+    today: Day
+    items: Mapping[str, Item]
+    positions: dict[PositionKey, Position]
+    offers: Mapping[str, tuple[Offer, ...]]
+    protections: Mapping[PositionKey, tuple[Protection, ...]] = field(default_factory=dict)
+    quotas: tuple[Quota, ...] = ()
+    usage: dict[UsageKey, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBackorder:
+    """The open rest of a line, with its stored place in the order of service (ascending)."""
+
+    promise_id: str
+    service_key: tuple[int, Day, str, str, str, str]  # rank, requested day, ordered at (ISO), source, order id, line
+    request: Request
+    line: RequestLine  # quantity = the open rest
