@@ -1,0 +1,72 @@
+"""What every run of the suite does, whoever starts it.
+
+* Tests of the kinds in `WITHOUT_SOCKETS` cannot open a network socket (Unix sockets stay: asyncio needs a pair).
+* Hypothesis runs by profile: `gate` before a commit, `default`, `long` (`--hypothesis-profile=...`).
+* The summary counts the tests by kind; a kind is a folder below tests/.
+* Under CI=true a skipped test fails the run: there, every real part must be present.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from hypothesis import HealthCheck, settings
+from pytest_socket import disable_socket, enable_socket
+
+WITHOUT_SOCKETS: Final = frozenset({"architecture", "unit", "property", "simulation"})
+"""Kinds that prove something about code alone; a socket in one of them is a mistake."""
+
+OUTCOMES: Final = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
+
+# No deadline per example: the machines that run this are shared, and a slow example is not a wrong one.
+# The gate draws the same examples every time, so that a commit is not refused for somebody else's bug.
+settings.register_profile("gate", max_examples=25, deadline=None, derandomize=True)
+settings.register_profile("default", max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("long", max_examples=2_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("default")
+
+
+def real_parts_are_required() -> bool:
+    """Whether a missing server fails a test instead of skipping it."""
+    return os.environ.get("CI", "").lower() == "true"
+
+
+def kind_of(path: str) -> str:
+    """The kind of the test at `path` (a path or node id below the project's root): the folder below tests/."""
+    parts = Path(path.split("::", 1)[0]).parts
+    return parts[parts.index("tests") + 1] if "tests" in parts[:-2] else "other"
+
+
+@pytest.fixture(autouse=True)
+def _sockets_only_where_they_belong(request: pytest.FixtureRequest) -> Iterator[None]:
+    if kind_of(str(request.path.relative_to(request.config.rootpath))) not in WITHOUT_SOCKETS:
+        yield
+        return
+    disable_socket(allow_unix_socket=True)
+    yield
+    enable_socket()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the count of tests by kind above pytest's closing line."""
+    counts: dict[str, Counter[str]] = {}
+    for outcome in OUTCOMES:
+        for report in terminalreporter.stats.get(outcome, []):
+            counts.setdefault(kind_of(report.nodeid), Counter())[outcome] += 1
+    terminalreporter.section("tests by kind")
+    for kind in sorted(counts):
+        line = ", ".join(f"{counts[kind][outcome]} {outcome}" for outcome in OUTCOMES if counts[kind][outcome])
+        terminalreporter.write_line(f"{kind:<14}{line}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run under CI that skipped a test."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not real_parts_are_required() or reporter is None or not reporter.stats.get("skipped"):
+        return
+    reporter.write_line("\nCI=true: a skipped test is a failure, since every real part is required", red=True)
+    session.exitstatus = pytest.ExitCode.TESTS_FAILED
