@@ -3,7 +3,6 @@
 Identity is (source, order id), unique for ever; `version` is the order's version at its source.
 """
 
-from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -11,6 +10,7 @@ from pydantic import Field
 from services.contracts.payload import (
     LINES_MAX,
     Code,
+    Day,
     Identifier,
     Moment,
     Money,
@@ -50,8 +50,8 @@ class OrderLine(Payload):
     sku: Identifier
     quantity: Quantity
     unit_price: Money | None = None
-    requested_arrival: date | None = None
-    latest_acceptable_arrival: date | None = None
+    requested_arrival: Day | None = None
+    latest_acceptable_arrival: Day | None = None
     minimum_quantity: QuantityOrZero = 0
 
 
@@ -64,8 +64,8 @@ class OrderPlaced(Payload):
     ordered_at: Moment | None = None
     ship_to: ShipTo = ShipTo()
     channel: Code = "default"
-    requested_arrival: date | None = None
-    latest_acceptable_arrival: date | None = None
+    requested_arrival: Day | None = None
+    latest_acceptable_arrival: Day | None = None
     ship_complete: bool = False
 
 

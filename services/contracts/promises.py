@@ -1,11 +1,10 @@
 """What Tiercel answers and every change of an answer, on `promises.v1` (and the same documents over HTTP)."""
 
-from datetime import date
 from enum import StrEnum
 from typing import Literal
 
 from services.contracts.orders import CustomerRef, OrderRef
-from services.contracts.payload import Code, Identifier, Moment, Note, Payload, Quantity, QuantityOrZero, Version
+from services.contracts.payload import Code, Day, Identifier, Moment, Note, Payload, Quantity, QuantityOrZero, Version
 
 
 class LineOutcome(StrEnum):
@@ -39,8 +38,8 @@ class ScheduleLine(Payload):
     quantity: Quantity
     location: Code
     service: Code
-    ship_date: date
-    arrival_date: date
+    ship_date: Day
+    arrival_date: Day
     cost_minor: int
 
 
@@ -50,7 +49,7 @@ class Constraint(Payload):
     kind: Literal["supply", "protection", "quota", "lane", "item", "ship_complete", "minimum_quantity"]
     reference: str
     allowed: QuantityOrZero | None = None
-    day: date | None = None
+    day: Day | None = None
     tier: Code | None = None
     would_help: Note = ""
 
@@ -65,7 +64,7 @@ class PromisedLine(Payload):
     promised: QuantityOrZero
     backordered: QuantityOrZero
     shipped: QuantityOrZero = 0
-    requested_arrival: date | None = None
+    requested_arrival: Day | None = None
     schedule: tuple[ScheduleLine, ...] = ()
     why: tuple[Constraint, ...] = ()
 

@@ -1,4 +1,4 @@
-"""Who the customers are: on `segments.current.v1`, `segments.changes.v1`, `segments.policies.v1`, `segments.proposals.v1`."""
+"""Who the customers are, which tiers there are, and who should move: everything on the topics `segments.*`."""
 
 from typing import Annotated, Literal
 
@@ -29,7 +29,7 @@ class TierDefined(Payload):
 
     tier: Code
     version: Version
-    name: Annotated[str, Field(min_length=1, max_length=100)]
+    name: Annotated[Note, Field(min_length=1, max_length=100)]
     priority_rank: Annotated[int, Field(strict=True, ge=1, le=1_000_000, description="1 is served first")]
     is_default: bool = False
     active: bool = True
@@ -48,7 +48,7 @@ class Assignment(Payload):
 
 
 class SegmentCurrent(Payload):
-    """`segment.current.v1`: all that a subscriber needs to know of one customer: the assignment in force and those to come."""
+    """`segment.current.v1`: all that a subscriber needs of one customer: the assignment in force and those to come."""
 
     customer_id: Identifier
     sequence: Version
@@ -59,7 +59,7 @@ class SegmentCurrent(Payload):
 
 
 class SegmentHeartbeat(Payload):
-    """`segment.heartbeat.v1`: written to every partition of `segments.current.v1` once a second while all is published."""
+    """`segment.heartbeat.v1`: written to each partition of `segments.current.v1` once a second while all is published."""
 
     partition: QuantityOrZero
     beat_at: Moment
@@ -84,8 +84,8 @@ class Evidence(Payload):
     """One number that a rule looked at, beside its limit."""
 
     name: Code
-    value: str
-    limit: str
+    value: Note
+    limit: Note
 
 
 class SegmentProposed(Payload):

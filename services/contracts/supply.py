@@ -4,12 +4,12 @@
 together; a snapshot's `cursor` is the sequence of the last movement that its count includes.
 """
 
-from datetime import date
 from typing import Literal
 
 from services.contracts.orders import OrderRef
 from services.contracts.payload import (
     Code,
+    Day,
     Identifier,
     Moment,
     Payload,
@@ -51,14 +51,14 @@ class SupplySnapshot(Payload):
 
 
 class ScheduledReceipt(Payload):
-    """`supply.receipt.v1`: what is due in, by (source, reference); quantity 0 withdraws it. The highest version counts."""
+    """`supply.receipt.v1`: due in, by (source, reference); quantity 0 withdraws it. The highest version counts."""
 
     source: Code
     reference: Identifier
     sku: Identifier
     location: Code
     quantity: QuantityOrZero
-    due: date
+    due: Day
     certainty: Literal["confirmed", "planned"] = "confirmed"
     version: Version = 1
 
