@@ -59,7 +59,7 @@ class SegmentCurrent(Payload):
 
 
 class SegmentHeartbeat(Payload):
-    """`segment.heartbeat.v1`: written to each partition of `segments.current.v1` once a second while all is published."""
+    """`segment.heartbeat.v1`: to each partition of `segments.current.v1` once a second while all is published."""
 
     partition: QuantityOrZero
     beat_at: Moment
