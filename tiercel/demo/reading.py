@@ -1,0 +1,249 @@
+"""Reads anybody's order history, CSV or Parquet, by a column mapping.
+
+A row that cannot be replayed is set aside with its number and reason in a file; none is dropped silently. Rows of one
+order may come in any order; the order's time is its earliest row's. Times without an offset are taken as UTC.
+"""
+
+import csv
+import gzip
+import io
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+from tiercel.demo.history import History, HistoryLine, HistoryOrder
+
+LINES_PER_ORDER_MAX: Final = 1_000  # what one request may hold
+QUANTITY_MAX: Final = 1_000_000_000_000
+PRICE_DIGITS_MAX: Final = 18
+BATCH_ROWS: Final = 65_536  # Parquet rows held in memory at a time
+
+FIELDS: Final = (
+    "order_id",
+    "line",
+    "sku",
+    "quantity",
+    "ordered_at",
+    "unit_price",
+    "customer_id",
+    "zone",
+    "tier",
+    "requested_arrival",
+    "cancelled",
+    "is_goods",
+)
+REQUIRED: Final = ("order_id", "sku", "quantity", "ordered_at", "customer_id")
+# Names that columns commonly have, so that most files need no mapping.
+KNOWN_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "order_id": ("order_id", "order", "invoice", "invoiceno", "order_number", "order_no"),
+    "line": ("line", "line_no", "line_id", "line_number"),
+    "sku": ("sku", "item", "item_id", "stockcode", "product_id"),
+    "quantity": ("quantity", "qty", "qty_packs", "units"),
+    "ordered_at": ("ordered_at", "order_ts", "invoicedate", "order_date", "ordered", "created_at"),
+    "unit_price": ("unit_price", "price", "unit_price_gbp", "unitprice", "unit_price_usd"),
+    "customer_id": ("customer_id", "customer", "customerid"),
+    "zone": ("zone", "country", "ship_to_zone", "region"),
+    "tier": ("tier",),
+    "requested_arrival": ("requested_arrival", "requested_date", "promised_date"),
+    "cancelled": ("cancelled", "is_cancel", "is_cancelled"),
+    "is_goods": ("is_goods",),
+}
+
+
+class UnusableHistoryError(Exception):
+    """The file as a whole cannot be replayed; the sentence says what to change."""
+
+
+@dataclass(slots=True)
+class _RowError(Exception):
+    reason: str
+
+
+@dataclass(slots=True)
+class _Collected:
+    customer_id: str
+    ordered_at: datetime
+    zone: str
+    lines: list[HistoryLine] = field(default_factory=list)
+
+
+def read_history(path: Path, mapping: Mapping[str, str], set_aside: Path, *, currency: str = "GBP") -> History:
+    """Read `path` with `mapping` (field -> column; missing fields are guessed by common names).
+
+    Raises `UnusableHistoryError` where the file is missing, empty of usable rows, or lacks a required column.
+    """
+    if not path.is_file():
+        message = f"No file at {path}; give ORDERS=<a CSV or Parquet file>."
+        raise UnusableHistoryError(message)
+    unknown = sorted(set(mapping) - set(FIELDS))
+    if unknown:
+        message = f"--map names unknown fields {', '.join(unknown)}; known are {', '.join(FIELDS)}."
+        raise UnusableHistoryError(message)
+    set_aside.parent.mkdir(parents=True, exist_ok=True)
+    orders: dict[str, _Collected] = {}
+    history = History(source=path.name, currency=currency, orders=[], set_aside_file=set_aside)
+    with set_aside.open("w", newline="") as file:
+        report = csv.writer(file)
+        report.writerow(("row", "reason", "content"))
+        columns: dict[str, str] | None = None
+        for number, row in enumerate(_rows(path), start=1):
+            if columns is None:
+                columns = _resolve_columns(tuple(row), mapping)
+            try:
+                _collect(row, columns, orders, history.tiers)
+            except _RowError as error:
+                history.set_aside_by_reason[error.reason] = history.set_aside_by_reason.get(error.reason, 0) + 1
+                report.writerow((number, error.reason, " | ".join(str(value) for value in row.values())))
+    history.orders = sorted(
+        (
+            HistoryOrder(order_id, found.customer_id, found.ordered_at, found.zone, tuple(found.lines))
+            for order_id, found in orders.items()
+        ),
+        key=lambda order: (order.ordered_at, order.order_id),
+    )
+    if not history.orders:
+        message = f"{path} has no row that can be replayed; the reasons are in {set_aside}."
+        raise UnusableHistoryError(message)
+    return history
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    if path.suffix == ".parquet":
+        from pyarrow import parquet
+
+        with parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=BATCH_ROWS):
+                yield from batch.to_pylist()
+        return
+    with _open_text(path) as text:
+        yield from csv.DictReader(text)
+
+
+def _open_text(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return io.TextIOWrapper(gzip.open(path, "rb"), encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+def _resolve_columns(present: tuple[str, ...], mapping: Mapping[str, str]) -> dict[str, str]:
+    by_lower = {name.lower().replace(" ", "_"): name for name in present}
+    columns: dict[str, str] = {}
+    for name in FIELDS:
+        if name in mapping:
+            if mapping[name] not in present:
+                message = f"--map {name}={mapping[name]}: no such column; the file has {', '.join(present)}."
+                raise UnusableHistoryError(message)
+            columns[name] = mapping[name]
+            continue
+        found = next((by_lower[alias] for alias in KNOWN_NAMES[name] if alias in by_lower), None)
+        if found is not None:
+            columns[name] = found
+    missing = [name for name in REQUIRED if name not in columns]
+    if missing:
+        message = f"No column for {', '.join(missing)}; name it with --map, for example --map {missing[0]}=COLUMN."
+        raise UnusableHistoryError(message)
+    return columns
+
+
+def _collect(
+    row: Mapping[str, Any], columns: Mapping[str, str], orders: dict[str, _Collected], tiers: dict[str, str]
+) -> None:
+    def cell(name: str) -> Any:
+        value = row.get(columns[name]) if name in columns else None
+        return None if value is None or value == "" else value
+
+    if _truth(cell("cancelled")):
+        raise _RowError("cancellation")
+    if cell("is_goods") is not None and not _truth(cell("is_goods")):
+        raise _RowError("not_goods")
+    order_id = _identifier(cell("order_id"), "order_id")
+    customer_id = _identifier(cell("customer_id"), "customer_id")
+    line = HistoryLine(
+        line="",
+        sku=_identifier(cell("sku"), "sku"),
+        quantity=_quantity(cell("quantity")),
+        unit_price=_price(cell("unit_price")),
+        requested_arrival=_moment(cell("requested_arrival"), "requested_arrival").date()
+        if cell("requested_arrival") is not None
+        else None,
+    )
+    ordered_at = _moment(cell("ordered_at"), "ordered_at")
+    zone = _zone(cell("zone"))
+    found = orders.get(order_id)
+    if found is None:
+        found = orders[order_id] = _Collected(customer_id, ordered_at, zone)
+    elif found.customer_id != customer_id:
+        raise _RowError("order_of_two_customers")
+    elif len(found.lines) >= LINES_PER_ORDER_MAX:
+        raise _RowError("too_many_lines")
+    found.ordered_at = min(found.ordered_at, ordered_at)
+    number = str(len(found.lines) + 1)
+    found.lines.append(HistoryLine(number, line.sku, line.quantity, line.unit_price, line.requested_arrival))
+    if cell("tier") is not None:
+        tiers.setdefault(customer_id, _identifier(cell("tier"), "tier").lower())
+
+
+def _truth(value: Any) -> bool:
+    return value is True or (isinstance(value, str) and value.strip().lower() in {"true", "1", "yes", "y", "t"})
+
+
+def _identifier(value: Any, name: str) -> str:
+    if value is None:
+        raise _RowError(f"no_{name}")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = str(value).strip()
+    if not text or len(text) > 128 or not text.isprintable():  # noqa: PLR2004 - the published length of an id
+        raise _RowError(f"unusable_{name}")
+    return text
+
+
+def _quantity(value: Any) -> int:
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        raise _RowError("quantity_not_a_number") from None
+    if not number.is_finite() or number != number.to_integral_value():
+        raise _RowError("quantity_not_whole")
+    if number <= 0:
+        raise _RowError("quantity_not_positive")
+    if number > QUANTITY_MAX:
+        raise _RowError("quantity_too_large")
+    return int(number)
+
+
+def _price(value: Any) -> Decimal | None:
+    if value is None:
+        return None
+    try:
+        price = Decimal(str(value))
+    except InvalidOperation:
+        raise _RowError("price_not_a_number") from None
+    if not price.is_finite() or price <= 0:
+        raise _RowError("price_not_positive")
+    if price.adjusted() >= PRICE_DIGITS_MAX - 6:
+        raise _RowError("price_too_large")
+    return price.quantize(Decimal("0.000001")).normalize()
+
+
+def _moment(value: Any, name: str) -> datetime:
+    if isinstance(value, datetime):
+        found = value
+    elif isinstance(value, date):
+        found = datetime(value.year, value.month, value.day, tzinfo=UTC)
+    else:
+        try:
+            found = datetime.fromisoformat(str(value).strip())
+        except ValueError:
+            raise _RowError(f"unusable_{name}" if value is not None else f"no_{name}") from None
+    return found.astimezone(UTC) if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def _zone(value: Any) -> str:
+    if value is None:
+        return "*"
+    return re.sub(r"[^A-Za-z0-9]+", "-", str(value)).strip("-").upper()[:64] or "*"
