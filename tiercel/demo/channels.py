@@ -1,0 +1,217 @@
+"""The ways from the replay into the services: HTTP for all three, and the event log as an OMS, an ERP and a WMS use it."""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Self
+
+import httpx
+import orjson
+
+from services.chassis.envelope import Event, MalformedEvent, from_record, to_record
+from services.chassis.event_log.port import EventLog, LogReader, Producer
+from services.contracts import topics
+from services.contracts.catalogue import SCHEMA_URN
+
+REQUEST_SECONDS_MAX: Final = 120.0
+PUBLISH_SECONDS_MAX: Final = 30.0
+POLL_RECORDS_MAX: Final = 2_000
+POLL_SECONDS: Final = 0.2
+ANSWER_SECONDS_MAX: Final = 300.0  # the longest that a chunk of orders may take before the replay gives up
+EVENT_NAMESPACE: Final = uuid.UUID("6f1c1c1e-3a4b-5c6d-8e9f-0a1b2c3d4e5f")
+
+
+class ReplayFailedError(Exception):
+    """The replay cannot go on; the sentence says what was refused or what never came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where the three services answer, and the key that opens them."""
+
+    atp: str
+    segment_registry: str
+    reclassifier: str
+    api_key: str
+
+
+class ServiceClients:
+    """HTTP clients of the three services."""
+
+    def __init__(self, endpoints: Endpoints) -> None:
+        headers = {"Authorization": f"Bearer {endpoints.api_key}"}
+        self._clients = {
+            name: httpx.AsyncClient(base_url=url, headers=headers, timeout=REQUEST_SECONDS_MAX)
+            for name, url in (
+                ("atp", endpoints.atp),
+                ("segment_registry", endpoints.segment_registry),
+                ("reclassifier", endpoints.reclassifier),
+            )
+        }
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for client in self._clients.values():
+            await client.aclose()
+
+    async def call(self, service: str, method: str, path: str, body: object | None = None) -> Any:
+        """One request; its JSON answer. Raises `ReplayFailedError` on any refusal."""
+        content = None if body is None else orjson.dumps(body)
+        headers = {"Content-Type": "application/json"} if content is not None else {}
+        response = await self._clients[service].request(method, path, content=content, headers=headers)
+        if response.status_code >= httpx.codes.BAD_REQUEST:
+            message = f"{service} {method} {path}: {response.status_code} {response.text[:800]}"
+            raise ReplayFailedError(message)
+        return orjson.loads(response.content) if response.content else None
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """An event to write: its type, topic, key, payload, and a name that makes its id."""
+
+    type: str
+    topic: str
+    key: str
+    name: str
+    payload: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Answers:
+    """What `promises.v1` said, per order id: the newest promise, and how many different first answers came."""
+
+    promises: dict[str, dict[str, Any]] = field(default_factory=dict)
+    first: dict[str, dict[str, Any]] = field(default_factory=dict)
+    first_answers: dict[str, set[str]] = field(default_factory=dict)
+    records: int = 0
+    seen_events: int = 0
+    changes_by_cause: dict[str, int] = field(default_factory=dict)
+
+
+class LogChannel:
+    """Writes commands and supply to the log and reads every promise from it, as outside systems do."""
+
+    def __init__(self, log: EventLog, heard: Callable[[dict[str, Any]], None]) -> None:
+        self._log = log
+        self._heard = heard
+        self._producer: Producer | None = None
+        self._reader: LogReader | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._news = asyncio.Condition()
+        self._ids: set[str] = set()
+        self.answers = Answers()
+
+    async def __aenter__(self) -> Self:
+        self._producer = await self._log.producer("demo")
+        self._reader = await self._log.reader([topics.PROMISES.name])
+        await self._reader.seek(await self._reader.end_offsets())
+        self._task = asyncio.create_task(self._listen(self._reader), name="demo-promises")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._reader is not None:
+            await self._reader.close()
+        if self._producer is not None:
+            await self._producer.close()
+
+    async def send(self, events: Sequence[Outgoing], at: datetime) -> None:
+        """Publish events; an event of the same name has the same id, so that a copy can be sent on purpose."""
+        if self._producer is None:
+            raise ReplayFailedError("the channel is not open")
+        records = [to_record(_event(outgoing, at)) for outgoing in events]
+        for start in range(0, len(records), POLL_RECORDS_MAX):
+            await self._producer.publish(
+                records[start : start + POLL_RECORDS_MAX], deadline_seconds=PUBLISH_SECONDS_MAX
+            )
+
+    async def answered(self, order_ids: Sequence[str]) -> None:
+        """Wait until each of these orders has an answer."""
+        missing = set(order_ids)
+
+        def complete() -> bool:
+            missing.difference_update(self.answers.first.keys() & missing)
+            return not missing or self._ended()
+
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS_MAX), self._news:
+                await self._news.wait_for(complete)
+        except TimeoutError:
+            message = (
+                f"{len(missing)} orders were not answered in {ANSWER_SECONDS_MAX:.0f} s, {sorted(missing)[:5]} first"
+            )
+            raise ReplayFailedError(message) from None
+        if missing:
+            raise ReplayFailedError("reading promises.v1 ended before every order was answered")
+
+    async def caught_up(self) -> None:
+        """Wait until all that was published on `promises.v1` has been read."""
+        if self._reader is None:
+            raise ReplayFailedError("the channel is not open")
+        reader = self._reader
+        ends = await reader.end_offsets()
+
+        def complete() -> bool:
+            at = reader.positions()
+            return all(at.get(place, 0) >= end for place, end in ends.items()) or self._ended()
+
+        async with asyncio.timeout(ANSWER_SECONDS_MAX), self._news:
+            await self._news.wait_for(complete)
+
+    def _ended(self) -> bool:
+        return self._task is None or self._task.done()
+
+    async def _listen(self, reader: LogReader) -> None:
+        while True:
+            for received in await reader.poll(POLL_RECORDS_MAX, POLL_SECONDS):
+                try:
+                    self._take(from_record(received))
+                except MalformedEvent as error:
+                    message = f"promises.v1 holds a record that is no event: {error}"
+                    raise ReplayFailedError(message) from error
+            async with self._news:
+                self._news.notify_all()
+
+    def _take(self, event: Event) -> None:
+        self.answers.records += 1
+        if event.id in self._ids:
+            return
+        self._ids.add(event.id)
+        self.answers.seen_events += 1
+        data = orjson.loads(event.data)
+        if event.type == "promise.answered.v1":
+            promise = data["promise"]
+            order_id = promise["order"]["order_id"]
+            self.answers.first_answers.setdefault(order_id, set()).add(event.id)
+            self.answers.first.setdefault(order_id, promise)
+        else:
+            promise = data["new"]
+            order_id = promise["order"]["order_id"]
+            self.answers.changes_by_cause[data["cause"]] = self.answers.changes_by_cause.get(data["cause"], 0) + 1
+        known = self.answers.promises.get(order_id)
+        if known is None or promise["revision"] > known["revision"]:
+            self.answers.promises[order_id] = promise
+            self._heard(promise)
+
+
+def _event(outgoing: Outgoing, at: datetime) -> Event:
+    event_id = str(uuid.uuid5(EVENT_NAMESPACE, outgoing.name))
+    return Event(
+        id=event_id,
+        type=outgoing.type,
+        source="urn:tiercel:demo",
+        topic=outgoing.topic,
+        key=outgoing.key,
+        sequence=0,
+        time=at,
+        data=orjson.dumps(outgoing.payload),
+        correlation_id=event_id,
+        causation_id=event_id,
+        dataschema=f"{SCHEMA_URN}{outgoing.type}",
+    )

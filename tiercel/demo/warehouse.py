@@ -1,0 +1,203 @@
+"""The warehouse of a replay: it receives, ships what was promised when it has it, counts, and says so in events.
+
+It is a model apart from the ATP: it knows only what a WMS knows (deliveries that came, promises that were published),
+so that the two pictures of the stock can be compared at the end.
+"""
+
+import heapq
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+from typing import Any, Final
+
+from tiercel.demo.stock_model import Delivery, Opening
+from tiercel.demo.world import WAREHOUSE
+
+COUNTED_EACH_WEEK: Final = 10  # positions that get a full count on a count day
+COUNT_EVERY_DAYS: Final = 7
+
+
+@dataclass(slots=True)
+class _Task:
+    """A promised quantity that has not left yet."""
+
+    order: dict[str, Any]
+    line: str
+    sku: str
+    location: str
+    quantity: int
+    promised_ship: date
+    arrival: date
+
+
+@dataclass(slots=True)
+class Shipment:
+    """What left: against which promised ship date, and when it reaches the customer."""
+
+    order: dict[str, Any]
+    line: str
+    quantity: int
+    promised_ship: date
+    shipped: date
+    arrives: date
+
+
+@dataclass(slots=True)
+class Warehouse:
+    """Physical stock by (sku, location) and the work to do, in order of promised ship date."""
+
+    stock: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    sequence: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    shipments: list[Shipment] = field(default_factory=list)
+    movements_sent: int = 0
+    shipments_sent: int = 0
+    _tasks: dict[str, list[_Task]] = field(default_factory=dict)
+    _gone: dict[tuple[str, str, str], int] = field(default_factory=lambda: defaultdict(int))
+    _in_transit: list[tuple[date, int, Shipment]] = field(default_factory=list)
+
+    def open_stock(self, openings: tuple[Opening, ...], day: date) -> list[dict[str, Any]]:
+        """Opening stock as receipt movements."""
+        return [
+            self._movement(
+                opening.sku, opening.location, opening.quantity, day, f"OPEN-{opening.sku}-{opening.location}"
+            )
+            for opening in openings
+        ]
+
+    def receive(self, deliveries: list[Delivery], day: date) -> list[dict[str, Any]]:
+        """Deliveries that arrive on `day` as receipt movements that close their scheduled receipts."""
+        found = []
+        for delivery in deliveries:
+            reference = f"GR-{delivery.reference}"
+            movement = self._movement(delivery.sku, delivery.location, delivery.quantity, day, reference)
+            found.append(movement | {"receipt_reference": delivery.reference})
+        return found
+
+    def count(self, day: date) -> list[dict[str, Any]]:
+        """On count days, full counts of some positions with the cursor that they include."""
+        if day.toordinal() % COUNT_EVERY_DAYS:
+            return []
+        keys = sorted(self.stock)
+        start = (day.toordinal() // COUNT_EVERY_DAYS * COUNTED_EACH_WEEK) % max(1, len(keys))
+        return [
+            {
+                "source": WAREHOUSE,
+                "reference": f"COUNT-{day.isoformat()}-{sku}-{location}",
+                "sku": sku,
+                "location": location,
+                "on_hand": self.stock[sku, location],
+                "as_of": _at(day),
+                "cursor": self.sequence[sku, location],
+            }
+            for sku, location in keys[start : start + COUNTED_EACH_WEEK]
+        ]
+
+    def learn(self, promise: dict[str, Any]) -> None:
+        """Take over a promise as published: its schedule, less what has left, replaces what was known of the order."""
+        order = promise["order"]
+        tasks: list[_Task] = []
+        if promise["state"] != "cancelled":
+            for line in promise["lines"]:
+                tasks.extend(self._open_parts(order, line))
+        if tasks:
+            self._tasks[order["order_id"]] = tasks
+        else:
+            self._tasks.pop(order["order_id"], None)
+
+    def ship(self, day: date) -> list[dict[str, Any]]:
+        """Ship all that is due and physically there, earliest promise first, then by order id."""
+        due = [
+            (task.promised_ship, order_id, number, task)
+            for order_id, tasks in self._tasks.items()
+            for number, task in enumerate(tasks)
+            if task.promised_ship <= day
+        ]
+        events = []
+        for _, _, _, task in sorted(due, key=lambda entry: entry[:3]):
+            quantity = min(task.quantity, self.stock[task.sku, task.location])
+            if quantity:
+                events.append(self._shipped_event(task, quantity, day))
+                task.quantity -= quantity
+        for order_id in sorted({entry[1] for entry in due}):
+            self._tasks[order_id] = [task for task in self._tasks[order_id] if task.quantity]
+            if not self._tasks[order_id]:
+                del self._tasks[order_id]
+        return events
+
+    def deliver(self, day: date) -> list[dict[str, Any]]:
+        """Deliveries to customers that arrive by `day`."""
+        events = []
+        while self._in_transit and self._in_transit[0][0] <= day:
+            _, number, shipment = heapq.heappop(self._in_transit)
+            events.append(
+                {
+                    "source": WAREHOUSE,
+                    "reference": f"DL-{number}",
+                    "order": shipment.order,
+                    "line": shipment.line,
+                    "quantity": shipment.quantity,
+                    "occurred_at": _at(day),
+                }
+            )
+        return events
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything that could ship or arrive is open."""
+        return bool(self._in_transit) or any(
+            self.stock[task.sku, task.location] > 0 for tasks in self._tasks.values() for task in tasks
+        )
+
+    def _open_parts(self, order: dict[str, Any], line: dict[str, Any]) -> Iterator[_Task]:
+        gone: dict[str, int] = {}
+        for part in sorted(line["schedule"], key=lambda part: (part["ship_date"], part["arrival_date"])):
+            location = part["location"]
+            left = gone.setdefault(location, self._gone[order["order_id"], line["line"], location])
+            done = min(left, part["quantity"])
+            gone[location] = left - done
+            if part["quantity"] > done:
+                ship, arrival = date.fromisoformat(part["ship_date"]), date.fromisoformat(part["arrival_date"])
+                yield _Task(order, line["line"], line["sku"], location, part["quantity"] - done, ship, arrival)
+
+    def _movement(self, sku: str, location: str, quantity: int, day: date, reference: str) -> dict[str, Any]:
+        self.stock[sku, location] += quantity
+        self.movements_sent += 1
+        return {
+            "source": WAREHOUSE,
+            "reference": reference,
+            "sku": sku,
+            "location": location,
+            "kind": "receipt",
+            "quantity": quantity,
+            "occurred_at": _at(day),
+            "sequence": self._next(sku, location),
+        }
+
+    def _shipped_event(self, task: _Task, quantity: int, day: date) -> dict[str, Any]:
+        self.stock[task.sku, task.location] -= quantity
+        self.shipments_sent += 1
+        self._gone[task.order["order_id"], task.line, task.location] += quantity
+        arrives = task.arrival + (day - task.promised_ship)
+        shipment = Shipment(task.order, task.line, quantity, task.promised_ship, day, arrives)
+        self.shipments.append(shipment)
+        heapq.heappush(self._in_transit, (arrives, self.shipments_sent, shipment))
+        return {
+            "source": WAREHOUSE,
+            "reference": f"SH-{self.shipments_sent}",
+            "order": task.order,
+            "line": task.line,
+            "sku": task.sku,
+            "location": task.location,
+            "quantity": quantity,
+            "occurred_at": _at(day),
+            "sequence": self._next(task.sku, task.location),
+        }
+
+    def _next(self, sku: str, location: str) -> int:
+        self.sequence[sku, location] += 1
+        return self.sequence[sku, location]
+
+
+def _at(day: date) -> str:
+    return datetime.combine(day, time(6), UTC).isoformat()
