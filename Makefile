@@ -24,7 +24,7 @@ check: setup  ## The gate before every commit, no server needed: format, lint, t
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	$(PY) -m pytest -q --hypothesis-profile=gate tests/architecture tests/unit tests/property $(PYTEST)
+	$(PY) -m pytest -q --hypothesis-profile=gate -m "not slow" tests/architecture tests/unit tests/property $(PYTEST)
 
 test: setup  ## All tests, against real PostgreSQL, Kafka and Redis where this machine can have them (CI=true: it must).
 	$(PY) -m tests.run $(PYTEST)
