@@ -1,4 +1,4 @@
-"""The ways from the replay into the services: HTTP for all three, and the event log as an OMS, an ERP and a WMS use it."""
+"""The ways from the replay into the services: HTTP for all three, and the event log as OMS, ERP and WMS use it."""
 
 import asyncio
 import uuid
