@@ -1,0 +1,1 @@
+"""What is measured, how, and against which baselines. Nothing here passes or fails inside the test suite."""

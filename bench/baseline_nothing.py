@@ -1,0 +1,38 @@
+"""Baseline (a): a FastAPI endpoint that reads the same order with the same model and answers a fixed document.
+
+It authenticates nothing, stores nothing and decides nothing: what is left is HTTP, JSON and validation.
+"""
+
+import argparse
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.responses import Response
+
+from services.contracts.orders import OrderPlaced
+
+
+def create_app(answer_bytes: int) -> FastAPI:
+    """The application; its answer is a JSON document of about `answer_bytes` bytes."""
+    app = FastAPI()
+    answer = b'{"filler":"' + b"x" * answer_bytes + b'"}'
+
+    @app.post("/v1/promises")
+    async def nothing(order: OrderPlaced) -> Response:  # noqa: ARG001 - the order is read and validated, not used
+        return Response(answer, media_type="application/json")
+
+    return app
+
+
+def main() -> None:
+    """Serve on loopback until stopped."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--answer-bytes", type=int, default=900)
+    given = parser.parse_args()
+    app = create_app(given.answer_bytes)
+    uvicorn.run(app, host="127.0.0.1", port=given.port, loop="uvloop", http="httptools", access_log=False)
+
+
+if __name__ == "__main__":
+    main()

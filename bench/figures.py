@@ -1,0 +1,66 @@
+"""How a figure is written down: one JSON file a bench, with the machine and the commit."""
+
+import json
+import os
+import platform
+import subprocess
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+DIRECTORY: Final = Path("build/bench")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured case; `baseline` names what `ratio` compares with (value over the baseline's value)."""
+
+    case: str
+    metric: str
+    unit: str
+    value: float
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    baseline: str | None = None
+    ratio: float | None = None
+    errors: int = 0
+
+
+def write(name: str, figures: list[Figure], **notes: Any) -> Path:
+    """Write `build/bench/<name>.json` and print a table of it."""
+    DIRECTORY.mkdir(parents=True, exist_ok=True)
+    path = DIRECTORY / f"{name}.json"
+    document: dict[str, Any] = {
+        "name": name,
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": _commit(),
+    }
+    document |= {"machine": _machine(), "notes": notes, "figures": [asdict(figure) for figure in figures]}
+    path.write_text(json.dumps(document, indent=2) + "\n")
+    print(f"\n{name} ({path})")
+    for figure in figures:
+        tail = "" if figure.p50_ms is None else f"  p50 {figure.p50_ms:.1f} ms  p99 {figure.p99_ms or 0:.1f} ms"
+        ratio = "" if figure.ratio is None else f"  {figure.ratio:.2f} of {figure.baseline}"
+        errors = f"  ERRORS {figure.errors}" if figure.errors else ""
+        print(f"  {figure.case:<52} {figure.value:>12,.1f} {figure.unit}{tail}{ratio}{errors}")
+    return path
+
+
+def _commit() -> str:
+    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def _machine() -> dict[str, Any]:
+    model = "unknown"
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = names[0] if names else model
+    return {
+        "cores": os.cpu_count(),
+        "processor": model,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }

@@ -1,0 +1,78 @@
+"""A load over HTTP by `wrk` (Debian's package), to loopback only and bounded in time.
+
+`wrk` runs the request script `bench/order.lua`, which gives every order an id of its own. It reports requests a second,
+the latency distribution and every answer that was not 2xx.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+SCRIPT: Final = Path(__file__).with_name("order.lua")
+SECONDS_MAX: Final = 120
+LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one run saw: completed requests a second, latencies in milliseconds, errors of any kind."""
+
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    requests: int
+    errors: int
+
+
+def require_wrk() -> None:
+    """Install wrk from Debian when it is missing, saying so; leave with a sentence when that cannot be done."""
+    if shutil.which("wrk"):
+        return
+    apt = shutil.which("apt-get")
+    if apt is None:
+        sys.exit("The bench needs the load generator wrk; install it with your system's package manager.")
+    sudo = [] if os.geteuid() == 0 else ["sudo"]
+    print("installing Debian package: wrk")
+    subprocess.run([*sudo, apt, "update", "-qq"], check=True)
+    subprocess.run([*sudo, apt, "install", "-y", "-qq", "wrk"], check=True, stdout=subprocess.DEVNULL)
+
+
+def run(
+    url: str, *, seconds: int, connections: int, key: str, items: int, path: str = "/v1/promises", tag: str = "b"
+) -> Load:
+    """POST orders to `url` for `seconds` over `connections`; `items` is how many different items they ask for."""
+    if urlsplit(url).hostname not in LOOPBACK:
+        message = f"{url} is not on loopback"
+        raise ValueError(message)
+    seconds = min(seconds, SECONDS_MAX)
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "result.json"
+        environment = os.environ | {
+            "BENCH_KEY": key,
+            "BENCH_ITEMS": str(items),
+            "BENCH_TAG": tag,
+            "BENCH_PATH": path,
+            "BENCH_OUT": str(out),
+        }
+        subprocess.run(
+            ["wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--timeout", "10s", "-s", str(SCRIPT), url],
+            env=environment,
+            check=True,
+            stdout=subprocess.DEVNULL,
+            timeout=seconds + 30,
+        )
+        found = json.loads(out.read_text())
+    return Load(
+        per_second=found["requests"] / (found["duration_us"] / 1e6),
+        p50_ms=found["p50_us"] / 1e3,
+        p99_ms=found["p99_us"] / 1e3,
+        requests=found["requests"],
+        errors=found["errors"],
+    )
