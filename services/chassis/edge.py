@@ -1,0 +1,258 @@
+"""The edge: what happens to every request before and after its handler, in one pass of pure ASGI.
+
+In this order: correlation id and `traceparent`; credentials (nothing but the public paths gets past without); rate limit
+of the caller; the body, whole, within its limit and deadline (bytes are counted, so a chunked body has the same limit);
+the handler, within the request's deadline; security headers; metrics and the access line. An exception that nobody
+foresaw is logged once, counted, and answered with a problem that says nothing but its correlation id.
+
+It is one class on purpose: five stacked middlewares would cost five more coroutines and closures per request.
+"""
+
+import asyncio
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import structlog
+from fastapi import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.chassis import logs, tracing
+from services.chassis.auth import PUBLIC_PATHS, Authenticator, Principal, Unauthenticated
+from services.chassis.auth.routes import PRINCIPAL_KEY
+from services.chassis.metrics import HttpMetrics
+from services.chassis.problems import (
+    BAD_REQUEST,
+    BODY_TOO_LARGE,
+    DEADLINE_EXCEEDED,
+    INTERNAL_ERROR,
+    REQUEST_TIMEOUT,
+    TOO_MANY_REQUESTS,
+    UNSUPPORTED_MEDIA_TYPE,
+    Problem,
+    from_exception,
+)
+from services.chassis.strict_json import CHECKED_KEY, is_json, refuse_ambiguous
+
+CORRELATION_KEY: Final = "correlation_id"
+_SAFE_ID: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+SECURITY_HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"strict-transport-security", b"max-age=31536000"),
+    (b"referrer-policy", b"no-referrer"),
+)
+_log = structlog.get_logger(__name__)
+
+
+class Limiter(Protocol):
+    """What the edge needs of services.chassis.rate_limit."""
+
+    def wait_seconds(self, subject: str) -> float:
+        """Take one from the caller's budget: 0.0 if there was one, else how long until there is."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeSettings:
+    """The limits of one application. Bytes are of the body as sent; seconds are of the whole request."""
+
+    body_limit_bytes: int
+    deadline_seconds: float
+    body_limits_bytes: Mapping[str, int] = field(default_factory=dict)  # exact path -> its own limit
+    deadlines_seconds: Mapping[str, float] = field(default_factory=dict)  # exact path -> its own deadline
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """What is known about one request while it is answered."""
+
+    correlation: str
+    started: float
+    principal: Principal | None = None
+    status: int = 0
+    body_complete: bool = False
+
+
+class Edge:
+    """The middleware; see the module."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        authenticator: Authenticator,
+        settings: EdgeSettings,
+        metrics: HttpMetrics,
+        access_log: logs.AccessLog,
+        limiter: Limiter | None = None,
+        before_first: Callable[[], None] | None = None,
+    ) -> None:
+        self._app = app
+        self._authenticator = authenticator
+        self._settings = settings
+        self._metrics = metrics
+        self._access_log = access_log
+        self._limiter = limiter
+        self._before_first = before_first
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; other kinds of connections than HTTP are refused."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            elif scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008})
+            return
+        if self._before_first is not None:
+            self._before_first()
+            self._before_first = None
+        headers = dict(scope["headers"])
+        exchange = _Exchange(_correlation(headers), time.perf_counter())
+        logs.correlation_id.set(exchange.correlation)
+        if b"traceparent" in headers:
+            tracing.traceparent.set(tracing.accept(headers[b"traceparent"].decode("latin-1")))
+        scope[CORRELATION_KEY] = exchange.correlation
+        self._metrics.in_flight.inc()
+        try:
+            await self._answer(scope, receive, _decorated(send, exchange), headers, exchange)
+        finally:
+            self._metrics.in_flight.dec()
+            self._record(scope, exchange)
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, send: Send, headers: Mapping[bytes, bytes], exchange: _Exchange
+    ) -> None:
+        path: str = scope["path"]
+        deadline = self._settings.deadlines_seconds.get(path, self._settings.deadline_seconds)
+        limit = asyncio.timeout(deadline)
+        try:
+            async with limit:
+                if path not in PUBLIC_PATHS:
+                    exchange.principal = await self._admit(scope)
+                body = await self._read_body(scope, receive, headers)
+                exchange.body_complete = True
+                await self._app(scope, _replay(body, receive), send)
+        except Exception as error:  # noqa: BLE001 -- one of the three edges
+            problem = self._problem_for(error, exchange, deadline_over=limit.expired())
+            if exchange.status:
+                raise  # half an answer is out: only the server can cut the connection
+            await problem.response(exchange.correlation)(scope, receive, send)
+
+    async def _admit(self, scope: Scope) -> Principal:
+        principal = await self._authenticator.authenticate(scope["headers"])
+        if self._limiter is not None and scope["method"] not in _SAFE_METHODS:
+            wait = self._limiter.wait_seconds(principal.subject)
+            if wait > 0:
+                raise Problem(TOO_MANY_REQUESTS, retry_after_seconds=max(1, round(wait + 0.5)))
+        scope[PRINCIPAL_KEY] = principal
+        return principal
+
+    async def _read_body(self, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
+        declared = headers.get(b"content-length")
+        if declared is None and b"transfer-encoding" not in headers and scope["method"] in _SAFE_METHODS:
+            return b""
+        limit = self._settings.body_limits_bytes.get(scope["path"], self._settings.body_limit_bytes)
+        if declared is not None and (not declared.isdigit() or int(declared[:20]) > limit):
+            raise Problem(BODY_TOO_LARGE, limit_bytes=limit, headers={"connection": "close"})
+        if headers.get(b"content-encoding", b"identity") != b"identity":
+            raise Problem(UNSUPPORTED_MEDIA_TYPE, "compressed bodies are not read")
+        body = await _whole_body(receive, limit)
+        if body and is_json(headers.get(b"content-type", b"").decode("latin-1")):
+            refuse_ambiguous(body)
+            scope[CHECKED_KEY] = True
+        return body
+
+    def _problem_for(self, error: Exception, exchange: _Exchange, *, deadline_over: bool) -> Problem:
+        if isinstance(error, Unauthenticated):
+            self._metrics.refused.labels(error.reason.value).inc()
+            return error
+        if deadline_over and isinstance(error, TimeoutError):
+            if exchange.body_complete:
+                return Problem(DEADLINE_EXCEEDED)
+            return Problem(REQUEST_TIMEOUT, headers={"connection": "close"})
+        problem = from_exception(error)
+        if problem is None:
+            self._metrics.unexpected.inc()
+            _log.error("unexpected_error", exc_info=error)
+            return Problem(INTERNAL_ERROR)
+        if problem is not error:
+            _log.warning("request_failed", code=problem.code, error=repr(error))
+        return problem
+
+    def _record(self, scope: Scope, exchange: _Exchange) -> None:
+        seconds = time.perf_counter() - exchange.started
+        route = getattr(scope.get("route"), "path", None) or "unmatched"
+        method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+        status = exchange.status or 499  # the client went away before an answer
+        self._metrics.observe(method, route, status, seconds)
+        self._access_log.write(
+            method=method,
+            path=route,
+            status=status,
+            seconds=seconds,
+            correlation=exchange.correlation,
+            subject=None if exchange.principal is None else exchange.principal.subject,
+        )
+
+
+def _correlation(headers: Mapping[bytes, bytes]) -> str:
+    given = headers.get(b"x-request-id")
+    if given is not None and _SAFE_ID.fullmatch(given):
+        return given.decode("ascii")
+    return secrets.token_hex(16)
+
+
+def _decorated(send: Send, exchange: _Exchange) -> Send:
+    async def decorated(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            exchange.status = message["status"]
+            headers = list(message.get("headers", ()))
+            present = {name for name, _ in headers}
+            headers += [header for header in SECURITY_HEADERS if header[0] not in present]
+            headers.append((b"x-request-id", exchange.correlation.encode("ascii")))
+            message["headers"] = headers
+        await send(message)
+
+    return decorated
+
+
+async def _whole_body(receive: Receive, limit_bytes: int) -> bytes:
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message["type"] == "http.request" and not message.get("more_body", False) and len(body) <= limit_bytes:
+        return body
+    parts = bytearray()
+    while True:
+        if message["type"] == "http.disconnect":
+            raise Problem(BAD_REQUEST, "the connection was closed before the body was complete")
+        parts += message.get("body", b"")
+        if len(parts) > limit_bytes:
+            raise Problem(BODY_TOO_LARGE, limit_bytes=limit_bytes, headers={"connection": "close"})
+        if not message.get("more_body", False):
+            return bytes(parts)
+        message = await receive()
+
+
+def _replay(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
+    sent = False
+
+    async def replay() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
+def problem_response(problem: Problem, scope: Mapping[str, Any]) -> Response:
+    """The answer to a problem met outside of an exception handler, with the request's correlation id."""
+    return problem.response(scope.get(CORRELATION_KEY))

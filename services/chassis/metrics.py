@@ -1,0 +1,127 @@
+"""Prometheus metrics: one registry per service in a process, closed label sets, and the generated reference.
+
+A service declares its metrics once, in its `metrics.py`, as fields of a class that takes a `CollectorRegistry` and uses
+`counter`, `gauge` and `histogram` from here. Labels are closed: their values are listed where the metric is declared, all
+series exist from the start (an alert on a series that never was cannot fire), and a value outside of the list is counted
+as `other`, so nothing that a client sends can make a new series.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from typing import Final, Generic, TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+# Seconds; chosen around the objective of a promise (99 % below 100 ms), from a cached read to a request deadline.
+BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+OTHER: Final = "other"
+SERIES_MAX: Final = 2_000  # of one metric; a label set that multiplies to more is a mistake
+Labels = Mapping[str, Sequence[str]]
+Metric = TypeVar("Metric", Counter, Gauge, Histogram)
+
+
+def new_registry(*, with_process: bool = True) -> CollectorRegistry:
+    """A registry; `with_process` adds what the operating system and the interpreter say about this process."""
+    registry = CollectorRegistry(auto_describe=True)
+    if with_process:
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+    return registry
+
+
+class Closed(Generic[Metric]):
+    """A metric whose label values are all known; `at` never makes a new series."""
+
+    def __init__(self, metric: Metric, labels: Labels) -> None:
+        values = [tuple(dict.fromkeys((*allowed, OTHER))) for allowed in labels.values()]
+        combinations = list(product(*values))
+        if len(combinations) > SERIES_MAX:
+            msg = f"{len(combinations)} series for one metric; at most {SERIES_MAX}"
+            raise ValueError(msg)
+        self._allowed = tuple(frozenset(each) for each in values)
+        self._children: dict[tuple[str, ...], Metric] = {each: metric.labels(*each) for each in combinations}
+
+    def at(self, *values: str) -> Metric:
+        """The series with these label values, in the order of the declaration; an unknown value becomes `other`."""
+        child = self._children.get(values)
+        if child is not None:
+            return child
+        known = zip(values, self._allowed, strict=True)
+        return self._children[tuple(value if value in allowed else OTHER for value, allowed in known)]
+
+
+def counter(registry: CollectorRegistry, name: str, documentation: str, labels: Labels) -> Closed[Counter]:
+    """A labelled counter; its name ends in `_total`. One without labels is `prometheus_client.Counter` itself."""
+    _check_name(name, ("_total",))
+    return Closed(Counter(name, documentation, tuple(labels), registry=registry), labels)
+
+
+def gauge(registry: CollectorRegistry, name: str, documentation: str, labels: Labels) -> Closed[Gauge]:
+    """A labelled gauge."""
+    return Closed(Gauge(name, documentation, tuple(labels), registry=registry), labels)
+
+
+def histogram(
+    registry: CollectorRegistry, name: str, documentation: str, labels: Labels, buckets: Sequence[float] = BUCKETS
+) -> Closed[Histogram]:
+    """A labelled histogram; its name ends in its base unit."""
+    _check_name(name, ("_seconds", "_bytes", "_items", "_lines", "_units"))
+    return Closed(Histogram(name, documentation, tuple(labels), registry=registry, buckets=tuple(buckets)), labels)
+
+
+def _check_name(name: str, endings: tuple[str, ...]) -> None:
+    if not name.endswith(endings):
+        msg = f"metric {name!r} must end in one of {', '.join(endings)}"
+        raise ValueError(msg)
+
+
+class HttpMetrics:
+    """What the edge measures. `route` is a route template of this application, never a path with ids in it."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.seconds = Histogram(
+            "http_request_duration_seconds",
+            "Time from the first byte of a request to the last byte of its answer.",
+            ("method", "route", "status"),
+            registry=registry,
+            buckets=BUCKETS,
+        )
+        self.in_flight = Gauge("http_requests_in_flight", "Requests that are being answered now.", registry=registry)
+        self.refused = Counter(
+            "http_credentials_refused_total", "Requests refused for their credentials.", ("reason",), registry=registry
+        )
+        self.unexpected = Counter(
+            "http_unexpected_errors_total", "Exceptions that nobody foresaw (each is a defect).", registry=registry
+        )
+        self._series: dict[tuple[str, str, int], Histogram] = {}
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one answered request."""
+        key = (method, route, status)
+        series = self._series.get(key)
+        if series is None:  # bounded by routes x methods x statuses of this application
+            series = self._series[key] = self.seconds.labels(method, route, str(status))
+        series.observe(seconds)
+
+
+def render_reference(registries: Mapping[str, CollectorRegistry]) -> str:
+    """The metrics reference as Markdown: one table per service, from its registry."""
+    parts = ["# Metrics", "", "Generated from the code (`make schemas`); do not edit."]
+    for service, registry in sorted(registries.items()):
+        parts += ["", f"## {service}", "", "| metric | kind | labels | meaning |", "|---|---|---|---|"]
+        parts += sorted(_reference_rows(registry))
+    return "\n".join(parts) + "\n"
+
+
+def _reference_rows(registry: CollectorRegistry) -> Iterable[str]:
+    for collector, names in list(registry._collector_to_names.items()):  # noqa: SLF001 -- the registry has no reader
+        label_names: tuple[str, ...] = getattr(collector, "_labelnames", ())
+        for family in collector.describe() if hasattr(collector, "describe") else ():
+            shown = f"{family.name}_total" if family.type == "counter" else family.name
+            if family.name in names or shown in names:
+                labels = ", ".join(f"`{label}`" for label in label_names) or "none"
+                yield f"| `{shown}` | {family.type} | {labels} | {family.documentation} |"

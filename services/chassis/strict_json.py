@@ -1,0 +1,88 @@
+"""JSON that means one thing only, and HTTP bodies made of it.
+
+Parsers disagree about NaN, repeated keys, half of a surrogate pair and numbers of ten thousand digits; what one part
+reads, another may read otherwise. So such a text is refused (400), before any model sees it. The edge calls
+`refuse_ambiguous` for every JSON body; `read_json_body` is for plain Starlette routes.
+"""
+
+import json
+from typing import Any, Final, NoReturn, TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+
+from services.chassis.problems import MALFORMED_JSON, UNSUPPORTED_MEDIA_TYPE, Problem, from_validation_error
+
+CHECKED_KEY: Final = "tiercel.json_checked"  # set in the ASGI scope once the edge has seen the whole body
+DEPTH_MAX: Final = 64  # the deepest payload of the contracts has 6 levels
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise Problem(MALFORMED_JSON, "an object has the same key twice")
+    return members
+
+
+def _no_constant(_: str) -> NoReturn:
+    raise Problem(MALFORMED_JSON, "NaN and Infinity are not JSON")
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_no_repeats, parse_constant=_no_constant)
+
+
+def refuse_ambiguous(body: bytes | bytearray) -> None:
+    """Raise Problem (400) if the body is not JSON, or JSON that two parsers may read in two ways."""
+    if body.count(b"{") + body.count(b"[") > DEPTH_MAX and _depth_bound(body) > DEPTH_MAX:
+        raise Problem(MALFORMED_JSON, f"nested more than {DEPTH_MAX} levels deep")
+    try:
+        text = body.decode("utf-8")
+        _decoder.decode(text)
+        if "\\u" in text:
+            _refuse_lone_surrogates(text)
+    except (ValueError, RecursionError):  # ValueError: bad syntax, bad UTF-8, a number of more than 4,300 digits
+        raise Problem(MALFORMED_JSON, "the body is not valid JSON") from None
+
+
+def _depth_bound(body: bytes | bytearray) -> int:
+    # Brackets inside of strings count too; a text with more than DEPTH_MAX unclosed ones is not one of ours.
+    depth = deepest = 0
+    for byte in body.translate(None, delete=_NO_BRACKETS):
+        if byte in b"{[":
+            depth += 1
+            deepest = max(deepest, depth)
+        else:
+            depth -= 1
+    return deepest
+
+
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"{}[]"))
+
+
+def _refuse_lone_surrogates(text: str) -> None:
+    json.dumps(_decoder.decode(text), ensure_ascii=False).encode("utf-8")  # UnicodeEncodeError is a ValueError
+
+
+async def read_json_body(request: Request, model: type[Model]) -> Model:
+    """The body as this model. Raises Problem: 400, 413, 415 or 422."""
+    body = await request.body()
+    if not request.scope.get(CHECKED_KEY):
+        require_json(request.headers.get("content-type", ""))
+        refuse_ambiguous(body)
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise from_validation_error(error) from None
+
+
+def is_json(content_type: str) -> bool:
+    """Whether a content type says JSON."""
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+
+
+def require_json(content_type: str) -> None:
+    """Raise Problem (415) unless the content type says JSON."""
+    if not is_json(content_type):
+        raise Problem(UNSUPPORTED_MEDIA_TYPE, "send the body as application/json")
