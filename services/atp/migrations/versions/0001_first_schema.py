@@ -240,16 +240,17 @@ PROMISES = (
     )
     """,
     """
-    CREATE TABLE stale_command (
+    CREATE TABLE unapplied_command (
         source text COLLATE "C" NOT NULL,
         order_id text COLLATE "C" NOT NULL,
         version bigint NOT NULL,
-        kind text NOT NULL,
+        kind text NOT NULL CHECK (kind IN ('place', 'confirm', 'cancel')),
+        reason text NOT NULL CHECK (reason IN ('older_version', 'other_content', 'wrong_state')),
         stored_version bigint NOT NULL,
         recorded_at timestamptz NOT NULL DEFAULT clock_timestamp()
     ) PARTITION BY RANGE (recorded_at)
     """,
-    "CREATE TABLE stale_command_default PARTITION OF stale_command DEFAULT",
+    "CREATE TABLE unapplied_command_default PARTITION OF unapplied_command DEFAULT",
     """
     CREATE TABLE promise (
         promise_id uuid PRIMARY KEY,
