@@ -57,11 +57,16 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Receipts:
-    """Receipts due on one day."""
+    """Receipts due on one day.
+
+    `assumed` is pegged to promises beyond the checking horizon: it comes and goes with them (see `Planned.assumed`),
+    never covers a protection, and stops counting once its day has passed.
+    """
 
     day: Day
     confirmed: int
     planned: int = 0
+    assumed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +173,9 @@ class Request:
 class Planned:
     """A promised quantity: from where, how, when, at what cost, and what it was taken from.
 
-    `available_day` is the material availability day: ship day less processing days.
+    `available_day` is the material availability day: ship day less processing days. `assumed` says that the quantity is
+    beyond the item's checking horizon and backed by an assumed receipt of the same quantity on the same day. The cost of
+    a shipment is paid once per (location, service, ship day) of an order, by the line that opens it.
     """
 
     key: PositionKey
@@ -179,11 +186,15 @@ class Planned:
     arrival_day: Day
     cost_minor: int
     postings: tuple[Posting, ...] = ()
+    assumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A constraint that bound: its kind, what it is, what it would have allowed, and what would help, in words."""
+    """A constraint that bound: its kind, what it is, what it would have allowed, and what would help, in words.
+
+    `needed` is the size of the change in `would_help` that concerns this constraint: units, or days for a lane.
+    """
 
     kind: Literal["supply", "protection", "quota", "lane", "item", "ship_complete", "minimum_quantity"]
     reference: str
@@ -191,6 +202,7 @@ class Binding:
     day: Day | None = None
     tier: str | None = None
     would_help: str = ""
+    needed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +225,7 @@ class OrderDecision:
 
     lines: tuple[LineDecision, ...]
     cost_minor: int
+    budget_spent: bool = False  # the search stopped at its budget in nodes; a better plan may exist
 
 
 @dataclass(slots=True)
