@@ -25,6 +25,7 @@ LINES_MAX: Final = 1_000  # lines of one order; larger orders are several orders
 MONEY_DIGITS_MAX: Final = 18
 MONEY_PATTERN: Final = r"^[0-9]{1,12}(\.[0-9]{1,6})?$"
 NOTE_MAX_CHARS: Final = 500
+DAY_CHARS: Final = len("2024-01-01")
 FIRST_DAY: Final = date(1970, 1, 1)  # outside of these two a date is a slip of the pen, and day arithmetic may
 LAST_DAY: Final = date(2199, 12, 31)  # leave the calendar
 
@@ -41,7 +42,7 @@ def _to_utc(value: datetime) -> datetime:
 
 def _written_as_day(value: object) -> object:
     """Refuse numbers, which would be read as seconds since 1970: 20240101 is not the first of January 2024."""
-    if isinstance(value, date) or (isinstance(value, str) and len(value) == len("2024-01-01")):
+    if isinstance(value, date) or (isinstance(value, str) and len(value) == DAY_CHARS and value[4] == "-"):
         return value
     raise ValueError("not a day as YYYY-MM-DD")
 
