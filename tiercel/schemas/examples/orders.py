@@ -1,0 +1,111 @@
+"""Examples of commands on orders and of the record of what became of them."""
+
+from typing import Any, Final
+
+ORDER: Final = {"source": "webshop", "order_id": "SO-10042", "version": 1}
+CUSTOMER: Final = {"system": "webshop", "id": "C00017"}
+
+VALID: Final[dict[str, dict[str, Any]]] = {
+    "order.placed.v1": {
+        "full": {
+            "order": ORDER,
+            "customer": CUSTOMER,
+            "lines": [
+                {
+                    "line": "1",
+                    "sku": "SKU-0001",
+                    "quantity": 12,
+                    "unit_price": "4.95",
+                    "requested_arrival": "2026-03-09",
+                    "latest_acceptable_arrival": "2026-03-20",
+                    "minimum_quantity": 6,
+                },
+                {"line": "2", "sku": "SKU-0002", "quantity": 1},
+            ],
+            "ordered_at": "2026-03-02T10:15:00Z",
+            "ship_to": {"zone": "GB"},
+            "channel": "web",
+            "requested_arrival": "2026-03-10",
+            "latest_acceptable_arrival": "2026-03-31",
+            "ship_complete": False,
+        },
+        "minimal": {
+            "order": {"source": "webshop", "order_id": "SO-10043"},
+            "customer": CUSTOMER,
+            "lines": [{"line": "1", "sku": "SKU-0001", "quantity": 1}],
+        },
+        "same_sku_twice": {
+            "order": {"source": "webshop", "order_id": "SO-10044"},
+            "customer": CUSTOMER,
+            "lines": [
+                {"line": "1", "sku": "SKU-0001", "quantity": 1},
+                {"line": "2", "sku": "SKU-0001", "quantity": 2},
+            ],
+        },
+    },
+    "order.confirmed.v1": {"confirmed": {"order": ORDER}},
+    "order.cancelled.v1": {
+        "with_reason": {"order": {**ORDER, "version": 2}, "reason": "customer changed their mind"},
+        "minimal": {"order": {**ORDER, "version": 2}},
+    },
+    "order.recorded.v1": {
+        "accepted": {
+            "order": ORDER,
+            "change": "accepted",
+            "sequence": 1,
+            "customer_id": "c-17",
+            "customer": CUSTOMER,
+            "tier": "silver",
+            "channel": "web",
+            "zone": "GB",
+            "ordered_at": "2026-03-02T10:15:00Z",
+            "occurred_at": "2026-03-02T10:15:00.123456Z",
+            "lines": [
+                {"line": "1", "sku": "SKU-0001", "quantity": 12, "unit_price": "4.95", "promised_quantity": 8},
+                {"line": "2", "sku": "SKU-0002", "quantity": 1, "promised_quantity": 1},
+            ],
+            "currency": "GBP",
+            "cost_minor": 640,
+        },
+        "cancelled_of_unknown_customer": {
+            "order": {**ORDER, "version": 2},
+            "change": "cancelled",
+            "sequence": 2,
+            "customer_id": None,
+            "customer": CUSTOMER,
+            "tier": "bronze",
+            "channel": "web",
+            "zone": "GB",
+            "ordered_at": "2026-03-02T10:15:00Z",
+            "occurred_at": "2026-03-03T08:00:00Z",
+            "lines": [{"line": "1", "sku": "SKU-0001", "quantity": 0, "unit_price": "4.95"}],
+            "currency": "GBP",
+        },
+    },
+}
+
+BROKEN: Final[dict[str, dict[str, tuple[str, Any]]]] = {
+    "order.placed.v1": {
+        "quantity_zero": ("lines.0.quantity", 0),
+        "quantity_negative": ("lines.0.quantity", -1),
+        "quantity_decimal": ("lines.0.quantity", 1.5),
+        "quantity_huge": ("lines.0.quantity", 1_000_000_000_001),
+        "quantity_as_text": ("lines.0.quantity", "12"),
+        "no_lines": ("lines", []),
+        "date_as_number": ("requested_arrival", 20260310),
+        "moment_without_offset": ("ordered_at", "2026-03-02T10:15:00"),
+        "price_negative": ("lines.0.unit_price", -0.01),
+        "price_in_words": ("lines.0.unit_price", "1e3"),
+        "tier_spoofed": ("tier", "gold"),
+        "id_too_long": ("order.order_id", "x" * 129),
+        "id_with_line_break": ("customer.id", "C1\nadmin"),
+        "version_zero": ("order.version", 0),
+    },
+    "order.confirmed.v1": {"order_id_empty": ("order.order_id", "")},
+    "order.cancelled.v1": {"reason_with_nul": ("reason", "a\x00b")},
+    "order.recorded.v1": {
+        "change_unknown": ("change", "lost"),
+        "sequence_zero": ("sequence", 0),
+        "line_negative": ("lines.0.quantity", -3),
+    },
+}

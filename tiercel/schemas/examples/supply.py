@@ -1,0 +1,115 @@
+"""Examples of what a WMS or an ERP says about stock, items and fulfilment."""
+
+from typing import Any, Final
+
+from tiercel.schemas.examples.orders import ORDER
+
+_AT: Final = {"sku": "SKU-0001", "location": "DC-NORTH"}
+
+VALID: Final[dict[str, dict[str, Any]]] = {
+    "supply.movement.v1": {
+        "receipt": {
+            "source": "wms",
+            "reference": "GR-5001",
+            **_AT,
+            "kind": "receipt",
+            "quantity": 480,
+            "occurred_at": "2026-03-02T06:30:00Z",
+            "sequence": 118,
+            "receipt_reference": "PO-771-1",
+        },
+        "adjustment": {
+            "source": "wms",
+            "reference": "ADJ-90",
+            **_AT,
+            "kind": "adjustment",
+            "quantity": -2,
+            "occurred_at": "2026-03-02T07:00:00Z",
+        },
+    },
+    "supply.snapshot.v1": {
+        "with_cursor": {
+            "source": "wms",
+            "reference": "COUNT-2026-03-02",
+            **_AT,
+            "on_hand": 512,
+            "as_of": "2026-03-02T20:00:00Z",
+            "cursor": 118,
+        },
+        "without_cursor": {
+            "source": "wms",
+            "reference": "COUNT-2026-03-03",
+            **_AT,
+            "on_hand": 0,
+            "as_of": "2026-03-03T20:00:00Z",
+        },
+    },
+    "supply.receipt.v1": {
+        "announced": {
+            "source": "erp",
+            "reference": "PO-771-1",
+            **_AT,
+            "quantity": 480,
+            "due": "2026-03-02",
+            "certainty": "confirmed",
+            "version": 1,
+        },
+        "withdrawn": {
+            "source": "erp",
+            "reference": "PO-772-1",
+            **_AT,
+            "quantity": 0,
+            "due": "2026-03-09",
+            "certainty": "planned",
+            "version": 3,
+        },
+    },
+    "catalog.item.v1": {
+        "full": {
+            "sku": "SKU-0001",
+            "version": 4,
+            "active": True,
+            "planned_receipts_count": False,
+            "checking_horizon_days": 90,
+            "past_due_supply_days": 7,
+        },
+        "minimal": {"sku": "SKU-0002"},
+    },
+    "fulfilment.shipped.v1": {
+        "shipped": {
+            "source": "wms",
+            "reference": "SHIP-3301",
+            "order": ORDER,
+            "line": "1",
+            **_AT,
+            "quantity": 8,
+            "occurred_at": "2026-03-04T16:20:00Z",
+            "sequence": 119,
+            "carrier": "parcel",
+            "actual_cost_minor": 595,
+        }
+    },
+    "fulfilment.delivered.v1": {
+        "delivered": {
+            "source": "tms",
+            "reference": "POD-8800",
+            "order": ORDER,
+            "line": "1",
+            "quantity": 8,
+            "occurred_at": "2026-03-06T11:05:00Z",
+        }
+    },
+}
+
+BROKEN: Final[dict[str, dict[str, tuple[str, Any]]]] = {
+    "supply.movement.v1": {"kind_unknown": ("kind", "theft"), "quantity_decimal": ("quantity", 0.5)},
+    "supply.snapshot.v1": {"on_hand_negative": ("on_hand", -1), "cursor_negative": ("cursor", -1)},
+    "supply.receipt.v1": {
+        "due_not_a_day": ("due", "2026-02-30"),
+        "due_in_another_notation": ("due", "02.03.2026"),
+        "certainty_unknown": ("certainty", "hoped for"),
+    },
+    "catalog.item.v1": {"version_as_text": ("version", "4"), "sku_blank": ("sku", " ")},
+    "fulfilment.shipped.v1": {"quantity_zero": ("quantity", 0)},
+    "fulfilment.delivered.v1": {"order_without_source": ("order", {"order_id": "SO-10042"})},
+}
