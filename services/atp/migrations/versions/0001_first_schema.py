@@ -27,6 +27,7 @@ POSITIONS = (
         receipt_days int[] NOT NULL DEFAULT '{}',
         receipt_confirmed bigint[] NOT NULL DEFAULT '{}',
         receipt_planned bigint[] NOT NULL DEFAULT '{}',
+        receipt_assumed bigint[] NOT NULL DEFAULT '{}',
         commit_days int[] NOT NULL DEFAULT '{}',
         commit_quantities bigint[] NOT NULL DEFAULT '{}',
         waiting_ranks int[] NOT NULL DEFAULT '{}',
@@ -37,6 +38,7 @@ POSITIONS = (
         PRIMARY KEY (item_id, location_id),
         CHECK (cardinality(receipt_days) = cardinality(receipt_confirmed)),
         CHECK (cardinality(receipt_days) = cardinality(receipt_planned)),
+        CHECK (cardinality(receipt_days) = cardinality(receipt_assumed)),
         CHECK (cardinality(commit_days) = cardinality(commit_quantities)),
         CHECK (cardinality(waiting_ranks) = cardinality(waiting_quantities))
     ) WITH (fillfactor = 50)
@@ -295,7 +297,7 @@ PROMISES = (
         open bigint NOT NULL CHECK (open >= 0),
         shipped bigint NOT NULL DEFAULT 0 CHECK (shipped >= 0),
         delivered bigint NOT NULL DEFAULT 0 CHECK (delivered >= 0),
-        assumed bigint NOT NULL DEFAULT 0 CHECK (assumed >= 0),
+        assumed boolean NOT NULL DEFAULT false,
         available_day int NOT NULL,
         ship_day int NOT NULL,
         arrival_day int NOT NULL,
@@ -307,7 +309,7 @@ PROMISES = (
     """,
     "CREATE TABLE commitment_default PARTITION OF commitment DEFAULT",
     "COMMENT ON COLUMN commitment.open IS 'held or committed and not yet shipped; what was given back is in neither'",
-    "COMMENT ON COLUMN commitment.assumed IS 'of the quantity, what rests on supply assumed beyond the horizon'",
+    "COMMENT ON COLUMN commitment.assumed IS 'beyond the horizon: it has an assumed receipt on its day'",
     "COMMENT ON COLUMN commitment.postings IS 'where it was taken: [[kind, limit, period start, quantity], ...]'",
     """
     CREATE TABLE decision_batch (
@@ -398,8 +400,11 @@ def upgrade() -> None:
         tables.API_KEY_V1,
         tables.LEASE_V1,
     )
-    own = (POSITIONS, SUPPLY, EXTENSION, CONFIGURATION, PROMISES, BACKORDERS, PROJECTIONS)
-    for group in (*chassis, *own):
+    for script in chassis:
+        for statement in script.split(";\n"):
+            if statement.strip():
+                op.execute(statement)
+    for group in (POSITIONS, SUPPLY, EXTENSION, CONFIGURATION, PROMISES, BACKORDERS, PROJECTIONS):
         for statement in group:
             op.execute(statement)
 
