@@ -1,0 +1,137 @@
+"""The registry's ports over PostgreSQL: one object per transaction, its statements in the `*_rows` modules."""
+# ruff: noqa: D102 -- each method is documented by the port that it implements
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Final, TypeVar
+from uuid import UUID
+
+import asyncpg
+
+from services.chassis import idempotency, inbox, outbox
+from services.chassis.business_time import Phase, business_now, replay_state
+from services.chassis.database import Connection, Database
+from services.chassis.envelope import Event
+from services.chassis.idempotency import StoredAnswer
+from services.chassis.outbox import Lane
+from services.segment_registry.adapters import audit_rows, customer_rows, proposal_rows, tier_rows
+from services.segment_registry.application.ports import (
+    AuditEntry,
+    AuditRecord,
+    LostRace,
+    ProposalVerdict,
+    RegistryReader,
+    RegistryTransaction,
+    TierLock,
+)
+from services.segment_registry.domain.customers import Customer, Identifier
+from services.segment_registry.domain.tiers import Tier
+
+SCHEMA: Final = "segment_registry"
+T = TypeVar("T")
+
+
+class PostgresTransactions:
+    """Runs use cases against the registry's schema."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def run(self, work: Callable[[RegistryTransaction], Awaitable[T]], *, label: str) -> T:
+        """As the port says; operating failures are those of `Database.run`."""
+        return await self._database.run(lambda connection: work(PostgresTransaction(connection)), label=label)
+
+    async def read(self, work: Callable[[RegistryReader], Awaitable[T]]) -> T:
+        """As the port says; operating failures are those of `Database.read`."""
+        return await self._database.read(lambda connection: work(PostgresTransaction(connection)))
+
+
+class PostgresTransaction:
+    """What a use case may do within a transaction; each method does what the port says."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def now(self) -> datetime:
+        return await business_now(self._connection)
+
+    async def tiers(self) -> dict[str, Tier]:
+        return await tier_rows.load_tiers(self._connection)
+
+    async def lock_tiers(self, lock: TierLock) -> dict[str, Tier]:
+        return await tier_rows.lock_tiers(self._connection, lock)
+
+    async def tier_in_use(self, tier: str, at: datetime) -> bool:
+        return await tier_rows.tier_in_use(self._connection, tier, at)
+
+    async def save_tiers(self, tiers: Sequence[Tier], author: str, at: datetime) -> None:
+        await tier_rows.save_tiers(self._connection, tiers, author, at)
+
+    async def owners(self, identifiers: Collection[Identifier]) -> dict[Identifier, str]:
+        return await customer_rows.load_owners(self._connection, identifiers)
+
+    async def lock_owners(
+        self, identifiers: Collection[Identifier]
+    ) -> tuple[dict[Identifier, str], dict[str, Customer]]:
+        return await customer_rows.lock_owners(self._connection, identifiers, await self.now())
+
+    async def customers(self, customer_ids: Collection[str], *, ended_too: bool = False) -> dict[str, Customer]:
+        return await customer_rows.load_customers(self._connection, customer_ids, await self._ended_after(ended_too))
+
+    async def lock_customers(self, customer_ids: Collection[str], *, ended_too: bool = False) -> dict[str, Customer]:
+        ended_after = await self._ended_after(ended_too)
+        return await customer_rows.load_customers(self._connection, customer_ids, ended_after, lock=True)
+
+    async def page_of_customers(self, after: str | None, limit: int) -> list[Customer]:
+        cursor = None if after is None else UUID(after)
+        return await customer_rows.page_of_customers(self._connection, cursor, limit, await self.now())
+
+    async def save_customers(self, before: Mapping[str, Customer], after: Sequence[Customer], at: datetime) -> None:
+        await customer_rows.save_customers(self._connection, before, after, at)
+
+    async def append_audit(self, entries: Sequence[AuditEntry], at: datetime) -> None:
+        await audit_rows.append_audit(self._connection, entries, at)
+
+    async def page_of_audit(self, after: int, limit: int) -> list[AuditRecord]:
+        return await audit_rows.page_of_audit(self._connection, after, limit)
+
+    async def audit_position(self) -> int:
+        return await audit_rows.audit_position(self._connection)
+
+    async def publish(self, events: Sequence[Event], lane: Lane) -> None:
+        await outbox.enqueue(self._connection, events, lane)
+
+    async def collecting(self) -> bool:
+        state = await replay_state(self._connection)
+        return state is not None and state.phase is Phase.INTAKE
+
+    async def unseen(self, consumer: str, event_ids: Sequence[str]) -> set[str]:
+        return await inbox.first_seen(self._connection, consumer, event_ids)
+
+    async def proposals_known(self, proposal_ids: Collection[str]) -> set[str]:
+        return await proposal_rows.proposals_known(self._connection, proposal_ids)
+
+    async def proposals_waiting(self) -> int:
+        return await proposal_rows.proposals_waiting(self._connection)
+
+    async def lock_waiting_proposals(self, limit: int) -> list[ProposalVerdict]:
+        return await proposal_rows.lock_waiting_proposals(self._connection, limit)
+
+    async def save_proposals(self, verdicts: Sequence[ProposalVerdict], at: datetime) -> None:
+        await proposal_rows.save_proposals(self._connection, verdicts, at)
+
+    async def stored_answer(self, caller: str, key: str) -> StoredAnswer | None:
+        return (await idempotency.look_up(self._connection, [(caller, key)])).get((caller, key))
+
+    async def store_answer(self, answer: StoredAnswer) -> None:
+        try:
+            await idempotency.store(self._connection, [answer])
+        except asyncpg.UniqueViolationError as error:
+            raise LostRace("the idempotency key was used at the same time") from error
+
+    async def events_unpublished(self) -> int:
+        return await outbox.pending(self._connection)
+
+    async def _ended_after(self, ended_too: bool) -> datetime | None:
+        """From when on assignments must last to be loaded. A time before the locks are held only loads more."""
+        return None if ended_too else await self.now()

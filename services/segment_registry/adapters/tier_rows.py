@@ -1,0 +1,70 @@
+"""Tiers in PostgreSQL: the current ones in `tier`, every version ever defined in `tier_version`."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from services.chassis.database import Connection
+from services.segment_registry.application.ports import TierLock
+from services.segment_registry.domain.tiers import Tier
+
+# The tiers are locked as a whole by an advisory lock: row locks shared by every assignment would write to the row.
+_LOCK_ID: Final = 4_217_101  # any number that no other advisory lock here uses
+_LOCKS: Final = {
+    TierLock.SHARED: "SELECT pg_advisory_xact_lock_shared($1)",
+    TierLock.EXCLUSIVE: "SELECT pg_advisory_xact_lock($1)",
+}
+
+
+async def lock_tiers(connection: Connection, lock: TierLock) -> dict[str, Tier]:
+    """All tiers as they are once the lock is held."""
+    await connection.execute(_LOCKS[lock], _LOCK_ID)
+    return await load_tiers(connection)
+
+
+async def load_tiers(connection: Connection) -> dict[str, Tier]:
+    """All tiers by rank."""
+    rows = await connection.fetch(
+        "SELECT tier, version, name, priority_rank, is_default, active, policy::text FROM tier ORDER BY priority_rank"
+    )
+    return {row["tier"]: Tier(**row) for row in rows}
+
+
+async def save_tiers(connection: Connection, tiers: Sequence[Tier], author: str, at: datetime) -> None:
+    """Store new versions one after another: a former default must lose the mark before another gets it."""
+    for tier in tiers:
+        values = (
+            tier.tier,
+            tier.version,
+            tier.name,
+            tier.priority_rank,
+            tier.is_default,
+            tier.active,
+            tier.policy,
+        )
+        await connection.execute(
+            "INSERT INTO tier (tier, version, name, priority_rank, is_default, active, policy)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (tier) DO UPDATE"
+            " SET version = excluded.version, name = excluded.name, priority_rank = excluded.priority_rank,"
+            " is_default = excluded.is_default, active = excluded.active, policy = excluded.policy",
+            *values,
+        )
+        await connection.execute(
+            "INSERT INTO tier_version"
+            " (tier, version, name, priority_rank, is_default, active, policy, author, defined_at)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            *values,
+            author,
+            at,
+        )
+
+
+async def tier_in_use(connection: Connection, tier: str, at: datetime) -> bool:
+    """Whether an assignment to the tier is in force at that moment or planned after it."""
+    used: bool = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM assignment WHERE tier = $1 AND superseded_at IS NULL"
+        " AND (effective_to IS NULL OR effective_to > $2))",
+        tier,
+        at,
+    )
+    return used

@@ -1,0 +1,26 @@
+"""End an assignment before its time, or withdraw one that is only planned."""
+
+from services.segment_registry.application.change_customers import CustomerUnknown, audit_of_move, store_change
+from services.segment_registry.application.ports import Cause, RegistryTransaction, TierLock
+from services.segment_registry.application.publishing import events_of
+from services.segment_registry.domain import moves
+from services.segment_registry.domain.moves import Moved, MoveRefused
+from services.segment_registry.domain.timeline import Grounds, Unchanged
+
+
+async def end_assignment(
+    transaction: RegistryTransaction, customer_id: str, sequence: int, grounds: Grounds, cause: Cause
+) -> Moved | Unchanged | MoveRefused | CustomerUnknown:
+    """From here on what lies below it counts: another assignment, or the default tier."""
+    tiers = await transaction.lock_tiers(TierLock.SHARED)
+    customers = await transaction.lock_customers([customer_id], ended_too=True)
+    customer = customers.get(customer_id)
+    if customer is None:
+        return CustomerUnknown()
+    now = await transaction.now()
+    decision = moves.end(customer, tiers, sequence, grounds, now)
+    if isinstance(decision, Moved):
+        events = events_of([decision.customer], [decision.move], cause, now)
+        audit = [audit_of_move(decision.move, "tier.ended")]
+        await store_change(transaction, customers, [decision.customer], events, audit, at=now)
+    return decision

@@ -1,0 +1,215 @@
+"""What the registry's use cases need of the outside.
+
+A use case is a function over one `RegistryTransaction`: it loads under locks, decides by the domain, stores. Locks are
+taken in one order: the tiers, customers by id, the head of the audit trail. `now` is asked for after the locks.
+
+    RegistryError
+    `- LostRace      another transaction was first with the same identifier or key; the command is run again
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol, TypeVar
+
+from services.chassis.envelope import Event
+from services.chassis.idempotency import StoredAnswer
+from services.chassis.outbox import Lane
+from services.segment_registry.domain.customers import Customer, Identifier
+from services.segment_registry.domain.proposals import Proposal, ProposalRefusal
+from services.segment_registry.domain.tiers import Tier
+
+T = TypeVar("T")
+
+
+class RegistryError(Exception):
+    """The parent of what the ports raise."""
+
+
+class LostRace(RegistryError):  # noqa: N818 - says what happened
+    """Another transaction stored the same identifier, proposal or idempotency key first; nothing was stored."""
+
+    problem_code = "overloaded"  # the answer to a caller whose command lost every time
+
+
+class TierLock(StrEnum):
+    """How the tiers are held while a command runs: assigning excludes defining, not other assigning."""
+
+    SHARED = "shared"
+    EXCLUSIVE = "exclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What an event comes from, for those who trace it."""
+
+    correlation_id: str
+    causation_id: str
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Commander:
+    """Who gives a command, and what it comes from."""
+
+    author: str
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One change of what the registry owns: `subject` is what was changed, `detail` holds ids and codes only."""
+
+    author: str
+    action: str
+    subject: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """An audit entry as stored: positions have no gaps."""
+
+    position: int
+    at: datetime
+    entry: AuditEntry
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalVerdict:
+    """What became of a proposal: waiting if neither an assignment nor a refusal is named.
+
+    `waited` says that it is stored already.
+    """
+
+    proposal: Proposal
+    cause: Cause
+    assignment_sequence: int | None = None
+    refusal: ProposalRefusal | None = None
+    waited: bool = False
+
+    @property
+    def state(self) -> str:
+        """As stored."""
+        if self.refusal is not None:
+            return "refused"
+        return "waiting" if self.assignment_sequence is None else "applied"
+
+
+class RegistryReader(Protocol):
+    """Reads of one moment."""
+
+    async def now(self) -> datetime:
+        """The business time."""
+        ...
+
+    async def tiers(self) -> dict[str, Tier]:
+        """All tiers, by priority rank."""
+        ...
+
+    async def owners(self, identifiers: Collection[Identifier]) -> dict[Identifier, str]:
+        """Who holds which of these identifiers."""
+        ...
+
+    async def customers(self, customer_ids: Collection[str], *, ended_too: bool = False) -> dict[str, Customer]:
+        """Those of these customers that exist, with the assignments not yet ended, or with all."""
+        ...
+
+    async def page_of_customers(self, after: str | None, limit: int) -> list[Customer]:
+        """Customers by id, after the one given."""
+        ...
+
+    async def page_of_audit(self, after: int, limit: int) -> list[AuditRecord]:
+        """Audit records by position, after the one given."""
+        ...
+
+    async def audit_position(self) -> int:
+        """The position of the last audit record: a count of everything that was changed."""
+        ...
+
+    async def proposals_waiting(self) -> int:
+        """How many proposals wait for a replay to settle."""
+        ...
+
+    async def events_unpublished(self) -> int:
+        """How many events the log does not have yet."""
+        ...
+
+    async def collecting(self) -> bool:
+        """Whether a replay is collecting: what a step causes takes effect when it settles."""
+        ...
+
+
+class RegistryTransaction(RegistryReader, Protocol):
+    """One transaction: everything in it is stored together or not at all."""
+
+    async def lock_tiers(self, lock: TierLock) -> dict[str, Tier]:
+        """All tiers, held as they are."""
+        ...
+
+    async def lock_customers(self, customer_ids: Collection[str], *, ended_too: bool = False) -> dict[str, Customer]:
+        """As `customers`, held as they are."""
+        ...
+
+    async def lock_owners(
+        self, identifiers: Collection[Identifier]
+    ) -> tuple[dict[Identifier, str], dict[str, Customer]]:
+        """Who holds which of these identifiers, and these customers, held as they are. Raises `LostRace`."""
+        ...
+
+    async def tier_in_use(self, tier: str, at: datetime) -> bool:
+        """Whether a customer is in the tier at that moment or later."""
+        ...
+
+    async def save_tiers(self, tiers: Sequence[Tier], author: str, at: datetime) -> None:
+        """Store new versions of tiers, in this order."""
+        ...
+
+    async def save_customers(self, before: Mapping[str, Customer], after: Sequence[Customer], at: datetime) -> None:
+        """Store customers that are new or were changed since `before`. Raises `LostRace`."""
+        ...
+
+    async def append_audit(self, entries: Sequence[AuditEntry], at: datetime) -> None:
+        """Write the audit trail; the last lock of a transaction."""
+        ...
+
+    async def publish(self, events: Sequence[Event], lane: Lane) -> None:
+        """Put events into the outbox."""
+        ...
+
+    async def unseen(self, consumer: str, event_ids: Sequence[str]) -> set[str]:
+        """Which of these events the consumer has not seen before; they count as seen from here on."""
+        ...
+
+    async def proposals_known(self, proposal_ids: Collection[str]) -> set[str]:
+        """Which of these proposals were received before."""
+        ...
+
+    async def lock_waiting_proposals(self, limit: int) -> list[ProposalVerdict]:
+        """Waiting proposals in the order of their arrival, held as they are."""
+        ...
+
+    async def save_proposals(self, verdicts: Sequence[ProposalVerdict], at: datetime) -> None:
+        """Store what became of proposals, received now or before. Raises `LostRace`."""
+        ...
+
+    async def stored_answer(self, caller: str, key: str) -> StoredAnswer | None:
+        """What a command with this idempotency key was answered."""
+        ...
+
+    async def store_answer(self, answer: StoredAnswer) -> None:
+        """Keep the answer of a command under its idempotency key. Raises `LostRace`."""
+        ...
+
+
+class Transactions(Protocol):
+    """Runs use cases."""
+
+    async def run(self, work: Callable[[RegistryTransaction], Awaitable[T]], *, label: str) -> T:
+        """Run in one transaction and return after its commit."""
+        ...
+
+    async def read(self, work: Callable[[RegistryReader], Awaitable[T]]) -> T:
+        """Run on one consistent picture."""
+        ...

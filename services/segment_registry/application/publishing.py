@@ -1,0 +1,106 @@
+"""The events of the registry, as their contracts say; built without models, which tests then hold them to."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+
+from services.chassis.envelope import Event
+from services.chassis.ids import new_id
+from services.contracts.catalogue import SEGMENT_CHANGED, SEGMENT_CURRENT, TIER_POLICY, EventType
+from services.segment_registry.application.ports import Cause
+from services.segment_registry.domain.customers import Customer
+from services.segment_registry.domain.moves import Move
+from services.segment_registry.domain.tiers import Tier
+
+SOURCE: Final = "segment_registry"
+
+
+def tier_policy(tier: Tier, cause: Cause, at: datetime) -> Event:
+    """The tier with its policy."""
+    return _event(TIER_POLICY, tier.tier, tier.version, tier_document(tier), cause=cause, at=at)
+
+
+def segment_current(customer: Customer, cause: Cause, at: datetime) -> Event:
+    """All that a subscriber needs of a customer: identifiers, the assignment in force and those to come."""
+    document = current_document(customer, at)
+    return _event(SEGMENT_CURRENT, customer.customer_id, customer.sequence, document, cause=cause, at=at)
+
+
+def segment_changed(move: Move, cause: Cause, at: datetime) -> Event:
+    """One move of one customer."""
+    return _event(SEGMENT_CHANGED, move.customer_id, move.sequence, _changed_document(move), cause=cause, at=at)
+
+
+def tier_document(tier: Tier) -> dict[str, Any]:
+    """A tier as the contract `TierDefined` has it."""
+    return {
+        "tier": tier.tier,
+        "version": tier.version,
+        "name": tier.name,
+        "priority_rank": tier.priority_rank,
+        "is_default": tier.is_default,
+        "active": tier.active,
+        "policy": orjson.Fragment(tier.policy),
+    }
+
+
+def current_document(customer: Customer, at: datetime) -> dict[str, Any]:
+    """A customer as the contract `SegmentCurrent` has it."""
+    return {
+        "customer_id": customer.customer_id,
+        "sequence": customer.sequence,
+        "identifiers": [{"system": system, "id": id_} for system, id_ in customer.identifiers],
+        "assignments": [
+            {
+                "tier": assignment.tier,
+                "effective_from": assignment.effective_from,
+                "effective_to": assignment.effective_to,
+                "sequence": assignment.sequence,
+                "reason": assignment.grounds.reason,
+                "kind": assignment.kind,
+            }
+            for assignment in customer.assignments
+            if assignment.ends_after(at)
+        ],
+    }
+
+
+def _changed_document(move: Move) -> dict[str, Any]:
+    return {
+        "customer_id": move.customer_id,
+        "sequence": move.sequence,
+        "from_tier": move.from_tier,
+        "to_tier": move.to_tier,
+        "effective_from": move.effective_from,
+        "effective_to": move.effective_to,
+        "reason": move.grounds.reason,
+        "author": move.grounds.author,
+        "rule": move.grounds.rule,
+        "proposal_id": move.grounds.proposal_id,
+    }
+
+
+def _event(kind: EventType, key: str, sequence: int, document: dict[str, Any], *, cause: Cause, at: datetime) -> Event:
+    return Event(
+        id=str(new_id()),
+        type=kind.name,
+        source=SOURCE,
+        topic=kind.topic.name,
+        key=key,
+        sequence=sequence,
+        time=at,
+        data=orjson.dumps(document),
+        correlation_id=cause.correlation_id,
+        causation_id=cause.causation_id,
+        traceparent=cause.traceparent,
+        dataschema=kind.dataschema,
+    )
+
+
+def events_of(customers: Iterable[Customer], moves: Iterable[Move], cause: Cause, at: datetime) -> list[Event]:
+    """The events of a change: the new states, then the moves."""
+    events = [segment_current(customer, cause, at) for customer in customers]
+    events.extend(segment_changed(move, cause, at) for move in moves)
+    return events

@@ -1,0 +1,20 @@
+"""Whether the registry has nothing left to do: what the driver of a replay waits for."""
+
+from dataclasses import dataclass
+
+from services.segment_registry.application.ports import RegistryReader
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What is left to do as far as the database knows, and a count of everything ever done, which never falls."""
+
+    activity: int
+    events_unpublished: int
+    proposals_waiting: int
+
+
+async def backlog(reader: RegistryReader) -> Backlog:
+    """Proposals that wait for a replay to settle are no backlog while it collects."""
+    waiting = 0 if await reader.collecting() else await reader.proposals_waiting()
+    return Backlog(await reader.audit_position(), await reader.events_unpublished(), waiting)
