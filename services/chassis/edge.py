@@ -1,9 +1,9 @@
 """The edge: what happens to every request before and after its handler, in one pass of pure ASGI.
 
-In this order: correlation id and `traceparent`; credentials (nothing but the public paths gets past without); rate limit
-of the caller; the body, whole, within its limit and deadline (bytes are counted, so a chunked body has the same limit);
-the handler, within the request's deadline; security headers; metrics and the access line. An exception that nobody
-foresaw is logged once, counted, and answered with a problem that says nothing but its correlation id.
+In this order: correlation id and `traceparent`; credentials (nothing but the public paths gets past without); rate
+limit of the caller; the body, whole, within its limit and deadline (bytes are counted, so a chunked body has the same
+limit); the handler, within the request's deadline; security headers; metrics and the access line. An exception that
+nobody foresaw is logged once, counted, and answered with a problem that says nothing but its correlation id.
 
 It is one class on purpose: five stacked middlewares would cost five more coroutines and closures per request.
 """
@@ -12,12 +12,12 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import structlog
-from fastapi import Response
+from fastapi import Request, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.chassis import logs, tracing
@@ -28,6 +28,7 @@ from services.chassis.problems import (
     BAD_REQUEST,
     BODY_TOO_LARGE,
     DEADLINE_EXCEEDED,
+    DRAINING,
     INTERNAL_ERROR,
     REQUEST_TIMEOUT,
     TOO_MANY_REQUESTS,
@@ -35,11 +36,12 @@ from services.chassis.problems import (
     Problem,
     from_exception,
 )
-from services.chassis.strict_json import CHECKED_KEY, is_json, refuse_ambiguous
+from services.chassis.strict_json import BODY_KEY, is_json, refuse_ambiguous
 
 CORRELATION_KEY: Final = "correlation_id"
 _SAFE_ID: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_CLIENT_WENT_AWAY: Final = 499  # for the metrics only: nobody was there to be answered
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 SECURITY_HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"x-content-type-options", b"nosniff"),
@@ -59,6 +61,9 @@ class Limiter(Protocol):
         ...
 
 
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
 @dataclass(frozen=True, slots=True)
 class EdgeSettings:
     """The limits of one application. Bytes are of the body as sent; seconds are of the whole request."""
@@ -67,6 +72,22 @@ class EdgeSettings:
     deadline_seconds: float
     body_limits_bytes: Mapping[str, int] = field(default_factory=dict)  # exact path -> its own limit
     deadlines_seconds: Mapping[str, float] = field(default_factory=dict)  # exact path -> its own deadline
+
+
+class Routing(Protocol):
+    """What the edge needs to know of the application behind it."""
+
+    def check(self) -> None:
+        """Refuse an application that is not safe to serve; called before the first request."""
+        ...
+
+    def hot(self, method: str, path: str) -> Endpoint | None:
+        """The endpoint to call without the framework's own matching, if this is one."""
+        ...
+
+    def template(self, scope: Scope) -> str:
+        """The template of the route that answered, for metrics and logs: never a path with ids in it."""
+        ...
 
 
 @dataclass(slots=True)
@@ -78,6 +99,7 @@ class _Exchange:
     principal: Principal | None = None
     status: int = 0
     body_complete: bool = False
+    route: str | None = None
 
 
 class Edge:
@@ -91,33 +113,29 @@ class Edge:
         settings: EdgeSettings,
         metrics: HttpMetrics,
         access_log: logs.AccessLog,
+        routing: Routing,
         limiter: Limiter | None = None,
-        before_first: Callable[[], None] | None = None,
     ) -> None:
         self._app = app
         self._authenticator = authenticator
         self._settings = settings
         self._metrics = metrics
         self._access_log = access_log
+        self._routing = routing
         self._limiter = limiter
-        self._before_first = before_first
+        self._checked = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; other kinds of connections than HTTP are refused."""
         if scope["type"] != "http":
-            if scope["type"] == "lifespan":
-                await self._app(scope, receive, send)
-            elif scope["type"] == "websocket":
-                await send({"type": "websocket.close", "code": 1008})
+            await self._not_http(scope, receive, send)
             return
-        if self._before_first is not None:
-            self._before_first()
-            self._before_first = None
+        if not self._checked:
+            self._routing.check()
+            self._checked = True
         headers = dict(scope["headers"])
         exchange = _Exchange(_correlation(headers), time.perf_counter())
-        logs.correlation_id.set(exchange.correlation)
-        if b"traceparent" in headers:
-            tracing.traceparent.set(tracing.accept(headers[b"traceparent"].decode("latin-1")))
+        _set_context(exchange.correlation, headers.get(b"traceparent"))
         scope[CORRELATION_KEY] = exchange.correlation
         self._metrics.in_flight.inc()
         try:
@@ -126,24 +144,45 @@ class Edge:
             self._metrics.in_flight.dec()
             self._record(scope, exchange)
 
+    async def _not_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+
     async def _answer(
         self, scope: Scope, receive: Receive, send: Send, headers: Mapping[bytes, bytes], exchange: _Exchange
     ) -> None:
-        path: str = scope["path"]
-        deadline = self._settings.deadlines_seconds.get(path, self._settings.deadline_seconds)
-        limit = asyncio.timeout(deadline)
+        limit = asyncio.timeout(self._settings.deadlines_seconds.get(scope["path"], self._settings.deadline_seconds))
         try:
             async with limit:
-                if path not in PUBLIC_PATHS:
-                    exchange.principal = await self._admit(scope)
-                body = await self._read_body(scope, receive, headers)
-                exchange.body_complete = True
-                await self._app(scope, _replay(body, receive), send)
-        except Exception as error:  # noqa: BLE001 -- one of the three edges
+                await self._handle(scope, receive, send, headers, exchange)
+        except asyncio.CancelledError:  # the server cuts what is left after its grace period
+            if not exchange.status:
+                await Problem(DRAINING).response(exchange.correlation)(scope, receive, send)
+            raise
+        except Exception as error:
             problem = self._problem_for(error, exchange, deadline_over=limit.expired())
             if exchange.status:
                 raise  # half an answer is out: only the server can cut the connection
             await problem.response(exchange.correlation)(scope, receive, send)
+
+    async def _handle(
+        self, scope: Scope, receive: Receive, send: Send, headers: Mapping[bytes, bytes], exchange: _Exchange
+    ) -> None:
+        path: str = scope["path"]
+        if path not in PUBLIC_PATHS:
+            exchange.principal = await self._admit(scope)
+        body = await self._read_body(scope, receive, headers)
+        exchange.body_complete = True
+        receive = _replay(body, receive)
+        endpoint = self._routing.hot(scope["method"], path)
+        if endpoint is None:
+            await self._app(scope, receive, send)
+            return
+        exchange.route = path
+        response = await endpoint(Request(scope, receive, send))
+        await response(scope, receive, send)
 
     async def _admit(self, scope: Scope) -> Principal:
         principal = await self._authenticator.authenticate(scope["headers"])
@@ -154,7 +193,9 @@ class Edge:
         scope[PRINCIPAL_KEY] = principal
         return principal
 
-    async def _read_body(self, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
+    async def _read_body(
+        self, scope: MutableMapping[str, Any], receive: Receive, headers: Mapping[bytes, bytes]
+    ) -> bytes:
         declared = headers.get(b"content-length")
         if declared is None and b"transfer-encoding" not in headers and scope["method"] in _SAFE_METHODS:
             return b""
@@ -166,7 +207,7 @@ class Edge:
         body = await _whole_body(receive, limit)
         if body and is_json(headers.get(b"content-type", b"").decode("latin-1")):
             refuse_ambiguous(body)
-            scope[CHECKED_KEY] = True
+            scope[BODY_KEY] = body
         return body
 
     def _problem_for(self, error: Exception, exchange: _Exchange, *, deadline_over: bool) -> Problem:
@@ -188,9 +229,9 @@ class Edge:
 
     def _record(self, scope: Scope, exchange: _Exchange) -> None:
         seconds = time.perf_counter() - exchange.started
-        route = getattr(scope.get("route"), "path", None) or "unmatched"
+        route = exchange.route or self._routing.template(scope)
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-        status = exchange.status or 499  # the client went away before an answer
+        status = exchange.status or _CLIENT_WENT_AWAY
         self._metrics.observe(method, route, status, seconds)
         self._access_log.write(
             method=method,
@@ -200,6 +241,13 @@ class Edge:
             correlation=exchange.correlation,
             subject=None if exchange.principal is None else exchange.principal.subject,
         )
+
+
+def _set_context(correlation: str, parent: bytes | None) -> None:
+    # Always all of them: a request that waited behind another on its connection inherits that one's context.
+    logs.correlation_id.set(correlation)
+    logs.causation_id.set(None)
+    tracing.traceparent.set(None if parent is None else tracing.accept(parent.decode("latin-1")))
 
 
 def _correlation(headers: Mapping[bytes, bytes]) -> str:
@@ -251,8 +299,3 @@ def _replay(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replay
-
-
-def problem_response(problem: Problem, scope: Mapping[str, Any]) -> Response:
-    """The answer to a problem met outside of an exception handler, with the request's correlation id."""
-    return problem.response(scope.get(CORRELATION_KEY))

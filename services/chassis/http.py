@@ -1,8 +1,8 @@
 """The HTTP application of a service: one shell, the same for all.
 
-`create_app` makes a FastAPI application with health, metrics, API description and docs, problem documents and the edge in
-front. Routes are added to it by the service's entrypoints: FastAPI routes with `Depends(require(scope))`, and hot routes
-(plain Starlette, no request machinery) with `add_hot_route`.
+`create_app` makes a FastAPI application with health, metrics, API description and docs, problem documents and the
+edge in front. Routes are added to it by the service's entrypoints: FastAPI routes with `Depends(require(scope))`, and
+hot routes (plain Starlette, no request machinery) with `add_hot_route`.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -13,23 +13,23 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from prometheus_client import CollectorRegistry
-from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPENMETRICS_TYPE
-from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.routing import Route
+from starlette.types import Scope
 
 from services.chassis.auth import Authenticator, check_routes, declared_routes, secured
 from services.chassis.docs_page import content_security_policy, render_docs_page
-from services.chassis.edge import Edge, EdgeSettings, Limiter
+from services.chassis.edge import Edge, EdgeSettings, Endpoint, Limiter
 from services.chassis.logs import AccessLog
 from services.chassis.metrics import HttpMetrics
 from services.chassis.problems import PROBLEM_SCHEMA, install_handlers
 
 Readiness = Callable[[], Awaitable[dict[str, str | bool]]]
-Endpoint = Callable[[Request], Awaitable[Response]]
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 BODY_LIMIT_BYTES: Final = 1_048_576  # a thousand order lines have 150 kB
 DEADLINE_SECONDS: Final = 10.0  # a client that waits longer has given up
 METRICS_SCOPE: Final = "metrics.read"
+UNMATCHED: Final = "unmatched"  # the route label of requests that no route answered
 
 
 def create_app(
@@ -65,7 +65,8 @@ def create_app(
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.draining = False
-    app.state.hot_operations = {}
+    app.state.hot_operations = {}  # (path, method) -> OpenAPI operation
+    app.state.hot_endpoints = {}  # (method, path) -> guarded endpoint
     install_handlers(app)
     _add_own_routes(app, registry, readiness)
     app.add_middleware(
@@ -75,7 +76,7 @@ def create_app(
         metrics=HttpMetrics(registry),
         access_log=access_log or AccessLog(every=0),
         limiter=limiter,
-        before_first=lambda: check_routes(app),
+        routing=_Routing(app),
     )
     app.openapi = lambda: describe(app)  # type: ignore[method-assign] # FastAPI's documented way to extend it
     return app
@@ -90,10 +91,36 @@ def add_hot_route(
     methods: Sequence[str] = ("POST",),
     operation: Mapping[str, Any] | None = None,
 ) -> None:
-    """A route without FastAPI's request machinery, matched before all others; `operation` is its OpenAPI object."""
-    app.router.routes.insert(0, Route(path, secured(scope)(endpoint), methods=list(methods)))
+    """A route that the edge calls directly, without FastAPI's matching and request machinery.
+
+    `path` has no parameters; `operation` is its OpenAPI object. It raises Problem like any other endpoint.
+    """
+    guarded = secured(scope)(endpoint)
+    app.router.routes.append(Route(path, guarded, methods=list(methods)))  # for its 405, and to be enumerated
     for method in methods:
+        app.state.hot_endpoints[method, path] = guarded
         app.state.hot_operations[path, method.lower()] = dict(operation or {})
+
+
+class _Routing:
+    """What the edge asks about the application's routes."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._hot: dict[tuple[str, str], Endpoint] = app.state.hot_endpoints
+        self._plain: dict[Any, str] = {}
+
+    def check(self) -> None:
+        check_routes(self._app)
+        self._plain = {route.endpoint: route.path for route in self._app.routes if type(route) is Route}
+
+    def hot(self, method: str, path: str) -> Endpoint | None:
+        return self._hot.get((method, path))
+
+    def template(self, scope: Scope) -> str:
+        included = scope.get("fastapi", {}).get("effective_route_context")
+        path = getattr(included or scope.get("route"), "path", None) or self._plain.get(scope.get("endpoint"))
+        return path if isinstance(path, str) else UNMATCHED
 
 
 def _checked(lifespan: Lifespan | None) -> Lifespan:
@@ -120,7 +147,7 @@ def _add_own_routes(app: FastAPI, registry: CollectorRegistry, readiness: Readin
         return _json({"ready": ready, "checks": shown}, 200 if ready else 503)
 
     async def metrics(_: Request) -> Response:
-        return Response(generate_openmetrics(registry), media_type=OPENMETRICS_TYPE)
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     async def openapi(_: Request) -> Response:
         return _json(app.openapi())

@@ -1,9 +1,9 @@
 """The HTTP/1.1 protocol with limits on what comes before the body.
 
-uvicorn's httptools protocol takes any number of header bytes and waits for them for ever. Here a request line and headers
-larger than `HEADERS_MAX_BYTES` are answered with 431 and a connection whose headers are not complete within
-`HEADERS_DEADLINE_SECONDS` of its first byte (or that sends none at all) is closed. The timer exists only while headers
-are incomplete, so a request that comes in one packet pays nothing.
+uvicorn's httptools protocol takes any number of header bytes and waits for them for ever. Here a request line and
+headers larger than `HEADERS_MAX_BYTES` are answered with 431 and a connection whose headers are not complete within
+`HEADERS_DEADLINE_SECONDS` of its first byte (or that sends none at all) is closed. The timer exists only while
+headers are incomplete, so a request that comes in one packet pays nothing.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ HEADERS_MAX: Final = 100
 HEADERS_DEADLINE_SECONDS: Final = 10.0
 
 
-class HeadersTooLarge(Exception):
+class HeadersTooLarge(Exception):  # noqa: N818 - says what happened
     """Raised inside the parser to stop it."""
 
 

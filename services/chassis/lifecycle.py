@@ -87,7 +87,7 @@ class Service:
     tasks: Sequence[SideTask] = ()
 
 
-class TaskDied(Exception):
+class TaskDied(Exception):  # noqa: N818 - says what happened
     """A supervised task failed or ended unasked; `__cause__` says why."""
 
     def __init__(self, name: str, cause: BaseException | None) -> None:
@@ -209,6 +209,6 @@ class Supervisor:
             async with asyncio.timeout(self._stage_deadline_seconds):
                 await close()
         except TimeoutError:
-            _log.error("close_cut_short", name=name)  # noqa: TRY400 -- the name says it, there is no useful trace
+            _log.error("close_cut_short", name=name)
         except OSError as error:
-            _log.error("close_failed", name=name, error=repr(error))  # noqa: TRY400 -- the same
+            _log.error("close_failed", name=name, error=repr(error))

@@ -1,8 +1,8 @@
 """Structured logs: one JSON object a line on standard error, with correlation and causation ids.
 
-Everything goes one way: the project's own lines (structlog) and those of libraries (the standard logging module) get the
-same shape. Values under names that smell of secrets, and secrets inside texts, are replaced before a line is written.
-Ids travel in context variables, so a task started by a request inherits them.
+Everything goes one way: the project's own lines (structlog) and those of libraries (the standard logging module) get
+the same shape. Values under names that smell of secrets, and secrets inside texts, are replaced before a line is
+written. Ids travel in context variables, so a task started by a request inherits them.
 
 The access line has its own path (`AccessLog`): it is written for every request, so it skips the processor chain.
 """
@@ -52,7 +52,7 @@ Line = MutableMapping[str, Any]
 def configure(level: str = "INFO", stream: BinaryIO | None = None) -> None:
     """Set up logging for this process; called once, by the composition root."""
     output = stream or sys.stderr.buffer
-    shared = [
+    shared: list[structlog.typing.Processor] = [
         _add_ids,
         structlog.stdlib.add_log_level,
         _add_time,

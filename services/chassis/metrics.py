@@ -1,9 +1,9 @@
 """Prometheus metrics: one registry per service in a process, closed label sets, and the generated reference.
 
-A service declares its metrics once, in its `metrics.py`, as fields of a class that takes a `CollectorRegistry` and uses
-`counter`, `gauge` and `histogram` from here. Labels are closed: their values are listed where the metric is declared, all
-series exist from the start (an alert on a series that never was cannot fire), and a value outside of the list is counted
-as `other`, so nothing that a client sends can make a new series.
+A service declares its metrics once, in its `metrics.py`, as fields of a class that takes a `CollectorRegistry` and
+uses `counter`, `gauge` and `histogram` from here. Labels are closed: their values are listed where the metric is
+declared, all series exist from the start (an alert on a series that never was cannot fire), and a value outside of
+the list is counted as `other`, so nothing that a client sends can make a new series.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,12 +37,12 @@ class Closed(Generic[Metric]):
     """A metric whose label values are all known; `at` never makes a new series."""
 
     def __init__(self, metric: Metric, labels: Labels) -> None:
-        values = [tuple(dict.fromkeys((*allowed, OTHER))) for allowed in labels.values()]
+        values = [tuple(dict.fromkeys((*listed, OTHER))) for listed in labels.values()]
         combinations = list(product(*values))
         if len(combinations) > SERIES_MAX:
             msg = f"{len(combinations)} series for one metric; at most {SERIES_MAX}"
             raise ValueError(msg)
-        self._allowed = tuple(frozenset(each) for each in values)
+        self._allowed: tuple[frozenset[str], ...] = tuple(frozenset(each) for each in values)
         self._children: dict[tuple[str, ...], Metric] = {each: metric.labels(*each) for each in combinations}
 
     def at(self, *values: str) -> Metric:

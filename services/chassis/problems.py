@@ -22,6 +22,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
+from services.chassis.database import CommitUnknown, DatabaseUnavailable, StillInConflict
+
 MEDIA_TYPE: Final = "application/problem+json"
 ERRORS_MAX: Final = 50  # a body with thousands of bad lines must not make an answer larger than itself
 LOCATION_PART_MAX_CHARS: Final = 64  # a field name is the client's text too
@@ -176,7 +178,7 @@ def from_validation_error(error: ValidationError) -> Problem:
     errors = error.errors(include_url=False, include_context=False, include_input=False)
     if errors and errors[0]["type"] == "json_invalid":
         return Problem(MALFORMED_JSON, "the body is not valid JSON")
-    return validation_problem(errors, ("body",))  # type: ignore[arg-type] # ErrorDetails is a mapping
+    return validation_problem(errors, ("body",))
 
 
 _FROM_STATUS: Final[Mapping[int, ProblemCode]] = {
@@ -197,20 +199,16 @@ def from_exception(error: BaseException) -> Problem | None:
     match error:
         case Problem():
             return error
-        case asyncpg.CannotConnectNowError() | asyncpg.TooManyConnectionsError() | asyncpg.PostgresConnectionError():
-            return Problem(DEPENDENCY_UNAVAILABLE)
-        case asyncpg.LockNotAvailableError() | asyncpg.SerializationError() | asyncpg.DeadlockDetectedError():
+        case CommitUnknown():
+            return Problem(COMMIT_UNKNOWN)
+        case StillInConflict():
             return Problem(OVERLOADED)
+        case DatabaseUnavailable() | asyncpg.PostgresConnectionError() | ConnectionError():
+            return Problem(DEPENDENCY_UNAVAILABLE)
         case asyncpg.QueryCanceledError() | TimeoutError():
             return Problem(DEADLINE_EXCEEDED)
-        case ConnectionError():
-            return Problem(DEPENDENCY_UNAVAILABLE)
-    return _foreseen(error)
-
-
-def _foreseen(error: BaseException) -> Problem | None:
-    code = getattr(error, "problem_code", None)  # an exception may name its own answer: no list of foreign classes here
-    return Problem(PROBLEMS[code]) if isinstance(code, str) and code in PROBLEMS else None
+        case _:
+            return None
 
 
 def install_handlers(app: FastAPI) -> None:

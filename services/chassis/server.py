@@ -1,8 +1,8 @@
 """uvicorn under our supervision: it serves, we decide when it starts and stops.
 
-uvicorn installs no signal handler here; the stop event ends it: it stops accepting, lets requests in flight finish within
-`GRACEFUL_SECONDS`, and cuts what is left (without that limit it waits for idle keep-alive connections for ever).
-Header bytes, header time and the number of connections are bounded here, because uvicorn bounds none of them.
+uvicorn installs no signal handler here; the stop event ends it: it stops accepting, lets requests in flight finish
+within `GRACEFUL_SECONDS`, and cuts what is left (without that limit it waits for idle keep-alive connections for
+ever). Header bytes, header time and the number of connections are bounded here, because uvicorn bounds none of them.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ CONNECTIONS_MAX: Final = 4_096  # file descriptors are usually limited to this o
 BACKLOG: Final = 2_048
 
 
-class PortInUse(OSError):
+class PortInUse(OSError):  # noqa: N818 - says what happened
     """The address cannot be listened on."""
 
 
@@ -47,7 +47,7 @@ def listen(host: str, port: int) -> socket.socket:
         msg = f"cannot listen on {host}:{port} ({error.strerror}); choose another port"
         raise PortInUse(msg) from error
     listener.listen(BACKLOG)
-    listener.setblocking(False)
+    listener.setblocking(False)  # noqa: FBT003 - the socket module knows no other way
     return listener
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from services.chassis.problems import MALFORMED_JSON, UNSUPPORTED_MEDIA_TYPE, Problem, from_validation_error
 
-CHECKED_KEY: Final = "tiercel.json_checked"  # set in the ASGI scope once the edge has seen the whole body
+BODY_KEY: Final = "tiercel.json_body"  # where the edge leaves a body that it has checked, in the ASGI scope
 DEPTH_MAX: Final = 64  # the deepest payload of the contracts has 6 levels
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -66,9 +66,10 @@ def _refuse_lone_surrogates(text: str) -> None:
 
 async def read_json_body(request: Request, model: type[Model]) -> Model:
     """The body as this model. Raises Problem: 400, 413, 415 or 422."""
-    body = await request.body()
-    if not request.scope.get(CHECKED_KEY):
+    body = request.scope.get(BODY_KEY)
+    if body is None:
         require_json(request.headers.get("content-type", ""))
+        body = await request.body()
         refuse_ambiguous(body)
     try:
         return model.model_validate_json(body)

@@ -1,8 +1,8 @@
 """Traces across HTTP and the event log, in the W3C `traceparent` format.
 
 Without a configured exporter nothing of the OpenTelemetry SDK runs: an incoming `traceparent` is validated, kept in a
-context variable and handed on in events and calls, so a trace is not cut here. With an exporter, `span` makes real spans.
-The names of the semantic conventions are here and nowhere else, because they still change.
+context variable and handed on in events and calls, so a trace is not cut here. With an exporter, `span` makes real
+spans. The names of the semantic conventions are here and nowhere else, because they still change.
 """
 
 import re
@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
@@ -106,7 +107,7 @@ class Tracing:
             self._provider.shutdown()
 
 
-def _context_of(header: str | None) -> trace.Context | None:
+def _context_of(header: str | None) -> Context | None:
     match = None if header is None else _FORMAT.fullmatch(header)
     if match is None:
         return None

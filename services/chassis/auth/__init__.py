@@ -15,7 +15,9 @@ from services.chassis.auth.api_keys import (
     mint,
 )
 from services.chassis.auth.authenticator import Authenticator
+from services.chassis.auth.configure import AuthNotConfigured, build_authenticator, check_auth_configured
 from services.chassis.auth.jwks import Jwks, JwksUnreadable
+from services.chassis.auth.key_table import TableKeys, revoke_key, store_key
 from services.chassis.auth.principal import (
     SCOPE_WILDCARD,
     CredentialKind,
@@ -42,6 +44,7 @@ __all__ = [
     "PUBLIC_PATHS",
     "SCOPE_WILDCARD",
     "ApiKeys",
+    "AuthNotConfigured",
     "Authenticator",
     "CredentialKind",
     "DeclaredRoute",
@@ -56,15 +59,20 @@ __all__ = [
     "Principal",
     "Refusal",
     "RouteWithoutScope",
+    "TableKeys",
     "TokenVerifier",
     "Unauthenticated",
     "authorize",
+    "build_authenticator",
+    "check_auth_configured",
     "check_routes",
     "declared_routes",
     "file_entry",
     "mint",
     "principal_of",
     "require",
+    "revoke_key",
     "secured",
+    "store_key",
     "unprotected_routes",
 ]

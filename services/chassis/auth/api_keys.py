@@ -1,9 +1,10 @@
 """API keys: `tiercel_<id>.<secret>`, stored only as SHA-256 of the secret.
 
-The secret is 256 random bits, so a fast hash is enough (nothing can be guessed) and a check costs microseconds. Keys come
-from sources (the service's table, a file of hashed keys, keys minted by this process) and are held in one snapshot per
-process: a snapshot older than `REFRESH_AFTER_SECONDS` is renewed in the background, one older than `STALE_AFTER_SECONDS`
-is not trusted, so a revoked key stops working within 5 seconds everywhere, and a flood of unknown ids costs no query.
+The secret is 256 random bits, so a fast hash is enough (nothing can be guessed) and a check costs microseconds. Keys
+come from sources (the service's table, a file of hashed keys, keys minted by this process) and are held in one
+snapshot per process: a snapshot older than `REFRESH_AFTER_SECONDS` is renewed in the background, one older than
+`STALE_AFTER_SECONDS` is not trusted, so a revoked key stops working within 5 seconds everywhere, and a flood of
+unknown ids costs no query.
 """
 
 import asyncio
@@ -55,7 +56,7 @@ class KeySource(Protocol):
     """Where hashed keys are kept."""
 
     async def load(self) -> Sequence[HashedKey]:
-        """All keys (revoked ones may be left out). Raises OSError, KeysUnavailable among them, if they cannot be read."""
+        """All keys; revoked ones may be left out. Raises OSError (KeysUnavailable) if they cannot be read."""
         ...
 
 
@@ -120,7 +121,7 @@ class _FileKey(BaseModel):
         )
 
 
-class KeysUnavailable(OSError):
+class KeysUnavailable(OSError):  # noqa: N818 - says what happened
     """A source of keys cannot be read now."""
 
 

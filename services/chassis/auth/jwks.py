@@ -30,7 +30,7 @@ _KEY_CLASSES: Final[Mapping[str, type[RSAKey | ECKey | OKPKey]]] = {"RSA": RSAKe
 _log = structlog.get_logger(__name__)
 
 
-class JwksUnreadable(OSError):
+class JwksUnreadable(OSError):  # noqa: N818 - says what happened
     """The key set cannot be fetched or has no usable key."""
 
 

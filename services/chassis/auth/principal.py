@@ -17,7 +17,7 @@ SCOPE_WILDCARD: Final = "*"  # only minted for the embedded form's own key; neve
 class CredentialKind(StrEnum):
     """By what a caller proved who it is."""
 
-    TOKEN = "token"
+    TOKEN = "token"  # noqa: S105 - the name of a kind, not a secret
     API_KEY = "api_key"
 
 

@@ -23,7 +23,7 @@ PUBLIC_PATHS: Final = frozenset({"/livez", "/readyz", "/openapi.json", "/docs"})
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-class RouteWithoutScope(Exception):
+class RouteWithoutScope(Exception):  # noqa: N818 - says what happened
     """An application has routes that declare no scope; the message names them."""
 
 

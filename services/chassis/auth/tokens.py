@@ -1,8 +1,8 @@
 """OAuth2 bearer tokens: signed JWTs of one issuer for one audience.
 
-What is asked of a token: an asymmetric algorithm from a fixed list that also fits the key; `typ` at+jwt or JWT; a key id
-known to the issuer's key set; exp, iss, aud and sub present and right, nbf and iat not in the future (leeway at most 30
-seconds). Nothing in the token's header is ever followed: no `jku`, `x5u` or embedded key.
+What is asked of a token: an asymmetric algorithm from a fixed list that also fits the key; `typ` at+jwt or JWT; a key
+id known to the issuer's key set; exp, iss, aud and sub present and right, nbf and iat not in the future (leeway at
+most 30 seconds). Nothing in the token's header is ever followed: no `jku`, `x5u` or embedded key.
 """
 
 from collections.abc import Mapping
