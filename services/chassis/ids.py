@@ -1,0 +1,39 @@
+"""UUIDv7 (RFC 9562): ids that begin with the time, so that indexes grow at one end and partitions can be pruned by id.
+
+The first 48 bits are milliseconds, the next 12 a fraction of a millisecond (method 3 of the RFC), the rest is random.
+Ids made by one call are in ascending order; ids of different processes are ordered as well as their clocks agree.
+"""
+
+import os
+import time
+from uuid import UUID
+
+NANOSECONDS_PER_MILLISECOND = 1_000_000
+FRACTION_BITS = 12
+RANDOM_BITS = 62
+VERSION = 7 << 76
+VARIANT = 0b10 << RANDOM_BITS
+
+
+def new_id() -> UUID:
+    """One new id."""
+    return _compose(_ticks_now(), os.urandom(8))
+
+
+def new_ids(count: int) -> list[UUID]:
+    """`count` new ids in ascending order; a large call runs ahead of the clock by a millisecond per 4,096 ids."""
+    first = _ticks_now()
+    entropy = os.urandom(8 * count)
+    return [_compose(first + index, entropy[8 * index : 8 * index + 8]) for index in range(count)]
+
+
+def _ticks_now() -> int:
+    """The time in 1/4096 milliseconds since 1970."""
+    milliseconds, rest = divmod(time.time_ns(), NANOSECONDS_PER_MILLISECOND)
+    return (milliseconds << FRACTION_BITS) | ((rest << FRACTION_BITS) // NANOSECONDS_PER_MILLISECOND)
+
+
+def _compose(ticks: int, entropy: bytes) -> UUID:
+    milliseconds, fraction = ticks >> FRACTION_BITS, ticks & ((1 << FRACTION_BITS) - 1)
+    random_part = int.from_bytes(entropy, "big") >> (64 - RANDOM_BITS)
+    return UUID(int=(milliseconds << 80) | VERSION | (fraction << 64) | VARIANT | random_part)
