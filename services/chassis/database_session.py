@@ -1,0 +1,114 @@
+"""One connection to PostgreSQL: how it is set up, how its transaction ends, and what an error of it means."""
+
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+import asyncpg
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    _DriverConnection = asyncpg.Connection[asyncpg.Record]
+else:
+    _DriverConnection = asyncpg.Connection
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+Isolation: TypeAlias = Literal["read_committed", "repeatable_read"]
+
+LOCK_TIMEOUT_SECONDS: Final = 5  # rows are locked in one order, for milliseconds; longer means something is stuck
+STATEMENT_TIMEOUT_SECONDS: Final = 30
+IDLE_IN_TRANSACTION_TIMEOUT_SECONDS: Final = 15  # work waits for nothing but the database
+ROLLBACK_TIMEOUT_SECONDS: Final = 5
+
+
+def server_settings(schema: str, name: str) -> dict[str, str]:
+    """What a connection asks for in its start-up packet, which costs no round trip.
+
+    JIT compilation is off: it takes longer than the short statements that it would speed up.
+    """
+    return {
+        "application_name": name,
+        "search_path": schema,
+        "timezone": "UTC",
+        "jit": "off",
+        "lock_timeout": f"{LOCK_TIMEOUT_SECONDS}s",
+        "statement_timeout": f"{STATEMENT_TIMEOUT_SECONDS}s",
+        "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_TIMEOUT_SECONDS}s",
+    }
+
+
+class Session(_DriverConnection):
+    """A connection that begins and ends its transaction and remembers whom to tell after the commit.
+
+    Between `begin` and the end, `transaction()` of the driver makes savepoints.
+    """
+
+    __slots__ = ("_announcements",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._announcements: frozenset[str] = frozenset()
+
+    async def begin(self, isolation: Isolation) -> None:
+        """Start a transaction; one of REPEATABLE READ cannot write."""
+        self._announcements = frozenset()
+        await self.transaction(isolation=isolation, readonly=isolation == "repeatable_read").start()
+
+    async def commit(self) -> bool:
+        """Commit; False if the server rolled back instead, as it does when an error was swallowed."""
+        self._top_xact = None  # as Transaction.commit does, which keeps the server's answer to itself
+        return await self.execute("COMMIT") == "COMMIT"
+
+    async def roll_back(self) -> None:
+        """Undo the transaction, whatever state it is in."""
+        self._top_xact = None
+        await self.execute("ROLLBACK", timeout=ROLLBACK_TIMEOUT_SECONDS)
+
+    def announce_after_commit(self, subject: str) -> None:
+        """Ask for a NOTIFY on the channel `<subject>_<schema>` once this transaction has committed."""
+        self._announcements |= {subject}
+
+    @property
+    def announcements(self) -> frozenset[str]:
+        """The subjects to announce if this transaction commits."""
+        return self._announcements
+
+
+class Failure(Enum):
+    """What an error says about the transaction in which it was raised."""
+
+    CONFLICT = auto()
+    """Another transaction was in the way; the next attempt may succeed."""
+    LOST = auto()
+    """The connection is gone or was not to be had; the next attempt makes a new one."""
+    OTHER = auto()
+    """The statement or the work is at fault; the next attempt would fail the same way."""
+
+
+_CONFLICTS: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
+_LOSSES: Final = (
+    OSError,  # refused, reset, unreachable; TimeoutError is one of them
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+)
+# SQLSTATE classes whose errors leave open whether COMMIT took effect: connection, operator intervention, system, bug.
+_CLASSES_IN_DOUBT: Final = ("08", "57", "58", "XX")
+
+
+def failure_of(error: BaseException, *, connection_closed: bool) -> Failure:
+    """Classify an error that was raised before COMMIT was sent."""
+    if isinstance(error, _CONFLICTS):
+        return Failure.CONFLICT
+    if isinstance(error, _LOSSES):
+        return Failure.LOST
+    if connection_closed and isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
+        return Failure.LOST
+    return Failure.OTHER
+
+
+def refused_to_commit(error: BaseException) -> bool:
+    """Whether the server answered COMMIT with an error that proves the roll-back."""
+    return isinstance(error, asyncpg.PostgresError) and not (error.sqlstate or "XX").startswith(_CLASSES_IN_DOUBT)
