@@ -1,0 +1,103 @@
+"""The tables of the plumbing, as SQL for each service's first migration. Text here never changes once released.
+
+A change is a new constant (`OUTBOX_V2`) for a new migration. Tables that only grow are partitioned by a `date` column,
+have a default partition as a net, and get their partitions from `partitions.maintain`.
+"""
+
+from typing import Final
+
+# Column names as Debezium's event router expects them: id, aggregatetype (topic), aggregateid (key), type, payload.
+# `position` orders the rows of a key: whoever writes events of a key holds a lock on what the key names until the
+# commit. It is a plain sequence: identity columns on partitioned tables work only from PostgreSQL 17.
+# Besides the two partial indexes, which hold unpublished rows only, there is none: this table is on the hot path.
+OUTBOX_V1: Final = """
+CREATE SEQUENCE outbox_position;
+CREATE TABLE outbox (
+    id uuid NOT NULL,
+    aggregatetype text NOT NULL,
+    aggregateid text,
+    type text NOT NULL,
+    payload bytea,
+    headers jsonb NOT NULL,
+    key_version bigint NOT NULL,
+    bucket smallint NOT NULL CHECK (bucket BETWEEN 0 AND 63),
+    lane smallint NOT NULL CHECK (lane IN (0, 1)),
+    position bigint NOT NULL DEFAULT nextval('outbox_position'),
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    created_on date NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'UTC')::date,
+    published_at timestamptz,
+    refused text
+) PARTITION BY RANGE (created_on);
+CREATE TABLE outbox_default PARTITION OF outbox DEFAULT;
+CREATE INDEX outbox_unpublished ON outbox (lane, position, bucket) WHERE published_at IS NULL AND refused IS NULL;
+CREATE INDEX outbox_unpublished_bulk ON outbox (aggregateid, aggregatetype)
+    WHERE published_at IS NULL AND refused IS NULL AND lane = 1;
+CREATE TABLE outbox_rewind (
+    bucket smallint NOT NULL,
+    aggregatetype text NOT NULL,
+    aggregateid text NOT NULL,
+    from_position bigint NOT NULL,
+    created_on date NOT NULL
+);
+"""
+
+# One row per thing that one process at a time may do. `fence` grows with every change of owner.
+LEASE_V1: Final = """
+CREATE TABLE lease (
+    resource text PRIMARY KEY,
+    owner text NOT NULL,
+    fence bigint NOT NULL CHECK (fence > 0),
+    expires_at timestamptz NOT NULL
+) WITH (fillfactor = 50);
+"""
+
+INBOX_V1: Final = """
+CREATE TABLE inbox (
+    consumer text NOT NULL,
+    event_id text NOT NULL,
+    seen_on date NOT NULL,
+    PRIMARY KEY (consumer, event_id, seen_on)
+) PARTITION BY RANGE (seen_on);
+CREATE TABLE inbox_default PARTITION OF inbox DEFAULT;
+"""
+
+IDEMPOTENCY_V1: Final = """
+CREATE TABLE idempotency (
+    caller text NOT NULL,
+    key text NOT NULL,
+    stored_on date NOT NULL,
+    fingerprint bytea NOT NULL,
+    status smallint NOT NULL,
+    body bytea NOT NULL,
+    stored_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (caller, key, stored_on)
+) PARTITION BY RANGE (stored_on);
+CREATE TABLE idempotency_default PARTITION OF idempotency DEFAULT;
+"""
+
+# How far a projection has read each partition of its topics; written in the transaction that applies the events.
+PROJECTION_V1: Final = """
+CREATE TABLE projection_offset (
+    projection text NOT NULL,
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    next_offset bigint NOT NULL CHECK (next_offset >= 0),
+    updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (projection, topic, partition)
+) WITH (fillfactor = 50);
+"""
+
+# The secret itself is never stored. Null channels or account groups mean all of them.
+API_KEY_V1: Final = """
+CREATE TABLE api_key (
+    id text PRIMARY KEY,
+    secret_sha256 bytea NOT NULL CHECK (length(secret_sha256) = 32),
+    subject text NOT NULL,
+    scopes text[] NOT NULL,
+    channels text[],
+    account_groups text[],
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    expires_at timestamptz,
+    revoked_at timestamptz
+);
+"""
