@@ -1,0 +1,84 @@
+"""The outbox: events that become part of a transaction, and leave for the log after it (see relay.py).
+
+`enqueue` is one statement, whatever the number of events. Rows have the columns of Debezium's event router, so that
+Debezium can take the relay's place. Order per key is the order of `position`: a writer must hold a lock on what the key
+names (its row, say) from before `enqueue` until the commit, or two writers of a key could swap.
+"""
+
+import zlib
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Final
+from uuid import UUID
+
+import orjson
+
+from services.chassis.database_session import Connection, Session
+from services.chassis.envelope import Event, to_record
+
+BUCKETS: Final = 64
+CHANNEL: Final = "outbox"
+
+_INSERT: Final = """
+INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload, headers, key_version, bucket, lane)
+SELECT id, topic, key, type, payload, headers, version, bucket, $9
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::jsonb[], $7::bigint[], $8::smallint[])
+    AS event (id, topic, key, type, payload, headers, version, bucket)
+"""
+
+
+class Lane(IntEnum):
+    """How urgent: the bulk lane is throttled, and an urgent event never waits behind a million bulk ones."""
+
+    URGENT = 0
+    BULK = 1
+
+
+def bucket_of(key: str) -> int:
+    """The bucket of a key: what one relay at a time publishes, in order."""
+    return zlib.crc32(key.encode()) % BUCKETS
+
+
+def channel(schema: str) -> str:
+    """The channel on which relays of the service with this schema are woken."""
+    return f"{CHANNEL}_{schema}"
+
+
+async def enqueue(connection: Connection, events: Sequence[Event], lane: Lane = Lane.URGENT) -> None:
+    """Add the events, in this order, to the caller's transaction, and wake the relays when it has committed.
+
+    An event without a key has no order; its bucket is that of its id.
+    """
+    if not events:
+        return
+    records = [to_record(event) for event in events]
+    await connection.execute(
+        _INSERT,
+        [UUID(event.id) for event in events],
+        [event.topic for event in events],
+        [event.key for event in events],
+        [event.type for event in events],
+        [record.value for record in records],
+        [orjson.dumps({name: value.decode() for name, value in record.headers}).decode() for record in records],
+        [event.sequence for event in events],
+        [bucket_of(event.key if event.key is not None else event.id) for event in events],
+        lane.value,
+    )
+    await _wake_relays(connection)
+
+
+async def pending(connection: Connection, limit: int = 100_000) -> int:
+    """How many events are not yet published (counted up to `limit`): 0 means that the log has all."""
+    count: int = await connection.fetchval(
+        "SELECT count(*) FROM (SELECT FROM outbox WHERE published_at IS NULL AND refused IS NULL LIMIT $1) unpublished",
+        limit,
+    )
+    return count
+
+
+async def _wake_relays(connection: Connection) -> None:
+    announce = getattr(connection, Session.announce_after_commit.__name__, None)
+    if announce is not None:
+        announce(CHANNEL)
+    else:  # not a connection of `Database`: NOTIFY in the transaction is slower, and as good
+        await connection.execute("SELECT pg_notify($1 || '_' || current_schema(), '')", CHANNEL)
