@@ -141,10 +141,9 @@ def _add_own_routes(app: FastAPI, registry: CollectorRegistry, readiness: Readin
         return _json({"alive": True})
 
     async def readyz(_: Request) -> Response:
-        checks = {**await readiness(), "draining": not app.state.draining}
-        ready = all(value is not False for value in checks.values())
-        shown = {**checks, "draining": app.state.draining}
-        return _json({"ready": ready, "checks": shown}, 200 if ready else 503)
+        checks = await readiness()
+        ready = not app.state.draining and is_ready(checks)
+        return _json({"ready": ready, "draining": app.state.draining, "checks": checks}, 200 if ready else 503)
 
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
@@ -159,6 +158,11 @@ def _add_own_routes(app: FastAPI, registry: CollectorRegistry, readiness: Readin
     for path, endpoint in (("/livez", livez), ("/readyz", readyz), ("/openapi.json", openapi), ("/docs", docs)):
         app.add_route(path, endpoint, methods=["GET"], include_in_schema=False)
     app.add_route("/metrics", secured(METRICS_SCOPE)(metrics), methods=["GET"], include_in_schema=False)
+
+
+def is_ready(checks: Mapping[str, str | bool]) -> bool:
+    """Whether nothing that readiness depends on says False (a string only informs)."""
+    return all(value is not False for value in checks.values())
 
 
 def _json(document: Mapping[str, Any], status: int = 200) -> Response:

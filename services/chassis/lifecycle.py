@@ -205,10 +205,11 @@ class Supervisor:
         everything.cancel()
 
     async def _close(self, name: str, close: Callable[[], Awaitable[None]]) -> None:
-        try:
-            async with asyncio.timeout(self._stage_deadline_seconds):
-                await close()
-        except TimeoutError:
+        closing = asyncio.ensure_future(close())
+        await asyncio.wait([closing], timeout=self._stage_deadline_seconds)
+        if not closing.done():
+            closing.cancel()
             _log.error("close_cut_short", name=name)
-        except OSError as error:
-            _log.error("close_failed", name=name, error=repr(error))
+        elif (error := closing.exception()) is not None:
+            _log.error("close_failed", name=name, exc_info=error)
+            self._death = self._death or TaskDied(f"closing {name}", error)

@@ -8,6 +8,7 @@ the list is counted as `other`, so nothing that a client sends can make a new se
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
+from math import prod
 from typing import Final, Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -37,13 +38,10 @@ class Closed(Generic[Metric]):
     """A metric whose label values are all known; `at` never makes a new series."""
 
     def __init__(self, metric: Metric, labels: Labels) -> None:
-        values = [tuple(dict.fromkeys((*listed, OTHER))) for listed in labels.values()]
-        combinations = list(product(*values))
-        if len(combinations) > SERIES_MAX:
-            msg = f"{len(combinations)} series for one metric; at most {SERIES_MAX}"
-            raise ValueError(msg)
-        self._allowed: tuple[frozenset[str], ...] = tuple(frozenset(each) for each in values)
-        self._children: dict[tuple[str, ...], Metric] = {each: metric.labels(*each) for each in combinations}
+        self._allowed = _allowed(labels)
+        self._children: dict[tuple[str, ...], Metric] = {
+            values: metric.labels(*values) for values in product(*self._allowed)
+        }
 
     def at(self, *values: str) -> Metric:
         """The series with these label values, in the order of the declaration; an unknown value becomes `other`."""
@@ -52,6 +50,14 @@ class Closed(Generic[Metric]):
             return child
         known = zip(values, self._allowed, strict=True)
         return self._children[tuple(value if value in allowed else OTHER for value, allowed in known)]
+
+
+def _allowed(labels: Labels) -> tuple[tuple[str, ...], ...]:
+    values = tuple(tuple(dict.fromkeys((*listed, OTHER))) for listed in labels.values())
+    if (series := prod(len(each) for each in values)) > SERIES_MAX:
+        msg = f"{series} series for one metric; at most {SERIES_MAX}"
+        raise ValueError(msg)
+    return values
 
 
 def counter(registry: CollectorRegistry, name: str, documentation: str, labels: Labels) -> Closed[Counter]:
