@@ -173,9 +173,9 @@ class Request:
 class Planned:
     """A promised quantity: from where, how, when, at what cost, and what it was taken from.
 
-    `available_day` is the material availability day: ship day less processing days. `assumed` says that the quantity is
-    beyond the item's checking horizon and backed by an assumed receipt of the same quantity on the same day. The cost of
-    a shipment is paid once per (location, service, ship day) of an order, by the line that opens it.
+    `available_day` is the material availability day: ship day less processing days. `assumed` says that the quantity
+    is beyond the item's checking horizon and backed by an assumed receipt of the same quantity on the same day. The
+    cost of a shipment is paid once per (location, service, ship day) of an order, by the line that opens it.
     """
 
     key: PositionKey
