@@ -1,0 +1,154 @@
+"""Deciding one order on a book: per line what is promised from where and when, what is backordered, and why.
+
+Lines are decided one after another on the same book, so that lines of one order see each other. A line without a
+requested arrival wants to arrive within its tier's lead time of the order day; one in the past is served at the
+earliest. Without a latest acceptable arrival a line takes what comes, however late. What cannot be promised is
+backordered, unless the line can never be served as things are configured (unknown or inactive item, no lane).
+
+Ship complete: every line whole or none at all, and all to arrive on one day if that can be.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from services.atp.domain.explanation import (
+    because_inactive,
+    because_incomplete,
+    because_no_lane,
+    because_not_stocked,
+    because_unknown,
+    explain,
+)
+from services.atp.domain.model import (
+    Binding,
+    Book,
+    Day,
+    Item,
+    LineDecision,
+    Offer,
+    OrderDecision,
+    Planned,
+    Request,
+    RequestLine,
+)
+from services.atp.domain.sourcing import Ask, Plan, Search, lanes_of, offers_of
+from services.atp.domain.taking import Draft
+
+
+def decide(book: Book, request: Request, *, in_turn: bool = False) -> OrderDecision:
+    """Decide an order and take what it is promised off the book.
+
+    `in_turn`: the request is a backorder that is served in order of service; those who wait are not ahead of it.
+    """
+    draft = Draft(book, request, in_turn)
+    offers = offers_of(book, request)
+    lines = [_decide_line(draft, offers, line) for line in request.lines]
+    if request.ship_complete:
+        lines = _held_together(draft, offers, lines)
+    cost = sum(part.cost_minor for line in lines for part in line.planned)
+    return OrderDecision(tuple(lines), cost, draft.budget_spent)
+
+
+def inquire(book: Book, request: Request) -> OrderDecision:
+    """What `decide` would answer; the book stays as it is."""
+    return decide(replace(book, positions=dict(book.positions), usage=dict(book.usage)), request)
+
+
+def wanted_arrival(request: Request, line: RequestLine) -> Day:
+    """The arrival day that a line is measured against."""
+    if line.requested_arrival is not None:
+        return line.requested_arrival
+    return request.ordered_day + request.tier.lead_time_days
+
+
+def _decide_line(draft: Draft, offers: Sequence[Offer], line: RequestLine, aim: Day | None = None) -> LineDecision:
+    """`aim`: the day on which the whole order is to arrive; the line ships as late as that allows."""
+    request = draft.request
+    wanted = wanted_arrival(request, line)
+    item = draft.book.items.get(line.item_id)
+    if item is None:
+        return _refused(line, wanted, "unknown_item", because_unknown(line))
+    if not item.active:
+        return _refused(line, wanted, "item_inactive", because_inactive(line))
+    if not offers:
+        return _refused(line, wanted, "no_source", because_no_lane(request))
+    lanes = lanes_of(draft.book, offers, line.item_id)
+    if not lanes:
+        return _answer(line, wanted, "backordered", (), because_not_stocked(line, offers))
+    search = Search.of(draft, _ask(request, line, item, wanted, aim), lanes)
+    return _settle(search, line)
+
+
+def _ask(request: Request, line: RequestLine, item: Item, wanted: Day, aim: Day | None) -> Ask:
+    return Ask(
+        item,
+        line.quantity,
+        min(line.minimum_quantity, line.quantity),
+        wanted,
+        line.latest_acceptable_arrival,
+        wanted if aim is None else aim,
+        aim is not None or not request.tier.as_soon_as_possible,
+    )
+
+
+def _settle(search: Search, line: RequestLine) -> LineDecision:
+    ask, plan = search.ask, search.best()
+    if plan is None or plan.units < ask.minimum:
+        outcome = "backordered" if plan is None else "below_minimum"
+        return _answer(line, ask.wanted, outcome, (), explain(search, plan))
+    outcome = _outcome(ask, plan)
+    why = () if outcome == "promised" else explain(search, plan)
+    planned = tuple([search.draft.take(ask.item, piece, search.quotas) for piece in plan.pieces])
+    return _answer(line, ask.wanted, outcome, planned, why)
+
+
+def _outcome(ask: Ask, plan: Plan) -> str:
+    if plan.units < ask.quantity:
+        return "partly_promised"
+    arrival = max([piece.day + piece.lane.lag for piece in plan.pieces])
+    return "promised_late" if arrival > ask.wanted else "promised"
+
+
+def _answer(
+    line: RequestLine, wanted: Day, outcome: str, planned: tuple[Planned, ...], why: tuple[Binding, ...]
+) -> LineDecision:
+    rest = line.quantity - sum([part.quantity for part in planned])
+    return LineDecision(line.line, line.item_id, line.quantity, outcome, wanted, planned, rest, why)
+
+
+def _refused(line: RequestLine, wanted: Day, outcome: str, why: Binding) -> LineDecision:
+    return LineDecision(line.line, line.item_id, line.quantity, outcome, wanted, why=(why,))
+
+
+def _held_together(draft: Draft, offers: Sequence[Offer], lines: list[LineDecision]) -> list[LineDecision]:
+    if any(not line.planned or line.backordered for line in lines):
+        draft.undo()
+        return _all_unmet(draft.request, lines)
+    arrivals = [part.arrival_day for line in lines for part in line.planned]
+    if min(arrivals) == max(arrivals):
+        return lines
+    draft.undo()
+    together = [_decide_line(draft, offers, line, max(arrivals)) for line in draft.request.lines]
+    if not any(line.backordered for line in together):
+        return together
+    draft.undo()
+    return [_decide_line(draft, offers, line) for line in draft.request.lines]
+
+
+def _all_unmet(request: Request, lines: list[LineDecision]) -> list[LineDecision]:
+    """No line gets anything; all wait for all, unless one of them can never be served."""
+    refused = [line for line in lines if not line.planned and not line.backordered]
+    short = [line.line for line in lines if not line.planned or line.backordered]
+    why = because_incomplete(request, short)
+    return [
+        line
+        if line in refused
+        else replace(
+            line,
+            outcome="ship_complete_unmet",
+            planned=(),
+            backordered=0 if refused else line.quantity,
+            why=(*(line.why if line.backordered else ()), why),
+        )
+        for line in lines
+    ]

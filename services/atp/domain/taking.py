@@ -1,0 +1,164 @@
+"""Taking a planned quantity off the book, so that it can be put back while plans are still compared.
+
+A `Draft` is the work on one order: what it has taken so far, which shipments it has opened, and a journal by which all
+of it can be undone. Supply, protections and quotas are taken together or not at all.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
+
+from services.atp.domain.allocation import usage_of
+from services.atp.domain.model import (
+    Book,
+    Day,
+    Item,
+    Offer,
+    Planned,
+    Position,
+    PositionKey,
+    Posting,
+    Quota,
+    Receipts,
+    Request,
+)
+from services.atp.domain.supply_picture import horizon
+
+
+class Lane(NamedTuple):
+    """A way to serve a line: an offer, and the position it draws from. `lag` is days from availability to arrival."""
+
+    offer: Offer
+    key: PositionKey
+    lag: int
+
+
+class Piece(NamedTuple):
+    """A quantity that a plan takes by a lane on a material availability day."""
+
+    lane: Lane
+    day: Day
+    quantity: int
+
+
+@dataclass(slots=True)
+class Draft:
+    """The work on one order. `in_turn`: it is served in order of service, so that nobody who waits is ahead of it."""
+
+    book: Book
+    request: Request
+    in_turn: bool = False
+    budget_spent: bool = False
+    shipments: dict[tuple[str, str], list[Day]] = field(default_factory=dict)  # (location, service) -> ship days
+    shipments_count: int = 0
+    _journal: list[Callable[[], None]] = field(default_factory=list)
+
+    def opens_shipment(self, lane: Lane, day: Day) -> bool:
+        """Whether taking by a lane on a day needs a shipment that the order does not have yet."""
+        offer = lane.offer
+        ship_days = self.shipments.get((offer.location_id, offer.service))
+        return ship_days is None or day + offer.processing_days not in ship_days
+
+    def take(self, item: Item, piece: Piece, quotas: Sequence[Quota]) -> Planned:
+        """Take a piece off the book. `quotas` are those that match the line; the room for it was checked before."""
+        (lane, day, quantity), offer = piece, piece.lane.offer
+        cost = offer.cost_unit_minor * quantity
+        if self.opens_shipment(lane, day):
+            cost += offer.cost_shipment_minor
+            self._open(offer, day + offer.processing_days)
+        end = horizon(item, self.book.today)
+        assumed = end is not None and day >= end
+        self._commit(lane.key, day, quantity, assumed=assumed)
+        return Planned(
+            lane.key,
+            offer.service,
+            quantity,
+            day,
+            day + offer.processing_days,
+            day + lane.lag,
+            cost,
+            self._post(lane.key, day, quantity, quotas),
+            assumed,
+        )
+
+    def mark(self) -> int:
+        """A place in the journal to which `undo` can go back."""
+        return len(self._journal)
+
+    def undo(self, mark: int = 0) -> None:
+        """Put back all that was taken since the mark."""
+        while len(self._journal) > mark:
+            self._journal.pop()()
+
+    def _open(self, offer: Offer, ship_day: Day) -> None:
+        ship_days = self.shipments.setdefault((offer.location_id, offer.service), [])
+        ship_days.append(ship_day)
+        self.shipments_count += 1
+        self._journal.append(partial(self._close, ship_days))
+
+    def _close(self, ship_days: list[Day]) -> None:
+        ship_days.pop()
+        self.shipments_count -= 1
+
+    def _commit(self, key: PositionKey, day: Day, quantity: int, *, assumed: bool) -> None:
+        positions = self.book.positions
+        before = positions[key]
+        positions[key] = with_commitment(before, day, quantity, assumed=quantity if assumed else 0)
+        self._journal.append(partial(positions.__setitem__, key, before))
+
+    def _post(self, key: PositionKey, day: Day, quantity: int, quotas: Sequence[Quota]) -> tuple[Posting, ...]:
+        protections = self.book.protections.get(key, ())
+        if not protections and not quotas:
+            return ()
+        tier, usage = self.request.tier.tier, self.book.usage
+        limits = [usage_of(each) for each in protections if each.tier == tier and each.start <= day <= each.end]
+        limits += [usage_of(quota) for quota in quotas if quota.start <= day <= quota.end]
+        for limit in limits:
+            before = usage.get(limit, 0)
+            usage[limit] = before + quantity
+            self._journal.append(partial(usage.__setitem__, limit, before))
+        return tuple(Posting(limit, quantity) for limit in limits)
+
+
+def with_commitment(position: Position, day: Day, quantity: int, *, assumed: int = 0) -> Position:
+    """A position with a quantity more (or less) committed on a day, and assumed receipts of that day with it."""
+    receipts = with_receipts(position.receipts, day, assumed=assumed) if assumed else position.receipts
+    commitments = position.commitments
+    place = bisect_left(commitments, (day,))
+    if place < len(commitments) and commitments[place][0] == day:
+        quantity += commitments[place][1]
+        after = commitments[place + 1 :]
+    else:
+        after = commitments[place:]
+    entry = ((day, quantity),) if quantity else ()
+    return Position(
+        position.key,
+        position.version,
+        position.on_hand,
+        position.buffer,
+        receipts,
+        (*commitments[:place], *entry, *after),
+        position.waiting,
+    )
+
+
+def with_receipts(
+    receipts: tuple[Receipts, ...], day: Day, *, confirmed: int = 0, planned: int = 0, assumed: int = 0
+) -> tuple[Receipts, ...]:
+    """Receipts with quantities more (or less) due on a day, ascending by day; a day without any is left out."""
+    place = bisect_left(receipts, day, key=_due_day)
+    after = receipts[place:]
+    if after and after[0].day == day:
+        confirmed += after[0].confirmed
+        planned += after[0].planned
+        assumed += after[0].assumed
+        after = after[1:]
+    if not (confirmed or planned or assumed):
+        return (*receipts[:place], *after)
+    return (*receipts[:place], Receipts(day, confirmed, planned, assumed), *after)
+
+
+def _due_day(receipts: Receipts) -> Day:
+    return receipts.day
