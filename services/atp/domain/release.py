@@ -1,0 +1,45 @@
+"""What comes off a commitment: given back with its postings, or shipped, which gives nothing back."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from services.atp.domain.model import Book, Planned, Posting
+from services.atp.domain.taking import with_commitment
+
+
+def release(book: Book, planned: Sequence[Planned]) -> None:
+    """Give back planned quantities that have not shipped: the stock, and exactly what each was taken from."""
+    for part in planned:
+        _uncommit(book, part, part.quantity)
+        for posting in part.postings:
+            book.usage[posting.usage] = book.usage.get(posting.usage, 0) - posting.quantity
+
+
+def ship(book: Book, part: Planned, quantity: int, *, on_hand_change: int | None = None) -> None:
+    """Let a promised quantity leave: on hand and its commitment fall, its postings stay consumed.
+
+    `on_hand_change`: what stock intake says instead of `-quantity` (0 where a count already includes the shipment).
+    """
+    _uncommit(book, part, quantity)
+    position = book.positions[part.key]
+    change = -quantity if on_hand_change is None else on_hand_change
+    book.positions[part.key] = replace(position, on_hand=position.on_hand + change)
+
+
+def split(part: Planned, quantity: int) -> tuple[Planned, Planned]:
+    """A part in two, of `quantity` (0 < quantity < all) and of the rest; postings and cost are divided by quantity."""
+    first = tuple(Posting(posting.usage, min(quantity, posting.quantity)) for posting in part.postings)
+    rest = tuple(
+        Posting(posting.usage, posting.quantity - taken.quantity)
+        for posting, taken in zip(part.postings, first, strict=True)
+    )
+    cost = part.cost_minor * quantity // part.quantity
+    return (
+        replace(part, quantity=quantity, postings=first, cost_minor=cost),
+        replace(part, quantity=part.quantity - quantity, postings=rest, cost_minor=part.cost_minor - cost),
+    )
+
+
+def _uncommit(book: Book, part: Planned, quantity: int) -> None:
+    assumed = -quantity if part.assumed else 0
+    book.positions[part.key] = with_commitment(book.positions[part.key], part.available_day, -quantity, assumed=assumed)
