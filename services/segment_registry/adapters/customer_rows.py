@@ -18,7 +18,6 @@ from services.segment_registry.application.ports import LostRace
 from services.segment_registry.domain.customers import Customer, Identifier
 from services.segment_registry.domain.timeline import difference
 
-
 _SELECT: Final = """
 SELECT customer_id, sequence, timeline_sequence, changed_at FROM customer
 WHERE customer_id = ANY($1) ORDER BY customer_id

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+import orjson
+
 from services.chassis.database import Connection
 from services.segment_registry.application.ports import TierLock
 from services.segment_registry.domain.tiers import Tier
@@ -27,7 +29,12 @@ async def load_tiers(connection: Connection) -> dict[str, Tier]:
     rows = await connection.fetch(
         "SELECT tier, version, name, priority_rank, is_default, active, policy::text FROM tier ORDER BY priority_rank"
     )
-    return {row["tier"]: Tier(**row) for row in rows}
+    return {row["tier"]: Tier(**{**row, "policy": canonical(row["policy"])}) for row in rows}
+
+
+def canonical(policy: str | bytes) -> str:
+    """The one way to write a policy: PostgreSQL gives jsonb back with blanks and an order of its own."""
+    return orjson.dumps(orjson.loads(policy), option=orjson.OPT_SORT_KEYS).decode()
 
 
 async def save_tiers(connection: Connection, tiers: Sequence[Tier], author: str, at: datetime) -> None:

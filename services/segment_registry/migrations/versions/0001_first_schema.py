@@ -177,7 +177,10 @@ EXTENSION = (
 def upgrade() -> None:
     chassis = (tables.OUTBOX_V1, tables.INBOX_V1, tables.IDEMPOTENCY_V1, tables.API_KEY_V1, tables.LEASE_V1)
     own = (EXTENSION, TIERS, CUSTOMERS, ASSIGNMENTS, PROPOSALS, AUDIT)
-    for group in (*chassis, *own):
+    for text in chassis:
+        for statement in filter(str.strip, text.split(";")):  # the driver takes one statement at a time
+            op.execute(statement)
+    for group in own:
         for statement in group:
             op.execute(statement)
 

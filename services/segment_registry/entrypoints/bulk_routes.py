@@ -1,0 +1,135 @@
+"""Bulk imports and the audit trail over HTTP."""
+
+from typing import Annotated, Any, Final
+
+import orjson
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import TypeAdapter, ValidationError
+
+from services.chassis.auth import Principal, require
+from services.chassis.problems import (
+    BODY_TOO_LARGE,
+    IDEMPOTENCY_KEY_REUSED,
+    MALFORMED_JSON,
+    VALIDATION_FAILED,
+    Problem,
+    problem_responses,
+)
+from services.chassis.strict_json import require_json
+from services.contracts.catalogue import describe
+from services.segment_registry.application.answer_once import Answer
+from services.segment_registry.application.import_customers import IMPORT_ROWS_MAX, import_customers
+from services.segment_registry.application.ports import RegistryTransaction
+from services.segment_registry.domain.imports import ImportDecision, ImportRow
+from services.segment_registry.entrypoints.desk import (
+    Desk,
+    IdempotencyKey,
+    answer,
+    commander,
+    response,
+    see_everything,
+)
+from services.segment_registry.entrypoints.documents import (
+    AuditPage,
+    ImportBody,
+    ImportDocument,
+    ImportRowBody,
+    RejectedRow,
+    audit_value,
+    domain_identifiers,
+    import_value,
+)
+
+Reader = Annotated[Principal, Depends(require("registry.read"))]
+Importer = Annotated[Principal, Depends(require("registry.import"))]
+IMPORT_PATH: Final = "/v1/imports"
+IMPORT_BODY_MAX_BYTES: Final = 4_194_304  # 5,000 rows of 800 bytes: several identifiers and a sentence each
+AUDIT_PAGE_MAX: Final = 1_000  # records of one page
+_ROW: Final = TypeAdapter(ImportRowBody)
+_BODY_DESCRIPTION: Final[dict[str, Any]] = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": ImportBody.model_json_schema()}}}
+}
+
+
+def bulk_routes(desk: Desk) -> APIRouter:
+    """The routes."""
+    router = APIRouter(tags=["bulk"])
+
+    @router.post(
+        IMPORT_PATH,
+        response_model=ImportDocument,
+        summary="Take in a bulk of customers with their tiers",
+        description="Good rows are stored together; bad ones are in the answer, by index and reason. Published behind"
+        " single changes.",
+        responses=problem_responses(MALFORMED_JSON, BODY_TOO_LARGE, VALIDATION_FAILED, IDEMPOTENCY_KEY_REUSED),
+        openapi_extra=_BODY_DESCRIPTION,
+    )
+    async def post_import(request: Request, principal: Importer, key: IdempotencyKey = None) -> Response:
+        see_everything(principal)
+        rows, malformed = parse_rows(request.headers.get("content-type", ""), await request.body())
+        who = commander(request, principal)
+
+        decided: list[ImportDecision] = []  # of the attempt that was committed
+
+        async def command(transaction: RegistryTransaction) -> Answer:
+            decision = await import_customers(transaction, rows, who)
+            decided[:] = [decision]
+            return answer(import_value(decision, malformed))
+
+        done = await desk.run(request, principal, command, key)
+        for decision in decided:
+            _count(desk, decision, len(malformed))
+        return done
+
+    @router.get(
+        "/v1/audit",
+        response_model=AuditPage,
+        summary="Every change of tiers, customers and assignments, in the order of their commits",
+        responses=problem_responses(VALIDATION_FAILED),
+    )
+    async def get_audit(
+        principal: Reader,
+        after: Annotated[int, Query(ge=0, le=2**53)] = 0,
+        limit: Annotated[int, Query(ge=1, le=AUDIT_PAGE_MAX)] = 100,
+    ) -> Response:
+        see_everything(principal)
+        records = await desk.transactions.read(lambda reader: reader.page_of_audit(after, limit))
+        return response(answer({"items": [audit_value(record) for record in records]}))
+
+    return router
+
+
+def parse_rows(content_type: str, body: bytes) -> tuple[list[ImportRow], list[RejectedRow]]:
+    """The rows of a bulk, and those that break a rule of their schema. Raises Problem if it is no bulk at all."""
+    require_json(content_type)
+    rows: list[ImportRow] = []
+    malformed: list[RejectedRow] = []
+    for index, item in enumerate(_items(body)):
+        try:
+            row = _ROW.validate_python(item)
+        except ValidationError as error:
+            malformed.append(RejectedRow(index=index, code=VALIDATION_FAILED.code, detail=describe(error)))
+        else:
+            rows.append(ImportRow(index, domain_identifiers(row.identifiers), row.tier, row.reason))
+    return rows, malformed
+
+
+def _items(body: bytes) -> list[Any]:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise Problem(MALFORMED_JSON, "the body is not valid JSON") from None
+    items = document.get("items") if isinstance(document, dict) and set(document) == {"items"} else None
+    if not isinstance(items, list) or not 1 <= len(items) <= IMPORT_ROWS_MAX:
+        raise Problem(VALIDATION_FAILED, f"send {{'items': [...]}} with 1 to {IMPORT_ROWS_MAX} rows and nothing else")
+    return items
+
+
+def _count(desk: Desk, decision: ImportDecision, malformed: int) -> None:
+    counts = desk.metrics.imported
+    counts.at("created").inc(decision.created)
+    counts.at("changed").inc(decision.changed)
+    counts.at("unchanged").inc(decision.unchanged)
+    counts.at("malformed").inc(malformed)
+    for row in decision.refused:
+        counts.at(row.reason).inc()

@@ -1,0 +1,100 @@
+"""Problems of the registry's own: a code for each refusal of its domain."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from services.chassis.problems import PRECONDITION_FAILED, Problem, ProblemCode, register
+from services.segment_registry.domain.customers import IdentifierRefusal, IdentifiersRefused
+from services.segment_registry.domain.moves import MoveRefusal, MoveRefused, TierUnusable
+from services.segment_registry.domain.tiers import TierRefusal, TierRefused
+from services.segment_registry.domain.timeline import TimelineRefusal
+
+CUSTOMER_UNKNOWN: Final = register(ProblemCode("customer_unknown", 404, "No such customer"))
+TIER_NOT_FOUND: Final = register(ProblemCode("tier_not_found", 404, "No such tier"))
+UNKNOWN_ASSIGNMENT: Final = register(ProblemCode("unknown_assignment", 404, "The customer has no such assignment"))
+
+IDENTIFIER_PROBLEMS: Final[Mapping[IdentifierRefusal, ProblemCode]] = {
+    IdentifierRefusal.IDENTIFIER_MISSING: register(
+        ProblemCode("identifier_missing", 422, "A customer is known by at least one identifier")
+    ),
+    IdentifierRefusal.SYSTEM_RESERVED: register(
+        ProblemCode("system_reserved", 422, "The registry gives ids of this system itself")
+    ),
+    IdentifierRefusal.TOO_MANY_IDENTIFIERS: register(
+        ProblemCode("too_many_identifiers", 422, "A customer cannot have so many identifiers")
+    ),
+    IdentifierRefusal.SEVERAL_CUSTOMERS: register(
+        ProblemCode("several_customers", 409, "These identifiers mean different customers")
+    ),
+    IdentifierRefusal.IDENTIFIER_TAKEN: register(
+        ProblemCode("identifier_taken", 409, "Another customer has this identifier")
+    ),
+}
+MOVE_PROBLEMS: Final[Mapping[MoveRefusal, ProblemCode]] = {
+    TierUnusable.UNKNOWN_TIER: register(ProblemCode("unknown_tier", 422, "No such tier is defined")),
+    TierUnusable.INACTIVE_TIER: register(ProblemCode("inactive_tier", 409, "The tier takes no customers")),
+    TimelineRefusal.REASON_MISSING: register(ProblemCode("reason_missing", 422, "An override needs a reason")),
+    TimelineRefusal.END_MISSING: register(ProblemCode("end_missing", 422, "An override needs an end")),
+    TimelineRefusal.END_BEFORE_START: register(
+        ProblemCode("end_before_start", 422, "An assignment ends after it starts")
+    ),
+    TimelineRefusal.OUT_OF_RANGE: register(
+        ProblemCode("out_of_range", 422, "The dates of an assignment lie within ten years of today")
+    ),
+    TimelineRefusal.OVERLAP: register(
+        ProblemCode("overlap", 409, "It would shorten or split another assignment; end that one first")
+    ),
+    TimelineRefusal.TOO_MANY_PLANNED: register(
+        ProblemCode("too_many_planned", 409, "So many assignments are planned for the customer already")
+    ),
+    TimelineRefusal.UNKNOWN_ASSIGNMENT: UNKNOWN_ASSIGNMENT,
+}
+TIER_PROBLEMS: Final[Mapping[TierRefusal, ProblemCode]] = {
+    TierRefusal.VERSION_MISMATCH: PRECONDITION_FAILED,
+    TierRefusal.TOO_MANY_TIERS: register(ProblemCode("too_many_tiers", 409, "There are as many tiers as there may be")),
+    TierRefusal.RANK_TAKEN: register(ProblemCode("rank_taken", 409, "Another tier has this rank")),
+    TierRefusal.DEFAULT_REQUIRED: register(
+        ProblemCode("default_required", 409, "One tier is the default; make another one the default instead")
+    ),
+    TierRefusal.DEFAULT_INACTIVE: register(ProblemCode("default_inactive", 409, "The default tier is active")),
+    TierRefusal.TIER_IN_USE: register(ProblemCode("tier_in_use", 409, "Customers are in the tier, now or planned")),
+}
+
+
+def customer_unknown() -> Problem:
+    """404; also where the caller may not see the customer."""
+    return Problem(CUSTOMER_UNKNOWN)
+
+
+def identifiers_problem(refused: IdentifiersRefused) -> Problem:
+    """Names the identifier in the way and its owner."""
+    extra: dict[str, Any] = {}
+    if refused.identifier is not None:
+        extra["identifier"] = {"system": refused.identifier.system, "id": refused.identifier.id}
+    if refused.owner is not None:
+        extra["customer_id"] = refused.owner
+    return Problem(IDENTIFIER_PROBLEMS[refused.reason], **extra)
+
+
+def move_problem(refused: MoveRefused) -> Problem:
+    """Names the assignment in the way."""
+    conflict = refused.conflict
+    if conflict is None:
+        return Problem(MOVE_PROBLEMS[refused.reason])
+    return Problem(
+        MOVE_PROBLEMS[refused.reason],
+        assignment={
+            "sequence": conflict.sequence,
+            "tier": conflict.tier,
+            "kind": conflict.kind,
+            "effective_from": conflict.effective_from,
+            "effective_to": conflict.effective_to,
+        },
+    )
+
+
+def tier_problem(refused: TierRefused) -> Problem:
+    """Names the tier in the way, at its version."""
+    other = refused.other
+    extra: dict[str, Any] = {} if other is None else {"tier": other.tier, "version": other.version}
+    return Problem(TIER_PROBLEMS[refused.reason], **extra)

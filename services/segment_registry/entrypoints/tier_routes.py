@@ -1,0 +1,111 @@
+"""Tiers over HTTP."""
+
+import re
+from typing import Annotated, Final
+
+import orjson
+from fastapi import APIRouter, Depends, Header, Path, Request, Response
+
+from services.chassis.auth import Principal, require
+from services.chassis.problems import (
+    BAD_REQUEST,
+    PRECONDITION_FAILED,
+    VALIDATION_FAILED,
+    Problem,
+    problem_responses,
+)
+from services.contracts.segments import TierDefined as TierDocument
+from services.segment_registry.application.define_tier import define_tier
+from services.segment_registry.application.ports import RegistryTransaction
+from services.segment_registry.application.publishing import tier_document
+from services.segment_registry.domain.tiers import Tier, TierDefined, TierRefused, TierUnchanged
+from services.segment_registry.entrypoints.desk import Desk, answer, commander, response
+from services.segment_registry.entrypoints.documents import TierBody, TierId, TierList
+from services.segment_registry.entrypoints.problem_codes import TIER_NOT_FOUND, TIER_PROBLEMS, tier_problem
+
+Reader = Annotated[Principal, Depends(require("registry.read"))]
+Writer = Annotated[Principal, Depends(require("registry.write"))]
+_VERSION: Final = re.compile(r'"([1-9][0-9]{0,15})"')
+
+
+def tier_routes(desk: Desk) -> APIRouter:
+    """The routes."""
+    router = APIRouter(tags=["tiers"])
+
+    @router.get("/v1/tiers", response_model=TierList, summary="All tiers, the one served first at the head")
+    async def list_tiers(_: Reader) -> Response:
+        tiers = await desk.transactions.read(lambda reader: reader.tiers())
+        return response(answer({"items": [tier_document(tier) for tier in tiers.values()]}))
+
+    @router.get(
+        "/v1/tiers/{tier}",
+        response_model=TierDocument,
+        summary="A tier with its service policy",
+        responses=problem_responses(TIER_NOT_FOUND),
+    )
+    async def get_tier(_: Reader, tier: Annotated[TierId, Path()]) -> Response:
+        found = (await desk.transactions.read(lambda reader: reader.tiers())).get(tier)
+        if found is None:
+            raise Problem(TIER_NOT_FOUND)
+        return response(answer(tier_document(found)), _etag(found))
+
+    @router.put(
+        "/v1/tiers/{tier}",
+        response_model=TierDocument,
+        summary="Define a tier, or change it whole",
+        description="`If-Match` with the version looked at refuses to overwrite another one; `If-None-Match: *` refuses"
+        " to change a tier that exists. Naming another default takes the mark from the former one.",
+        responses={
+            201: {"model": TierDocument},
+            **problem_responses(BAD_REQUEST, PRECONDITION_FAILED, VALIDATION_FAILED, *TIER_PROBLEMS.values()),
+        },
+    )
+    async def put_tier(
+        *,
+        request: Request,
+        principal: Writer,
+        tier: Annotated[TierId, Path()],
+        body: TierBody,
+        if_match: Annotated[str | None, Header()] = None,
+        if_none_match: Annotated[str | None, Header()] = None,
+    ) -> Response:
+        expected = _expected_version(if_match, if_none_match)
+        draft = _draft(tier, body)
+        who = commander(request, principal)
+
+        async def command(transaction: RegistryTransaction) -> TierDefined | TierUnchanged | TierRefused:
+            return await define_tier(transaction, draft, expected_version=expected, commander=who)
+
+        match await desk.transactions.run(command, label="PUT /v1/tiers/{tier}"):
+            case TierRefused() as refused:
+                raise tier_problem(refused)
+            case TierUnchanged(tier=found):
+                return response(answer(tier_document(found)), _etag(found))
+            case TierDefined(defined, changed, created):
+                desk.metrics.tier_versions.inc(len(changed))
+                return response(answer(tier_document(defined), 201 if created else 200), _etag(defined))
+
+    return router
+
+
+def _draft(tier: str, body: TierBody) -> Tier:
+    policy = orjson.dumps(body.policy.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS).decode()
+    return Tier(tier, 0, body.name, body.priority_rank, body.is_default, body.active, policy)
+
+
+def _etag(tier: Tier) -> dict[str, str]:
+    return {"etag": f'"{tier.version}"'}
+
+
+def _expected_version(if_match: str | None, if_none_match: str | None) -> int | None:
+    """The version that must be there: 0 for none yet, None for any."""
+    if if_none_match is not None:
+        if if_none_match != "*" or if_match is not None:
+            raise Problem(BAD_REQUEST, "If-None-Match takes * only, and not beside If-Match")
+        return 0
+    if if_match is None:
+        return None
+    version = _VERSION.fullmatch(if_match)
+    if version is None:
+        raise Problem(BAD_REQUEST, 'If-Match takes one version in quotes, as the ETag gives it: "3"')
+    return int(version[1])

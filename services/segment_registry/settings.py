@@ -1,0 +1,19 @@
+"""What the segment registry can be told, besides what every service can (`services.chassis.settings`)."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from services.chassis.settings import ChassisSettings
+from services.contracts.segments import TierPolicy
+
+
+class RegistrySettings(ChassisSettings):
+    """Read once, from variables that begin with `TIERCEL_`."""
+
+    registry_default_policy: TierPolicy = Field(
+        TierPolicy(), description="service policy of the default tier that the first start makes, as JSON"
+    )
+    registry_bulk_events_per_second: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        5_000, description="how fast bulk changes are published, so that an urgent one never waits behind them"
+    )
