@@ -30,8 +30,6 @@ class RegistryError(Exception):
 class LostRace(RegistryError):  # noqa: N818 - says what happened
     """Another transaction stored the same identifier, proposal or idempotency key first; nothing was stored."""
 
-    problem_code = "overloaded"  # the answer to a caller whose command lost every time
-
 
 class TierLock(StrEnum):
     """How the tiers are held while a command runs: assigning excludes defining, not other assigning."""

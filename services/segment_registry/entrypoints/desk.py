@@ -1,7 +1,5 @@
 """What all routes of the registry share: who asks, how a command is run once, and how an answer is written."""
 
-import hashlib
-import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -15,7 +13,8 @@ from services.chassis.idempotency import fingerprint
 from services.chassis.problems import Problem
 from services.contracts.payload import ID_MAX_CHARS
 from services.segment_registry.application.answer_once import Answer, Command, KeyReused, RequestKey, answer_once
-from services.segment_registry.application.ports import Cause, Commander, Transactions
+from services.segment_registry.application.ports import Cause, Commander, LostRace, Transactions
+from services.segment_registry.entrypoints.authors import author_of
 from services.segment_registry.entrypoints.problem_codes import customer_unknown
 from services.segment_registry.metrics import RegistryMetrics
 
@@ -24,7 +23,6 @@ IdempotencyKey = Annotated[
     Header(alias="Idempotency-Key", min_length=1, max_length=ID_MAX_CHARS, pattern=r"^[!-~]+$"),
 ]
 _BAD_REQUEST: Final = 400
-_PLAIN_SUBJECT: Final = re.compile(r"[!-~]{1,128}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,10 @@ class Desk:
         once = None
         if key is not None:
             once = RequestKey(principal.subject, key, fingerprint(request.method, request.url.path, body))
-        answer = await answer_once(self.transactions, command, once, label=request.scope["route"].path)
+        try:
+            answer = await answer_once(self.transactions, command, once, label=request.scope["route"].path)
+        except LostRace:
+            raise Problem(problems.OVERLOADED) from None
         if isinstance(answer, KeyReused):
             raise Problem(problems.IDEMPOTENCY_KEY_REUSED)
         return response(answer)
@@ -64,12 +65,9 @@ def response(answer: Answer, headers: dict[str, str] | None = None) -> Response:
 
 
 def commander(request: Request, principal: Principal) -> Commander:
-    """Who gives a command. A subject that is no plain id is shown by its digest: it travels in events."""
-    author = principal.subject
-    if not _PLAIN_SUBJECT.fullmatch(author):
-        author = "sha256:" + hashlib.sha256(author.encode()).hexdigest()
+    """Who gives a command."""
     correlation = str(request.scope.get(CORRELATION_KEY, ""))
-    return Commander(author, Cause(correlation, correlation, tracing.traceparent.get()))
+    return Commander(author_of(principal.subject), Cause(correlation, correlation, tracing.traceparent.get()))
 
 
 def see_customers(principal: Principal) -> None:

@@ -1,0 +1,111 @@
+"""Proposals from the event log: read, checked, applied in batches; and those that waited for a replay to settle."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import structlog
+
+from services.chassis.consumer import Delivery, Rejected
+from services.chassis.database import DatabaseError
+from services.chassis.envelope import Event
+from services.contracts.catalogue import INVALID_PAYLOAD, EventRefused, decode
+from services.contracts.segments import SegmentProposed
+from services.segment_registry.application.apply_proposals import ReceivedProposal, apply_proposals
+from services.segment_registry.application.ports import Cause, ProposalVerdict, RegistryReader, Transactions
+from services.segment_registry.domain.proposals import Proposal
+from services.segment_registry.domain.timeline import Evidence
+from services.segment_registry.entrypoints.authors import author_of
+from services.segment_registry.metrics import RegistryMetrics
+
+GROUP: Final = "segment_registry"
+_log = structlog.get_logger(__name__)
+
+
+class ProposalsHandler:
+    """Applies batches of `segments.proposals.v1`; see `services.chassis.consumer.Handler`."""
+
+    def __init__(self, transactions: Transactions, metrics: RegistryMetrics) -> None:
+        self._transactions = transactions
+        self._metrics = metrics
+
+    async def __call__(self, batch: Sequence[Delivery]) -> Sequence[Rejected]:
+        """Apply the batch in order."""
+        received: list[ReceivedProposal] = []
+        rejected: list[Rejected] = []
+        for index, delivery in enumerate(batch):
+            try:
+                received.append(_received(delivery.event))
+            except EventRefused as refused:
+                rejected.append(Rejected(index, refused.code, refused.detail))
+        if received:
+            verdicts = await self._transactions.run(
+                lambda transaction: apply_proposals(transaction, received), label="apply proposals"
+            )
+            count_verdicts(self._metrics, verdicts)
+        return rejected
+
+
+class WaitingProposals:
+    """Applies proposals that a replay kept, once it settles or is over."""
+
+    def __init__(self, transactions: Transactions, metrics: RegistryMetrics, *, poll_seconds: float) -> None:
+        self._transactions = transactions
+        self._metrics = metrics
+        self._poll_seconds = poll_seconds
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look again and again until `stop` is set; a database that is away is asked again."""
+        while not stop.is_set():
+            try:
+                await self.settle()
+            except DatabaseError as error:
+                _log.warning("waiting_proposals_left_for_next_round", cause=repr(error))
+            try:
+                await asyncio.wait_for(stop.wait(), self._poll_seconds)
+            except TimeoutError:
+                continue
+
+    async def settle(self) -> None:
+        """Apply what waits, unless the replay still collects."""
+        waiting, collecting = await self._transactions.read(_waiting)
+        self._metrics.proposals_waiting.set(waiting)
+        while waiting and not collecting:
+            verdicts = await self._transactions.run(
+                lambda transaction: apply_proposals(transaction, []), label="settle proposals"
+            )
+            count_verdicts(self._metrics, verdicts)
+            waiting, collecting = await self._transactions.read(_waiting)
+            self._metrics.proposals_waiting.set(waiting)
+
+
+def count_verdicts(metrics: RegistryMetrics, verdicts: Iterable[ProposalVerdict]) -> None:
+    """Count what became of proposals."""
+    for verdict in verdicts:
+        metrics.proposals.at(verdict.refusal or verdict.state).inc()
+
+
+async def _waiting(reader: RegistryReader) -> tuple[int, bool]:
+    return await reader.proposals_waiting(), await reader.collecting()
+
+
+def _received(event: Event) -> ReceivedProposal:
+    payload = decode(event.type, event.data, topic=event.topic)
+    if not isinstance(payload, SegmentProposed) or event.key != payload.customer_id:
+        # Under another key, proposals of one customer could overtake each other.
+        raise EventRefused(INVALID_PAYLOAD, "the event's key is not the customer of the proposal")
+    proposal = Proposal(
+        proposal_id=payload.proposal_id,
+        customer_id=payload.customer_id,
+        from_tier=payload.from_tier,
+        to_tier=payload.to_tier,
+        rule=payload.rule,
+        rule_version=payload.rule_version,
+        based_on_sequence=payload.based_on_sequence,
+        as_of=payload.as_of,
+        reason=payload.reason,
+        author=author_of(event.source),
+        evidence=tuple(Evidence(one.name, one.value, one.limit) for one in payload.evidence),
+    )
+    cause = Cause(event.correlation_id, event.id, event.traceparent)
+    return ReceivedProposal(event.id, ProposalVerdict(proposal, cause))
