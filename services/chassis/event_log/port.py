@@ -117,8 +117,6 @@ class GroupConsumer(Protocol):
     async def poll(self, max_records: int, timeout_seconds: float) -> list[Received]:
         """Records in order per partition, at once when there are some, else after up to `timeout_seconds` none.
 
-        With `max_records=0` it takes nothing and only stays a member: for a worker that must wait.
-
         Raises:
             LogUnavailable: the log is gone, or the consumer no longer makes progress.
         """
@@ -165,7 +163,7 @@ class LogReader(Protocol):
         """Go to these offsets; partitions not named stay. An offset that no longer exists means the oldest record."""
         ...
 
-    def positions(self) -> dict[TopicPartition, int]:
+    async def positions(self) -> dict[TopicPartition, int]:
         """The next offset to be read of each partition, also past what compaction removed."""
         ...
 
