@@ -9,7 +9,10 @@ from typing import Final
 # Column names as Debezium's event router expects them: id, aggregatetype (topic), aggregateid (key), type, payload.
 # `position` orders the rows of a key: whoever writes events of a key holds a lock on what the key names until the
 # commit. It is a plain sequence: identity columns on partitioned tables work only from PostgreSQL 17.
-# Besides the two partial indexes, which hold unpublished rows only, there is none: this table is on the hot path.
+# The two indexes are partial: they hold only what is unpublished, the second of them only the bulk lane. There is no
+# other, because this table is on the hot path.
+# `refused` says why the log will never take a row; such a row waits for an operator and keeps its partition.
+# `outbox_rewind` asks the relay that owns a bucket to publish a key again from a position on (see relay.py).
 OUTBOX_V1: Final = """
 CREATE SEQUENCE outbox_position;
 CREATE TABLE outbox (
@@ -30,7 +33,7 @@ CREATE TABLE outbox (
 ) PARTITION BY RANGE (created_on);
 CREATE TABLE outbox_default PARTITION OF outbox DEFAULT;
 CREATE INDEX outbox_unpublished ON outbox (lane, position, bucket) WHERE published_at IS NULL AND refused IS NULL;
-CREATE INDEX outbox_unpublished_bulk ON outbox (aggregateid, aggregatetype)
+CREATE INDEX outbox_unpublished_bulk ON outbox (aggregateid, aggregatetype, position)
     WHERE published_at IS NULL AND refused IS NULL AND lane = 1;
 CREATE TABLE outbox_rewind (
     bucket smallint NOT NULL,
@@ -41,12 +44,14 @@ CREATE TABLE outbox_rewind (
 );
 """
 
-# One row per thing that one process at a time may do. `fence` grows with every change of owner.
+# One row per thing that one process at a time may do, and one per process that takes part (see leases.py). `fence`
+# grows with every change of owner; `session` numbers the advisory lock that shows that the owner's connection lives.
 LEASE_V1: Final = """
 CREATE TABLE lease (
     resource text PRIMARY KEY,
     owner text NOT NULL,
-    fence bigint NOT NULL CHECK (fence > 0),
+    session bigint NOT NULL,
+    fence bigint NOT NULL CHECK (fence >= 0),
     expires_at timestamptz NOT NULL
 ) WITH (fillfactor = 50);
 """
