@@ -1,0 +1,257 @@
+"""One batch: what its commands need, the shared working copy on which they are decided, and what comes of them.
+
+The order of locks is total over all kinds: identities, counters of quotas, positions; each kind in key order. A new
+kind of command is a `Handler`: it says what it needs, decides on the working copy, and may store tables of its own.
+Commands of a batch are decided in the order in which they came and see each other's effects.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Final, Protocol, TypeVar
+from uuid import UUID
+
+from services.atp.application.commands import Command, Origin, Outcome
+from services.atp.application.content import CustomerKey, OrderKey
+from services.atp.application.customers import Customer, Served, serve
+from services.atp.application.orders import OrderCopy, Part, Unapplied
+from services.atp.application.ports import Configuration, Mark, Session, StoredPosition
+from services.atp.application.workbook import Workbook
+from services.atp.domain.allocation import usage_of
+from services.atp.domain.model import Book, Item, Position, PositionKey, Quota, UsageKey
+from services.chassis.envelope import Event
+from services.chassis.idempotency import StoredAnswer
+from services.chassis.ids import new_id
+from services.contracts.catalogue import EventType
+
+C_contra = TypeVar("C_contra", bound=Command, contravariant=True)
+
+EVENT_SOURCE: Final = "urn:tiercel:atp"
+NOBODY: Final = Customer(None)
+
+
+class Again(Exception):  # noqa: N818 - says what to do
+    """What was read without a lock changed before the lock was held: run the batch again."""
+
+
+@dataclass(slots=True)
+class Needs:
+    """What a batch reads and locks. Positions are the given ones, and those of the items that serve the zones."""
+
+    orders: dict[OrderKey, None] = field(default_factory=dict)
+    customers: dict[CustomerKey, None] = field(default_factory=dict)
+    items: dict[str, None] = field(default_factory=dict)
+    zones: dict[str, None] = field(default_factory=dict)
+    positions: dict[PositionKey, None] = field(default_factory=dict)
+    quotas: dict[UsageKey, None] = field(default_factory=dict)
+    freed_items: dict[str, None] = field(default_factory=dict)  # may free quantity: their backorders are counted
+    kept: dict[str, Any] = field(default_factory=dict)  # what handlers found out; goes to `Batch.kept`
+
+
+@dataclass(slots=True)
+class Batch:
+    """The working copy. `waiting` has the open backorders (quantity by rank) of items that may be freed."""
+
+    configuration: Configuration
+    now: datetime
+    workbook: Workbook
+    decision_id: UUID
+    currency: str
+    orders: dict[OrderKey, OrderCopy]
+    customers: dict[CustomerKey, Customer]
+    marks: dict[PositionKey, Mark]
+    waiting: dict[str, dict[int, int]]
+    touched: dict[OrderKey, OrderCopy] = field(default_factory=dict)
+    unapplied: list[Unapplied] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    marks_before: dict[PositionKey, Mark] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)  # working copies of handlers, by a name of theirs
+    promised: list[tuple[str, str]] = field(default_factory=list)  # (tier, outcome) of lines answered first
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def book(self) -> Book:
+        """The working copy that domain functions read and change."""
+        return self.workbook.book
+
+    def served(self, customer: CustomerKey, ordered_at: datetime) -> Served:
+        """The tier that counts for a customer now."""
+        configuration = self.configuration
+        served = serve(
+            self.customers.get(customer, NOBODY),
+            configuration.tiers,
+            configuration.default_tier,
+            now=self.now,
+            ordered_at=ordered_at,
+        )
+        if served.basis == "unknown_customer":
+            self.count("unknown_customer")
+        if served.unknown_tier:
+            self.count("unknown_tier")
+        return served
+
+    def count(self, what: str) -> None:
+        """Count something; it is reported if the batch commits."""
+        self.counts[what] = self.counts.get(what, 0) + 1
+
+    def free(self, key: PositionKey, cause: str) -> None:
+        """Quantity was freed at a position: mark it, so that those who wait are asked before others are served.
+
+        Its item must be among `Needs.freed_items`.
+        """
+        waiting = self.waiting.get(key.item_id)
+        if not waiting:
+            return
+        position = self.book.positions[key]
+        self.marks[key] = Mark(self.now, cause)
+        self.workbook.put(replace(position, waiting=tuple(sorted(waiting.items()))))
+
+    def emit(self, kind: EventType, key: str, sequence: int, data: bytes, origin: Origin) -> None:
+        """Add an event to the transaction."""
+        self.events.append(
+            Event(
+                id=str(new_id()),
+                type=kind.name,
+                source=EVENT_SOURCE,
+                topic=kind.topic.name,
+                key=key,
+                sequence=sequence,
+                time=self.now,
+                data=data,
+                correlation_id=origin.correlation_id,
+                causation_id=origin.causation_id,
+                traceparent=origin.traceparent,
+                dataschema=kind.dataschema,
+            )
+        )
+
+    def changed_positions(self) -> list[StoredPosition]:
+        """Positions whose row or mark is not as it was, in key order."""
+        changed: dict[PositionKey, Position] = {each.key: each for each in self.workbook.changed_positions()}
+        for key in self.marks.keys() | self.marks_before.keys():
+            if self.marks.get(key) is not self.marks_before.get(key):
+                changed[key] = self.book.positions[key]
+        return [StoredPosition(changed[key], self.marks.get(key)) for key in sorted(changed)]
+
+
+class Handler(Protocol[C_contra]):
+    """How one kind of command is decided. Only `needs` and `decide` have to do something."""
+
+    def needs(self, command: C_contra, needs: Needs) -> None:
+        """Say what must be loaded and locked."""
+        ...
+
+    async def discover(self, session: Session, commands: Sequence[C_contra], needs: Needs) -> None:
+        """Find out more of what is needed by reading without locks; what is found must be checked in `load`."""
+
+    def needs_of_orders(self, command: C_contra, orders: Mapping[OrderKey, OrderCopy], needs: Needs) -> None:
+        """Say what else is needed, now that the orders are loaded and locked."""
+
+    async def load(self, session: Session, batch: Batch, commands: Sequence[C_contra]) -> None:
+        """Read tables of its own under the locks, into `batch.kept`. Raises Again."""
+
+    def decide(self, batch: Batch, command: C_contra) -> Outcome:
+        """Decide on the working copy and change it; no input or output."""
+        ...
+
+    async def store(self, session: Session, batch: Batch) -> None:
+        """Write tables of its own."""
+
+
+def need_parts(parts: Iterable[Part], needs: Needs) -> None:
+    """Need what giving back or shipping these parts changes."""
+    for part in parts:
+        needs.positions[part.planned.key] = None
+        for posting in part.planned.postings:
+            if posting.usage.kind == "quota":
+                needs.quotas[posting.usage] = None
+
+
+async def load_batch(session: Session, needs: Needs, *, currency: str) -> "Loader":
+    """Begin: the configuration, and the orders under lock."""
+    configuration = await session.configuration()
+    orders = await session.orders.load(sorted(needs.orders)) if needs.orders else {}
+    return Loader(session, needs, configuration, orders, currency)
+
+
+@dataclass(slots=True)
+class Loader:
+    """A batch whose orders are loaded and locked, and whose positions are not yet."""
+
+    session: Session
+    needs: Needs
+    configuration: Configuration
+    orders: dict[OrderKey, OrderCopy]
+    currency: str
+
+    async def finish(self) -> Batch:
+        """Load and lock the rest."""
+        session, needs, configuration = self.session, self.needs, self.configuration
+        customers = await session.customers(list(needs.customers)) if needs.customers else {}
+        items = await session.items(sorted(needs.items)) if needs.items else {}
+        quotas = {usage_of(quota): None for quota in self._quotas() if quota.item_id in (None, *items)}
+        if counters := sorted({**quotas, **needs.quotas}):
+            await session.positions.lock_usage(counters)
+        stored = await session.positions.load(self._position_keys(list(items)))
+        waiting = await session.positions.waiting(sorted(needs.freed_items)) if needs.freed_items else {}
+        now = await session.now()
+        book = await self._book(stored, items, counters, now)
+        marks = {key: each.mark for key, each in stored.items() if each.mark is not None}
+        return Batch(
+            configuration=configuration,
+            now=now,
+            workbook=Workbook(book),
+            decision_id=new_id(),
+            currency=self.currency,
+            orders=self.orders,
+            customers=customers,
+            marks=marks,
+            marks_before=dict(marks),
+            waiting={item: waiting.get(item, {}) for item in needs.freed_items},
+            kept=dict(needs.kept),
+        )
+
+    def _position_keys(self, items: list[str]) -> list[PositionKey]:
+        locations = {
+            offer.location_id: None for zone in self.needs.zones for offer in self.configuration.offers_for(zone)
+        }
+        keys = {PositionKey(item, location): None for item in items for location in locations}
+        return sorted({**keys, **self.needs.positions})
+
+    def _quotas(self) -> list[Quota]:
+        return [each.quota for each in self.configuration.quotas]
+
+    async def _book(
+        self, stored: dict[PositionKey, StoredPosition], items: dict[str, Item], counters: list[UsageKey], now: datetime
+    ) -> Book:
+        session, configuration = self.session, self.configuration
+        protections = await session.protections(list(items), now) if configuration.protections and items else {}
+        limits = [usage_of(each) for own in protections.values() for each in own]
+        postings = [
+            posting.usage
+            for order in self.orders.values()
+            if order.promise is not None
+            for part in order.promise.parts
+            for posting in part.planned.postings
+        ]
+        asked = sorted(dict.fromkeys((*limits, *counters, *postings)))
+        return Book(
+            today=now.date().toordinal(),
+            items=items,
+            positions={key: each.position for key, each in stored.items()},
+            offers={zone: configuration.offers_for(zone) for zone in self.needs.zones},
+            protections=protections,
+            quotas=tuple(
+                each.quota
+                for each in configuration.quotas
+                if each.effective_from <= now and (each.effective_to is None or now < each.effective_to)
+            ),
+            usage=await session.positions.usage(asked) if asked else {},
+        )
+
+
+def answer_of(command: Command, status: int, body: bytes) -> StoredAnswer:
+    """What is remembered under the idempotency key of a command."""
+    remembered = command.remembered
+    assert remembered is not None  # noqa: S101 - the caller looked
+    return StoredAnswer(remembered.caller, remembered.key, remembered.fingerprint, status, body)

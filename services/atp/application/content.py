@@ -1,0 +1,127 @@
+"""What an order asks, in one canonical form: equal orders have equal bytes, and the bytes are kept for later decisions.
+
+The order's version and the way it came are no content: the same order sent again under a new version is the same order.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import orjson
+
+from services.atp.domain.model import Day
+from services.contracts.orders import OrderPlaced
+
+
+class OrderKey(NamedTuple):
+    """An order's identity, unique for ever; the total order of locks."""
+
+    source: str
+    order_id: str
+
+
+class CustomerKey(NamedTuple):
+    """A customer as some system knows it; "tiercel" is the registry's own id."""
+
+    system: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContentLine:
+    """One line as asked, the order's dates filled in where the line has none. `unit_price` is exact, as text."""
+
+    line: str
+    item_id: str
+    quantity: int
+    unit_price: str | None
+    requested_arrival: Day | None
+    latest_acceptable_arrival: Day | None
+    minimum_quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """An order as asked."""
+
+    customer: CustomerKey
+    zone: str
+    channel: str
+    ordered_at: datetime | None
+    ship_complete: bool
+    lines: tuple[ContentLine, ...]
+
+
+def content_of(order: OrderPlaced) -> Content:
+    """The content of an order as it came."""
+    requested, latest = _day(order.requested_arrival), _day(order.latest_acceptable_arrival)
+    lines = tuple(
+        ContentLine(
+            line.line,
+            line.sku,
+            line.quantity,
+            None if line.unit_price is None else plain(line.unit_price),
+            requested if line.requested_arrival is None else line.requested_arrival.toordinal(),
+            latest if line.latest_acceptable_arrival is None else line.latest_acceptable_arrival.toordinal(),
+            line.minimum_quantity,
+        )
+        for line in order.lines
+    )
+    customer = CustomerKey(order.customer.system, order.customer.id)
+    return Content(customer, order.ship_to.zone, order.channel, order.ordered_at, order.ship_complete, lines)
+
+
+def encode(content: Content) -> bytes:
+    """The canonical bytes."""
+    return orjson.dumps(
+        {
+            "customer": tuple(content.customer),
+            "zone": content.zone,
+            "channel": content.channel,
+            "ordered_at": content.ordered_at,
+            "ship_complete": content.ship_complete,
+            "lines": [
+                (
+                    line.line,
+                    line.item_id,
+                    line.quantity,
+                    line.unit_price,
+                    line.requested_arrival,
+                    line.latest_acceptable_arrival,
+                    line.minimum_quantity,
+                )
+                for line in content.lines
+            ],
+        }
+    )
+
+
+def decode(encoded: bytes) -> Content:
+    """The content back from its canonical bytes."""
+    fields: dict[str, Any] = orjson.loads(encoded)
+    ordered_at = fields["ordered_at"]
+    return Content(
+        customer=CustomerKey(*fields["customer"]),
+        zone=fields["zone"],
+        channel=fields["channel"],
+        ordered_at=None if ordered_at is None else datetime.fromisoformat(ordered_at),
+        ship_complete=fields["ship_complete"],
+        lines=tuple(ContentLine(*line) for line in fields["lines"]),
+    )
+
+
+def fingerprint_of(encoded: bytes) -> bytes:
+    """32 bytes that differ when the content differs."""
+    return hashlib.sha256(encoded).digest()
+
+
+def plain(amount: Decimal) -> str:
+    """An amount in plain digits, without zeros at its end: 1.50 and 1.5 are the same price."""
+    text = format(amount, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _day(value: date | None) -> Day | None:
+    return None if value is None else value.toordinal()

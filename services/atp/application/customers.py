@@ -1,0 +1,93 @@
+"""Which tier counts for a customer at a moment, by what the registry published.
+
+Assignments are effective-dated: a scheduled change or the end of an override needs no message. An assignment to a tier
+that is not known here is passed over; the former one stays in force, and the caller counts it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from services.atp.domain.model import Tier
+
+Basis = Literal["assigned", "unknown_customer", "unassigned", "caller_override"]
+
+
+@dataclass(frozen=True, slots=True)
+class TierAssignment:
+    """A customer is in a tier from (inclusive) to (exclusive, None = open)."""
+
+    tier: str
+    effective_from: datetime
+    effective_to: datetime | None
+    sequence: int
+    override: bool = False
+
+    def covers(self, moment: datetime) -> bool:
+        """Whether it is in force at the moment."""
+        return self.effective_from <= moment and (self.effective_to is None or moment < self.effective_to)
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """A customer of the registry; `stale` says that the registry was silent for too long when this was read."""
+
+    customer_id: str | None
+    assignments: tuple[TierAssignment, ...] = ()
+    stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The tier that counts, and how it is known."""
+
+    customer_id: str | None
+    tier: Tier
+    basis: Basis
+    sequence: int | None
+    tier_at_order: str
+    stale: bool
+    unknown_tier: bool
+
+
+def serve(
+    customer: Customer, tiers: Mapping[str, Tier], default: Tier, *, now: datetime, ordered_at: datetime
+) -> Served:
+    """The tier that counts for this customer now, and the one at order time."""
+    assignment, unknown_tier = _in_force(customer.assignments, tiers, now)
+    tier = default if assignment is None else tiers[assignment.tier]
+    basis: Basis = "assigned"
+    if assignment is None:
+        basis = "unknown_customer" if customer.customer_id is None else "unassigned"
+    tier_at_order = tier.tier
+    if ordered_at != now:
+        before, _ = _in_force(customer.assignments, tiers, ordered_at)
+        tier_at_order = tier.tier if before is None else before.tier
+    return Served(
+        customer_id=customer.customer_id,
+        tier=tier,
+        basis=basis,
+        sequence=None if assignment is None else assignment.sequence,
+        tier_at_order=tier_at_order,
+        stale=customer.stale,
+        unknown_tier=unknown_tier,
+    )
+
+
+def _in_force(
+    assignments: Sequence[TierAssignment], tiers: Mapping[str, Tier], moment: datetime
+) -> tuple[TierAssignment | None, bool]:
+    """The assignment that counts, an override before others, the youngest first; and whether one was passed over."""
+    covering = [each for each in assignments if each.covers(moment)]
+    known = [each for each in covering if each.tier in tiers]
+    if known:
+        return max(known, key=_precedence), len(known) < len(covering)
+    if not covering:
+        return None, False
+    former = [each for each in assignments if each.effective_from <= moment and each.tier in tiers]
+    return max(former, key=_precedence, default=None), True
+
+
+def _precedence(assignment: TierAssignment) -> tuple[bool, datetime, int]:
+    return assignment.override, assignment.effective_from, assignment.sequence

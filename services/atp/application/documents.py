@@ -1,0 +1,185 @@
+"""The promise as a document: what HTTP answers and `promises.v1` carries, the same bytes.
+
+The shape is `services.contracts.promises.Promise`; it is built as plain values because it is on the hot path, and a
+test proves that each validates.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Any, Final
+
+import orjson
+
+from services.atp.application.content import Content, OrderKey
+from services.atp.application.customers import Served
+from services.atp.domain.model import Binding, Day, LineDecision, Planned
+
+DAYS_CACHED: Final = 4_096  # some eleven years of days
+NOTE_MAX_CHARS: Final = 500
+OPTIONS: Final = orjson.OPT_UTC_Z
+Document = dict[str, Any]
+
+
+@lru_cache(maxsize=DAYS_CACHED)
+def iso(day: Day) -> str:
+    """A day as YYYY-MM-DD."""
+    return date.fromordinal(day).isoformat()
+
+
+def dump(document: Document) -> bytes:
+    """The bytes of a document."""
+    return orjson.dumps(document, option=OPTIONS)
+
+
+def load(encoded: bytes) -> Document:
+    """A stored document as values."""
+    document: Document = orjson.loads(encoded)
+    return document
+
+
+def order_reference(key: OrderKey, version: int) -> Document:
+    """An order as its source knows it."""
+    return {"source": key.source, "order_id": key.order_id, "version": version}
+
+
+def answer_body(
+    key: OrderKey,
+    version: int,
+    content: Content,
+    served: Served,
+    lines: list[Document],
+    *,
+    now: datetime,
+    ordered_at: datetime,
+    cost_minor: int,
+    currency: str,
+) -> Document:
+    """What an inquiry and a promise have in common."""
+    return {
+        "order": order_reference(key, version),
+        "customer": {"system": content.customer.system, "id": content.customer.id},
+        "customer_id": served.customer_id,
+        "served_as": served_as(served),
+        "decided_at": now,
+        "ordered_at": ordered_at,
+        "zone": content.zone,
+        "channel": content.channel,
+        "ship_complete": content.ship_complete,
+        "lines": lines,
+        "cost_minor": cost_minor,
+        "currency": currency,
+    }
+
+
+def served_as(served: Served) -> Document:
+    """The tier that counted, and how it was known."""
+    return {
+        "tier": served.tier.tier,
+        "priority_rank": served.tier.priority_rank,
+        "policy_version": served.tier.policy_version,
+        "basis": served.basis,
+        "assignment_sequence": served.sequence,
+        "tier_at_order": served.tier_at_order,
+        "projection_stale": served.stale,
+    }
+
+
+def promised_line(decision: LineDecision) -> Document:
+    """The answer for one line, when it is decided for the first time."""
+    planned = decision.planned
+    return {
+        "line": decision.line,
+        "sku": decision.item_id,
+        "quantity": decision.quantity,
+        "outcome": decision.outcome,
+        "promised": sum([part.quantity for part in planned]),
+        "backordered": decision.backordered,
+        "shipped": 0,
+        "requested_arrival": iso(decision.requested_arrival),
+        "schedule": [schedule_line(part) for part in planned],
+        "why": [constraint(binding) for binding in decision.why],
+    }
+
+
+def schedule_line(part: Planned) -> Document:
+    """A promised quantity with where it comes from, how it travels and when."""
+    return {
+        "quantity": part.quantity,
+        "location": part.key.location_id,
+        "service": part.service,
+        "ship_date": iso(part.ship_day),
+        "arrival_date": iso(part.arrival_day),
+        "cost_minor": part.cost_minor,
+    }
+
+
+def constraint(binding: Binding) -> Document:
+    """Why not more, or not sooner."""
+    return {
+        "kind": binding.kind,
+        "reference": binding.reference,
+        "allowed": binding.allowed,
+        "day": None if binding.day is None else iso(binding.day),
+        "tier": binding.tier,
+        "would_help": binding.would_help[:NOTE_MAX_CHARS],
+    }
+
+
+def answered_event(document: bytes) -> bytes:
+    """The payload of `promise.answered.v1`."""
+    return b'{"promise":' + document + b"}"
+
+
+def changed_event(old: bytes, new: bytes, cause: str) -> bytes:
+    """The payload of `promise.changed.v1`; `cause` is one of its closed set."""
+    return b'{"old":' + old + b',"new":' + new + b',"cause":"' + cause.encode() + b'"}'
+
+
+def recorded_event(
+    document: Mapping[str, Any],
+    prices: Mapping[str, str | None],
+    *,
+    change: str,
+    sequence: int,
+    now: datetime,
+    delivered: Mapping[str, int],
+    on_time: bool | None,
+) -> bytes:
+    """The payload of `order.recorded.v1`: totals by line, from the promise as it is now."""
+    return orjson.dumps(
+        {
+            "order": document["order"],
+            "change": change,
+            "sequence": sequence,
+            "customer_id": document["customer_id"],
+            "customer": document["customer"],
+            "tier": document["served_as"]["tier"],
+            "channel": document["channel"],
+            "zone": document["zone"],
+            "ordered_at": document["ordered_at"],
+            "occurred_at": now,
+            "lines": [
+                {
+                    "line": line["line"],
+                    "sku": line["sku"],
+                    "quantity": line["quantity"],
+                    "unit_price": prices.get(line["line"]),
+                    "promised_quantity": line["promised"],
+                    "shipped_quantity": line["shipped"],
+                    "delivered_quantity": delivered.get(line["line"], 0),
+                    "returned_quantity": 0,
+                }
+                for line in document["lines"]
+            ],
+            "currency": document["currency"],
+            "cost_minor": document["cost_minor"],
+            "on_time": on_time,
+        },
+        option=OPTIONS,
+    )
+
+
+def total_cost(lines: Iterable[Mapping[str, Any]]) -> int:
+    """The shipping cost of all schedule lines."""
+    return sum(part["cost_minor"] for line in lines for part in line["schedule"])

@@ -1,0 +1,215 @@
+"""The batch engine: commands wait in bounded queues, one worker drains what is there and decides it in one transaction.
+
+There is no timer: a lone command never waits, and under load a batch is what came while the one before was committed.
+Commands are answered only after the database said that it committed.
+
+    drained batch ──▶ transaction ──committed──▶ every command answered
+                        ├─ Collision, Again ─▶ the same batch again, at most `ATTEMPTS_MAX` times
+                        ├─ CommitLost ───────▶ the same batch again: what was stored is found by identity, key or event
+                        ├─ Unavailable ──────▶ every command fails with it (503 and Retry-After, or the log's retry)
+                        └─ anything else ────▶ halved, until the culprit is alone and fails with its own error
+
+A command that is waited for no longer (its client left) is decided all the same: the client may ask for it again.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+import structlog
+
+from services.atp.application.batch import Again, Batch, Handler, Needs, answer_of, load_batch
+from services.atp.application.commands import AnsweredBefore, Command, KeyReused, Outcome, SeenBefore
+from services.atp.application.ports import Collision, CommitLost, EngineMetrics, Session, Transactions, Unavailable
+from services.atp.application.queues import Entry, Lane, Queues
+from services.chassis.clocks import WallClock
+from services.chassis.idempotency import StoredAnswer
+
+ATTEMPTS_MAX: Final = 3  # a collision is seen at the second attempt; a third is for a second collision
+_log = structlog.get_logger(__name__)
+Handlers = Mapping[type, Handler[Any]]
+
+
+class Stopped(Exception):  # noqa: N818 - says what happened
+    """The engine takes no more commands: the process is shutting down."""
+
+    problem_code = "draining"
+
+
+class Engine:
+    """Decides commands of all kinds. `run` is its worker; there is one per process."""
+
+    def __init__(
+        self, transactions: Transactions, handlers: Handlers, *, wall: WallClock, metrics: EngineMetrics, currency: str
+    ) -> None:
+        self._transactions = transactions
+        self._handlers = handlers
+        self._wall = wall
+        self._metrics = metrics
+        self._currency = currency
+        self._queues = Queues()
+        self._came = asyncio.Event()
+        self._stopped = False
+        self._deciding = 0
+
+    def submit(self, lane: Lane, command: Command) -> "asyncio.Future[Outcome]":
+        """Queue a command; the future has its outcome once it is committed.
+
+        Raises QueueFull and Stopped at once; the future raises Unavailable, CommitLost, or the command's own error.
+        """
+        if self._stopped:
+            raise Stopped
+        entry = Entry(lane, command, asyncio.get_running_loop().create_future(), self._wall.monotonic())
+        self._queues.put(entry)
+        self._came.set()
+        return entry.answer
+
+    def waiting_lines(self) -> int:
+        """Lines that are queued or being decided."""
+        return sum(self._queues.lines.values()) + self._deciding
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Decide until `stop` is set and the queues are empty; what is submitted later is refused."""
+        stopping = asyncio.create_task(stop.wait(), name="engine: stop")
+        stopping.add_done_callback(lambda _: self._came.set())
+        try:
+            while not (stop.is_set() and not any(self._queues.lines.values())):
+                entries = self._queues.take()
+                if entries:
+                    await self._decide(entries)
+                    continue
+                self._came.clear()
+                if not stop.is_set():
+                    await self._came.wait()
+        finally:
+            self._stopped = True
+            stopping.cancel()
+
+    async def inquire(self, command: Command, decide: Callable[[Batch], Any]) -> Any:
+        """Decide a command on one consistent picture; takes no lock, writes nothing."""
+
+        async def work(session: Session) -> Any:
+            return decide(await self._load(session, [command]))
+
+        return await self._transactions.read(work)
+
+    async def _decide(self, entries: Sequence[Entry]) -> None:
+        self._deciding = sum(entry.command.lines for entry in entries)
+        for lane in Lane:
+            self._metrics.queued(lane, self._queues.lines[lane])
+        halves = [list(entries)]
+        while halves:
+            part = halves.pop()
+            error = await self._attempt(part)
+            if error is None:
+                continue
+            if len(part) > 1 and not isinstance(error, Unavailable | CommitLost):
+                middle = len(part) // 2
+                halves += [part[middle:], part[:middle]]  # the first half next: first in, first out
+                _log.warning("batch_halved", commands=len(part), error=repr(error))
+                continue
+            for entry in part:
+                _fail(entry, error)
+        self._deciding = 0
+
+    async def _attempt(self, entries: list[Entry]) -> BaseException | None:
+        """Decide and answer the entries; the error if they could not be, with none of them answered."""
+        error: BaseException | None = None
+        for _ in range(ATTEMPTS_MAX):
+            task = asyncio.create_task(self._transactions.run(partial(self._work, entries)), name="engine: batch")
+            await asyncio.wait({task})
+            error = asyncio.CancelledError() if task.cancelled() else task.exception()
+            if error is None:
+                batch, outcomes = task.result()
+                self._answer(entries, batch, outcomes)
+                return None
+            if not isinstance(error, Collision | Again | CommitLost):
+                return error
+        return error
+
+    async def _work(self, entries: Sequence[Entry], session: Session) -> tuple[Batch, list[Outcome]]:
+        commands = [entry.command for entry in entries]
+        batch = await self._load(session, commands)
+        unseen = {command.origin.event_id: None for command in commands if command.origin.event_id is not None}
+        seen_first = await session.first_seen(list(unseen)) if unseen else set()
+        pairs = [(each.remembered.caller, each.remembered.key) for each in commands if each.remembered is not None]
+        answers = await session.stored_answers(pairs) if pairs else {}
+        known = dict(answers)
+        outcomes: list[Outcome] = []
+        for command in commands:
+            event_id = command.origin.event_id
+            if event_id is not None and event_id not in seen_first:
+                outcomes.append(SeenBefore())
+                continue
+            seen_first.discard(event_id or "")
+            outcomes.append(self._outcome(batch, command, known))
+        await self._store(session, commands, batch, [answer for pair, answer in known.items() if pair not in answers])
+        return batch, outcomes
+
+    def _outcome(self, batch: Batch, command: Command, known: dict[tuple[str, str], StoredAnswer]) -> Outcome:
+        remembered = command.remembered
+        if remembered is None:
+            return self._handler(command).decide(batch, command)
+        stored = known.get((remembered.caller, remembered.key))
+        if stored is not None:
+            if stored.fingerprint != remembered.fingerprint:
+                return KeyReused()
+            return AnsweredBefore(stored.status, stored.body)
+        outcome = self._handler(command).decide(batch, command)
+        known[remembered.caller, remembered.key] = answer_of(command, *remembered.render(outcome))
+        return outcome
+
+    async def _load(self, session: Session, commands: Sequence[Command]) -> Batch:
+        needs = Needs()
+        kinds: dict[type, list[Command]] = {}
+        for command in commands:
+            kinds.setdefault(type(command), []).append(command)
+        for kind, own in kinds.items():
+            handler = self._handlers[kind]
+            for command in own:
+                handler.needs(command, needs)
+            await handler.discover(session, own, needs)
+        loader = await load_batch(session, needs, currency=self._currency)
+        if loader.orders:
+            for command in commands:
+                self._handler(command).needs_of_orders(command, loader.orders, needs)
+        batch = await loader.finish()
+        for kind, own in kinds.items():
+            await self._handlers[kind].load(session, batch, own)
+        return batch
+
+    async def _store(
+        self, session: Session, commands: Sequence[Command], batch: Batch, answers: Sequence[StoredAnswer]
+    ) -> None:
+        changed = batch.changed_positions()
+        usage = batch.workbook.changed_usage()
+        if changed or usage:
+            await session.positions.store(changed, usage)
+        record = batch.workbook.record(batch.decision_id, batch.now)
+        if batch.touched or record is not None or batch.unapplied:
+            await session.orders.store(list(batch.touched.values()), record, batch.unapplied, batch.now)
+        for kind in dict.fromkeys(type(command) for command in commands):
+            await self._handlers[kind].store(session, batch)
+        marked = any(batch.marks.get(each.position.key) is not None for each in changed)
+        if batch.events or answers or marked:
+            await session.finish(batch.events, answers, marked=marked)
+
+    def _handler(self, command: Command) -> Handler[Any]:
+        return self._handlers[type(command)]
+
+    def _answer(self, entries: Sequence[Entry], batch: Batch, outcomes: Sequence[Outcome]) -> None:
+        now = self._wall.monotonic()
+        for entry, outcome in zip(entries, outcomes, strict=True):
+            if not entry.answer.done():
+                entry.answer.set_result(outcome)
+        self._metrics.answered(entries[0].lane, [now - entry.entered for entry in entries])
+        self._metrics.promised(batch.promised)
+        for what, count in batch.counts.items():
+            self._metrics.counted(what, count)
+
+
+def _fail(entry: Entry, error: BaseException) -> None:
+    _log.error("command_failed", kind=type(entry.command).__name__, lane=entry.lane, error=repr(error))
+    if not entry.answer.done():
+        entry.answer.set_exception(error)

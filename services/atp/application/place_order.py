@@ -1,0 +1,209 @@
+"""Promise an order, once: the first command with an identity decides, every later one gets what was decided.
+
+    identity known? ── no ─▶ decide, store, answer                                  (first answer)
+        │ yes
+        ├─ cancelled before it came ─▶ answer `cancelled`                           (first answer)
+        ├─ older version            ─▶ recorded, not applied
+        ├─ equal content            ─▶ the stored promise; a higher version is noted
+        └─ other content            ─▶ recorded, not applied
+
+A refusal is an answer like any other: it is stored, and sent again it stays a refusal.
+"""
+
+from datetime import datetime
+
+from services.atp.application.batch import Batch, Handler, Needs
+from services.atp.application.commands import Answered, OlderVersion, OtherContent, Outcome, PlaceOrder
+from services.atp.application.content import Content, OrderKey
+from services.atp.application.customers import Served
+from services.atp.application.documents import Document, answer_body, answered_event, dump, promised_line
+from services.atp.application.orders import Backorder, OrderCopy, Part, PromiseCopy, Unapplied
+from services.atp.application.revision import decision_reference, record
+from services.atp.domain.model import LineDecision, Request, RequestLine
+from services.atp.domain.order_of_service import service_key
+from services.atp.domain.promise_state import State, first_state
+from services.atp.domain.promising import inquire as decide_without_taking
+from services.atp.domain.promising import wanted_arrival
+from services.chassis.ids import new_id
+from services.contracts import catalogue
+
+
+class Placing(Handler[PlaceOrder]):
+    """Decides `PlaceOrder`."""
+
+    def needs(self, command: PlaceOrder, needs: Needs) -> None:
+        """The identity, the customer, and every position that could serve a line."""
+        content = command.content
+        needs.orders[command.key] = None
+        needs.customers[content.customer] = None
+        needs.zones[content.zone] = None
+        for line in content.lines:
+            needs.items[line.item_id] = None
+
+    def decide(self, batch: Batch, command: PlaceOrder) -> Outcome:
+        """See the module."""
+        known = batch.orders.get(command.key)
+        if known is None:
+            return self._first(batch, command)
+        if known.promise is None:
+            return self._cancelled_before(batch, command, known)
+        if known.fingerprint == command.fingerprint:
+            if command.version > known.version:
+                known.version, known.changed = command.version, True
+                batch.touched[known.key] = known
+            return Answered(known.promise.promise_id, known.promise.document, first=False)
+        older = command.version < known.version
+        reason = "older_version" if older else "other_content"
+        batch.unapplied.append(Unapplied(command.key, command.version, "place", reason, known.version))
+        return OlderVersion(known.version) if older else OtherContent(known.promise.promise_id, known.version)
+
+    def _first(self, batch: Batch, command: PlaceOrder) -> Answered:
+        content = command.content
+        ordered_at = content.ordered_at or batch.now
+        served = batch.served(content.customer, ordered_at)
+        request = request_of(command.key, content, served, ordered_at)
+        decision = batch.workbook.decide(request)
+        lines = [promised_line(line) for line in decision.lines]
+        order = _new_order(batch, command, served, first_state(decision))
+        promise = order.promise
+        assert promise is not None  # noqa: S101 - made with one
+        for asked, line in zip(request.lines, decision.lines, strict=True):
+            _take_line(batch, promise, request, asked, line)
+            batch.promised.append((served.tier.tier, line.outcome))
+        return self._answer(batch, command, order, served=served, lines=lines, cost_minor=decision.cost_minor)
+
+    def _cancelled_before(self, batch: Batch, command: PlaceOrder, known: OrderCopy) -> Answered:
+        content = command.content
+        served = batch.served(content.customer, content.ordered_at or batch.now)
+        request = request_of(command.key, content, served, content.ordered_at or batch.now)
+        lines = [promised_line(_cancelled(request, line)) for line in request.lines]
+        order = _new_order(batch, command, served, "cancelled")
+        order.version, order.new = max(command.version, known.version), False
+        order.changed = True
+        return self._answer(batch, command, order, served=served, lines=lines, cost_minor=0)
+
+    def _answer(
+        self,
+        batch: Batch,
+        command: PlaceOrder,
+        order: OrderCopy,
+        *,
+        served: Served,
+        lines: list[Document],
+        cost_minor: int,
+    ) -> Answered:
+        promise = order.promise
+        assert promise is not None  # noqa: S101 - the callers made one
+        head: Document = {
+            "promise_id": str(promise.promise_id),
+            "revision": 1,
+            "state": promise.state,
+            "decision_id": decision_reference(promise),
+        }
+        body = answer_body(
+            order.key,
+            order.version,
+            command.content,
+            served,
+            lines,
+            now=batch.now,
+            ordered_at=promise.ordered_at,
+            cost_minor=cost_minor,
+            currency=batch.currency,
+        )
+        document = head | body
+        promise.document = dump(document)
+        batch.orders[order.key] = batch.touched[order.key] = order
+        data = answered_event(promise.document)
+        batch.emit(catalogue.PROMISE_ANSWERED, order.key.order_id, 1, data, command.origin)
+        if promise.state != "refused":
+            change = "cancelled" if promise.state == "cancelled" else "accepted"
+            record(batch, promise, document, change=change, origin=command.origin)
+        return Answered(promise.promise_id, promise.document, first=True)
+
+
+def inquiry(batch: Batch, command: PlaceOrder) -> bytes:
+    """What the order would be promised now; nothing is taken."""
+    content = command.content
+    ordered_at = content.ordered_at or batch.now
+    served = batch.served(content.customer, ordered_at)
+    decision = decide_without_taking(batch.book, request_of(command.key, content, served, ordered_at))
+    body = answer_body(
+        command.key,
+        command.version,
+        content,
+        served,
+        [promised_line(line) for line in decision.lines],
+        now=batch.now,
+        ordered_at=ordered_at,
+        cost_minor=decision.cost_minor,
+        currency=batch.currency,
+    )
+    return dump(body)
+
+
+def request_of(key: OrderKey, content: Content, served: Served, ordered_at: datetime) -> Request:
+    """The order as the domain decides it."""
+    return Request(
+        key.source,
+        key.order_id,
+        served.tier,
+        content.zone,
+        content.channel,
+        ordered_at.toordinal(),
+        content.ship_complete,
+        tuple(
+            [
+                RequestLine(
+                    line.line,
+                    line.item_id,
+                    line.quantity,
+                    line.requested_arrival,
+                    line.latest_acceptable_arrival,
+                    line.minimum_quantity,
+                )
+                for line in content.lines
+            ]
+        ),
+    )
+
+
+def add_backorder(batch: Batch, promise: PromiseCopy, request: Request, line: RequestLine, quantity: int) -> None:
+    """Let the open rest of a line wait at its place in the order of service."""
+    key = service_key(request, line, promise.ordered_at)
+    promise.backorders[line.line] = Backorder(key, line.item_id, quantity)
+    waiting = batch.waiting.get(line.item_id)
+    if waiting is not None:
+        waiting[key.priority_rank] = waiting.get(key.priority_rank, 0) + quantity
+
+
+def _new_order(batch: Batch, command: PlaceOrder, served: Served, state: State) -> OrderCopy:
+    content = command.content
+    promise = PromiseCopy(
+        promise_id=new_id(),
+        revision=1,
+        record_sequence=0,
+        state=state,
+        customer_id=served.customer_id,
+        ordered_at=content.ordered_at or batch.now,
+        decision_id=batch.decision_id,
+        decision_index=max(0, batch.workbook.decisions - 1),
+        content=content,
+        encoded=command.encoded,
+        document=b"",
+        new=True,
+    )
+    return OrderCopy(command.key, command.version, command.fingerprint, promise, new=True)
+
+
+def _take_line(
+    batch: Batch, promise: PromiseCopy, request: Request, asked: RequestLine, decision: LineDecision
+) -> None:
+    for number, planned in enumerate(decision.planned, start=1):
+        promise.parts.append(Part(decision.line, number, planned, planned.quantity, changed=True))
+    if decision.backordered:
+        add_backorder(batch, promise, request, asked, decision.backordered)
+
+
+def _cancelled(request: Request, line: RequestLine) -> LineDecision:
+    return LineDecision(line.line, line.item_id, line.quantity, "cancelled", wanted_arrival(request, line))

@@ -1,0 +1,227 @@
+"""What the application needs from outside.
+
+    Exception
+    |- Collision     another process stored the same identity or key first; decide again and see it
+    |- Unavailable   the database cannot be reached, or loses to others every time; nothing was stored
+    `- CommitLost    the answer to a commit was lost; run the same again and look what is stored
+
+Adapters implement these; the application's tests run on the real ones.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from services.atp.application.content import CustomerKey, OrderKey
+from services.atp.application.customers import Customer
+from services.atp.application.orders import Backorder, OrderCopy, Unapplied
+from services.atp.domain.model import Item, Offer, Position, PositionKey, Protection, Quota, Tier, UsageKey
+from services.atp.domain.order_of_service import ServiceKey
+from services.chassis.envelope import Event
+from services.chassis.idempotency import StoredAnswer
+
+T = TypeVar("T")
+
+
+class Collision(Exception):  # noqa: N818 - says what happened
+    """Somebody else stored the same identity or key between the look-up and the store."""
+
+
+class Unavailable(Exception):  # noqa: N818 - says what happened
+    """Nothing was stored; later it may be."""
+
+    problem_code = "dependency_unavailable"
+
+
+class CommitLost(Exception):  # noqa: N818 - says what happened
+    """It is not known whether it was stored."""
+
+    problem_code = "commit_unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveQuota:
+    """A quota while its document is in effect: from (inclusive) to (exclusive, None = open)."""
+
+    quota: Quota
+    effective_from: datetime
+    effective_to: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What planners set and tiers say, whole, at one version. `protections` says whether any are stored."""
+
+    version: int
+    tiers: Mapping[str, Tier]
+    default_tier: Tier
+    offers: Mapping[str, tuple[Offer, ...]]
+    quotas: tuple[EffectiveQuota, ...]
+    protections: bool
+
+    def offers_for(self, zone: str) -> tuple[Offer, ...]:
+        """The ways to serve a zone; a zone without its own is served like the zone "*"."""
+        return self.offers.get(zone) or self.offers.get("*", ())
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Quantity was freed at a position and not yet offered to all backorders; `after` is the last one asked."""
+
+    at: datetime
+    cause: str
+    after: ServiceKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPosition:
+    """A position with its mark."""
+
+    position: Position
+    mark: Mark | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRecord:
+    """The input of a batch's decisions, compressed, from which they follow byte for byte."""
+
+    decision_id: UUID
+    decided_at: datetime
+    engine_version: str
+    digest: bytes
+    input: bytes
+
+
+class Positions(Protocol):
+    """Positions and the counters of what protections and quotas have given."""
+
+    async def load(self, keys: Sequence[PositionKey]) -> dict[PositionKey, StoredPosition]:
+        """The positions that exist, locked in key order (unless the session only reads)."""
+        ...
+
+    async def lock_usage(self, keys: Sequence[UsageKey]) -> None:
+        """Lock the counters of quotas, in key order, before positions; missing ones are made."""
+        ...
+
+    async def usage(self, keys: Sequence[UsageKey]) -> dict[UsageKey, int]:
+        """What was consumed; a protection's counter is guarded by its position's lock."""
+        ...
+
+    async def waiting(self, items: Sequence[str]) -> dict[str, dict[int, int]]:
+        """Open backorders by item: quantity by priority rank."""
+        ...
+
+    async def store(self, changed: Sequence[StoredPosition], usage: Mapping[UsageKey, int]) -> None:
+        """Write positions (with their marks; a position that does not exist is made) and counters."""
+        ...
+
+
+class Orders(Protocol):
+    """Identities, promises and their ledger."""
+
+    async def load(self, keys: Sequence[OrderKey]) -> dict[OrderKey, OrderCopy]:
+        """The orders that exist, with promise, parts and backorders; identities locked in key order."""
+        ...
+
+    async def store(
+        self, orders: Sequence[OrderCopy], record: DecisionRecord | None, unapplied: Sequence[Unapplied], at: datetime
+    ) -> None:
+        """Write what is new and what changed."""
+        ...
+
+
+class Backorders(Protocol):
+    """Open backorders in order of service."""
+
+    async def marks(self, item_id: str) -> dict[PositionKey, Mark]:
+        """The item's positions with freed quantity; read without a lock."""
+        ...
+
+    async def next(self, item_id: str, after: ServiceKey | None, limit: int) -> list[Backorder]:
+        """The next backorders of an item after a place in the order of service."""
+        ...
+
+    async def waiting_after(self, item_id: str, after: ServiceKey | None) -> dict[int, int]:
+        """Quantity by priority rank of the item's backorders after a place in the order of service."""
+        ...
+
+
+class Session(Protocol):
+    """One transaction of a batch."""
+
+    @property
+    def positions(self) -> Positions: ...  # noqa: D102
+    @property
+    def orders(self) -> Orders: ...  # noqa: D102
+    @property
+    def backorders(self) -> Backorders: ...  # noqa: D102
+
+    async def configuration(self) -> Configuration:
+        """The configuration at the version that this transaction sees."""
+        ...
+
+    async def now(self) -> datetime:
+        """Business time; read it after the locks are held."""
+        ...
+
+    async def taking_in(self) -> bool:
+        """Whether a replay is in its intake phase, in which freed quantity is only marked."""
+        ...
+
+    async def customers(self, keys: Sequence[CustomerKey]) -> dict[CustomerKey, Customer]:
+        """Customers as the registry published them; an unknown one has no id."""
+        ...
+
+    async def items(self, item_ids: Sequence[str]) -> dict[str, Item]:
+        """The items that exist."""
+        ...
+
+    async def protections(self, item_ids: Sequence[str], at: datetime) -> dict[PositionKey, tuple[Protection, ...]]:
+        """Protections whose document is in effect, by position."""
+        ...
+
+    async def first_seen(self, event_ids: Sequence[str]) -> set[str]:
+        """Remember events of the log; return those not seen before."""
+        ...
+
+    async def stored_answers(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], StoredAnswer]:
+        """What was answered to these (caller, idempotency key)."""
+        ...
+
+    async def finish(self, events: Sequence[Event], answers: Sequence[StoredAnswer], *, marked: bool) -> None:
+        """Put events into the outbox, remember answers, and wake the re-decision after the commit."""
+        ...
+
+
+class Transactions(Protocol):
+    """Makes sessions."""
+
+    async def run(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        """Run work in one transaction, which is committed when this returns. Raises as the module says."""
+        ...
+
+    async def read(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        """Run work on one consistent picture, without locks or writes."""
+        ...
+
+
+class EngineMetrics(Protocol):
+    """What the engine tells about itself; an adapter turns it into metrics."""
+
+    def queued(self, lane: str, lines: int) -> None:
+        """Lines that wait in a lane now."""
+        ...
+
+    def answered(self, lane: str, seconds: Iterable[float]) -> None:
+        """Commands answered, with the time from queue entry to committed answer."""
+        ...
+
+    def promised(self, outcomes: Iterable[tuple[str, str]]) -> None:
+        """Lines answered for the first time, as (tier, outcome)."""
+        ...
+
+    def counted(self, what: str, count: int = 1) -> None:
+        """Things worth counting: a closed set, listed where it is implemented."""
+        ...

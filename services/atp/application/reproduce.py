@@ -1,0 +1,104 @@
+"""Repeating the decisions of a record: the book and the steps back from their bytes, and decided again.
+
+The same input gives the same decisions, byte for byte, as long as `engine_version` is the one of this code.
+"""
+
+import zlib
+from typing import Any
+
+import orjson
+
+from services.atp.application.workbook import Workbook
+from services.atp.domain.model import (
+    Book,
+    Item,
+    LineDecision,
+    Offer,
+    OpenBackorder,
+    OrderDecision,
+    Planned,
+    Position,
+    PositionKey,
+    Posting,
+    Protection,
+    Quota,
+    Receipts,
+    Request,
+    RequestLine,
+    Tier,
+    UsageKey,
+)
+
+Decision = OrderDecision | list[tuple[OpenBackorder, LineDecision]]
+Fields = dict[str, Any]
+
+
+def reproduce(compressed: bytes) -> list[Decision]:
+    """The decisions that follow from a record's input, in the order of their index."""
+    record: Fields = orjson.loads(zlib.decompress(compressed))
+    workbook = Workbook(_book(record))
+    decisions: list[Decision] = []
+    for kind, step in record["steps"]:
+        match kind:
+            case "decide":
+                decisions.append(workbook.decide(_request(step)))
+            case "serve":
+                decisions.append(workbook.serve([_backorder(each) for each in step]))
+            case "release":
+                workbook.release([_planned(each) for each in step])
+            case "ship":
+                part, quantity, on_hand_change = step
+                workbook.ship(_planned(part), quantity, on_hand_change=on_hand_change)
+            case "put":
+                workbook.put(_position(step))
+            case _:
+                raise ValueError(f"a step {kind!r} is not known to this engine")
+    return decisions
+
+
+def _book(record: Fields) -> Book:
+    protections: dict[PositionKey, tuple[Protection, ...]] = {}
+    for fields in record["protections"]:
+        protection = Protection(**{**fields, "key": PositionKey(*fields["key"])})
+        protections[protection.key] = (*protections.get(protection.key, ()), protection)
+    return Book(
+        today=record["today"],
+        items={each["item_id"]: Item(**each) for each in record["items"]},
+        positions={(position := _position(each)).key: position for each in record["positions"]},
+        offers={zone: tuple(Offer(**each) for each in offers) for zone, offers in record["offers"].items()},
+        protections=protections,
+        quotas=tuple(Quota(**each) for each in record["quotas"]),
+        usage={UsageKey(kind, limit, start): consumed for kind, limit, start, consumed in record["usage"]},
+    )
+
+
+def _position(fields: Fields) -> Position:
+    return Position(
+        key=PositionKey(*fields["key"]),
+        version=fields["version"],
+        on_hand=fields["on_hand"],
+        buffer=fields["buffer"],
+        receipts=tuple(Receipts(**each) for each in fields["receipts"]),
+        commitments=tuple((day, quantity) for day, quantity in fields["commitments"]),
+        waiting=tuple((rank, quantity) for rank, quantity in fields["waiting"]),
+    )
+
+
+def _request(fields: Fields) -> Request:
+    tier = Tier(**{**fields["tier"], "carrier_classes": tuple(fields["tier"]["carrier_classes"])})
+    lines = tuple(RequestLine(**each) for each in fields["lines"])
+    return Request(**{**fields, "tier": tier, "lines": lines})
+
+
+def _backorder(fields: Fields) -> OpenBackorder:
+    return OpenBackorder(
+        promise_id=fields["promise_id"],
+        service_key=tuple(fields["service_key"]),
+        request=_request(fields["request"]),
+        line=RequestLine(**fields["line"]),
+    )
+
+
+def _planned(fields: Fields) -> Planned:
+    postings = tuple(Posting(UsageKey(*each["usage"]), each["quantity"]) for each in fields["postings"])
+    return Planned(**{**fields, "key": PositionKey(*fields["key"]), "postings": postings})

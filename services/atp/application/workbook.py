@@ -1,0 +1,118 @@
+"""The book of a batch with a journal: every step that a decision may depend on is kept, so that it can be repeated.
+
+`record` packs the book as it was and the steps; `services.atp.application.reproduce` unpacks and repeats them.
+"""
+
+import hashlib
+import zlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+
+from services.atp.application.ports import DecisionRecord
+from services.atp.domain import promising, redecision
+from services.atp.domain import release as releasing
+from services.atp.domain.model import (
+    Book,
+    Item,
+    LineDecision,
+    OpenBackorder,
+    OrderDecision,
+    Planned,
+    Position,
+    PositionKey,
+    Request,
+    UsageKey,
+)
+
+ENGINE_VERSION: Final = "1"  # goes up when the same input may be decided differently
+COMPRESSION_LEVEL: Final = 1  # records repeat themselves so much that more effort gains little
+
+
+class Workbook:
+    """Decides on one book, one after another, and remembers the steps."""
+
+    def __init__(self, book: Book) -> None:
+        self.book: Final = book
+        self.decisions = 0
+        self._positions_before = dict(book.positions)
+        self._usage_before = dict(book.usage)
+        self._steps: list[tuple[str, Any]] = []
+
+    def decide(self, request: Request) -> OrderDecision:
+        """Promise a new order."""
+        self._steps.append(("decide", request))
+        self.decisions += 1
+        return promising.decide(self.book, request)
+
+    def serve(self, backorders: Sequence[OpenBackorder]) -> list[tuple[OpenBackorder, LineDecision]]:
+        """Offer what is free to backorders, in the order given."""
+        self._steps.append(("serve", backorders))
+        self.decisions += 1
+        return redecision.serve(self.book, backorders)
+
+    def release(self, planned: Sequence[Planned]) -> None:
+        """Give quantities back, each with its postings."""
+        self._steps.append(("release", planned))
+        releasing.release(self.book, planned)
+
+    def ship(self, part: Planned, quantity: int, *, on_hand_change: int | None = None) -> None:
+        """Let a promised quantity leave; see `services.atp.domain.release.ship`."""
+        self._steps.append(("ship", (part, quantity, on_hand_change)))
+        releasing.ship(self.book, part, quantity, on_hand_change=on_hand_change)
+
+    def put(self, position: Position) -> None:
+        """Replace a position, or add one."""
+        self._steps.append(("put", position))
+        self.book.positions[position.key] = position
+
+    def changed_positions(self) -> list[Position]:
+        """Positions that are not as they were, in key order."""
+        before = self._positions_before
+        return [self.book.positions[key] for key in sorted(self.book.positions) if self._is_changed(key, before)]
+
+    def _is_changed(self, key: PositionKey, before: dict[PositionKey, Position]) -> bool:
+        return self.book.positions[key] is not before.get(key)
+
+    def changed_usage(self) -> dict[UsageKey, int]:
+        """Counters that are not as they were, in key order."""
+        before = self._usage_before
+        return {key: self.book.usage[key] for key in sorted(self.book.usage) if before.get(key) != self.book.usage[key]}
+
+    def record(self, decision_id: UUID, at: datetime) -> DecisionRecord | None:
+        """The input of the decisions; None if there were none."""
+        if not self.decisions:
+            return None
+        encoded = orjson.dumps(self._input(), default=_plain)
+        return DecisionRecord(
+            decision_id=decision_id,
+            decided_at=at,
+            engine_version=ENGINE_VERSION,
+            digest=hashlib.sha256(encoded).digest(),
+            input=zlib.compress(encoded, COMPRESSION_LEVEL),
+        )
+
+    def _input(self) -> dict[str, Any]:
+        book = self.book
+        items: list[Item] = [book.items[item_id] for item_id in sorted(book.items)]
+        return {
+            "engine": ENGINE_VERSION,
+            "today": book.today,
+            "items": items,
+            "positions": [self._positions_before[key] for key in sorted(self._positions_before)],
+            "offers": {zone: book.offers[zone] for zone in sorted(book.offers)},
+            "protections": [each for key in sorted(book.protections) for each in book.protections[key]],
+            "quotas": book.quotas,
+            "usage": [(*key, self._usage_before[key]) for key in sorted(self._usage_before)],
+            "steps": self._steps,
+        }
+
+
+def _plain(value: object) -> object:
+    """Named tuples as lists; everything else that orjson does not know is a mistake."""
+    if isinstance(value, tuple):
+        return tuple(value)
+    raise TypeError(f"{type(value).__name__} has no place in a decision record")
