@@ -7,7 +7,6 @@ The guards against what aiokafka gets wrong stand where they act: `kafka_client.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
-from weakref import WeakSet
 
 from aiokafka import AIOKafkaClient, AIOKafkaConsumer
 from aiokafka import TopicPartition as KafkaPartition
@@ -40,7 +39,7 @@ class KafkaEventLog:
         self._bootstrap = bootstrap
         self._security = security or KafkaSecurity()
         self._name = name
-        self._opened: WeakSet[KafkaProducer | KafkaGroupConsumer | KafkaReader] = WeakSet()
+        self._opened: set[KafkaProducer | KafkaGroupConsumer | KafkaReader] = set()
         self._offsets: AIOKafkaConsumer | None = None
         self._offsets_lock = asyncio.Lock()
 
@@ -104,6 +103,7 @@ class KafkaEventLog:
 
     def _remember(self, opened: "Opened") -> "Opened":
         self._opened.add(opened)
+        opened.on_close = self._opened.discard
         return opened
 
     async def _cluster(self) -> ClusterMetadata:

@@ -12,7 +12,7 @@ up a member that has not polled for `MAX_POLL_SECONDS`, which is more than the c
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from services.chassis.event_log.kafka_client import START_SECONDS, answered, let
 from services.chassis.event_log.port import LogUnavailable, OwnershipLost, Received, Record, TopicPartition
 
 SESSION_SECONDS: Final = 10  # without a heartbeat for this long, a member's partitions go to the others
-HEARTBEAT_SECONDS: Final = 3
+HEARTBEAT_SECONDS: Final = 1  # a member learns of a rebalance by its heartbeat: the others wait as long for it
 MAX_POLL_SECONDS: Final = 600
 PROBE_SECONDS: Final = 5.0  # silence after which a client is examined
 STUCK_SECONDS: Final = 20.0  # silence with records ahead, after which it is given up
@@ -74,6 +74,7 @@ class _Polling:
         self._name = name
         self._paused: set[KafkaPartition] = set()
         self._progressed_at = self._probed_at = time.monotonic()
+        self.on_close: Callable[[Any], None] | None = None
 
     async def poll(self, max_records: int, timeout_seconds: float) -> list[Received]:
         """See the port."""
@@ -101,6 +102,8 @@ class _Polling:
     async def close(self) -> None:
         """See the port."""
         await stop_client(self._client, self._name)
+        if self.on_close is not None:
+            self.on_close(self)
 
     def _pause_assigned(self) -> None:
         """A rebalance forgets who is paused, also of partitions that stay."""

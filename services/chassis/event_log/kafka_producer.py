@@ -12,7 +12,7 @@ a later call publishes. What is on the wire already may still be stored (a stopp
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
@@ -50,6 +50,7 @@ class KafkaProducer:
         self._partitioner = DefaultPartitioner()
         self._lock = asyncio.Lock()  # one call at a time: two calls could not keep the order of a key
         self._dying: set[asyncio.Task[None]] = set()
+        self.on_close: Callable[[Any], None] | None = None
 
     async def publish(self, records: Sequence[Record], *, deadline_seconds: float) -> None:
         """See the port."""
@@ -72,6 +73,8 @@ class KafkaProducer:
             await _take_apart(client, self._name)
         if self._dying:
             await asyncio.wait(self._dying, timeout=STOP_SECONDS)
+        if self.on_close is not None:
+            self.on_close(self)
 
     async def _publish_or_abandon(self, records: Sequence[Record]) -> None:
         try:
