@@ -47,10 +47,11 @@ def room_for(book: Book, key: PositionKey, item: Item, tier: Tier, *, behind_wai
         return lookahead(by_day, item, book.today)
     own: list[tuple[Protection, Steps]] = []
     for protection, steps in kept(protections, position, item, book.today, book.usage):
-        if _restricts(protection, tier):
+        if protection.tier == tier.tier:
+            if protection.mode == "core":
+                own.append((protection, steps))
+        elif _restricts_others(protection, tier):
             _lower(by_day, steps)
-        elif protection.mode == "core" and protection.tier == tier.tier:
-            own.append((protection, steps))
     return _outside_own_periods(by_day, own, item, book.today) if own else lookahead(by_day, item, book.today)
 
 
@@ -87,6 +88,13 @@ def kept(
         yield protection, _beyond(_cover(protection, free), consumed)
 
 
+def restricts(protection: Protection, tier: Tier, day: Day) -> bool:
+    """Whether what a protection keeps is kept from a tier that asks for a day."""
+    if protection.tier == tier.tier:
+        return protection.mode == "core" and not protection.start <= day <= protection.end
+    return _restricts_others(protection, tier)
+
+
 def usage_of(limit: Protection | Quota) -> UsageKey:
     """The counter of a protection or quota."""
     if isinstance(limit, Protection):
@@ -96,7 +104,7 @@ def usage_of(limit: Protection | Quota) -> UsageKey:
 
 def matching_quotas(book: Book, request: Request, item_id: str) -> list[Quota]:
     """The quotas that a request for an item has to pass, closed periods left out."""
-    return [
+    matching = [
         quota
         for quota in book.quotas
         if quota.end >= book.today
@@ -105,14 +113,13 @@ def matching_quotas(book: Book, request: Request, item_id: str) -> list[Quota]:
         and quota.zone in (None, request.zone)
         and quota.channel in (None, request.channel)
     ]
+    return sorted(matching, key=usage_of)
 
 
 def quota_left(book: Book, request: Request, line: RequestLine, day: Day) -> int | None:
     """The least that any matching quota leaves for a day; None: no quota matches."""
-    lefts = [
-        _left(book, quota) for quota in matching_quotas(book, request, line.item_id) if quota.start <= day <= quota.end
-    ]
-    return min(lefts, default=None)
+    quotas = matching_quotas(book, request, line.item_id)
+    return min((left for _, left in quotas_left(book, quotas, day)), default=None)
 
 
 def within_quotas(room: Room, book: Book, quotas: Sequence[Quota]) -> Room:
@@ -126,6 +133,11 @@ def within_quotas(room: Room, book: Book, quotas: Sequence[Quota]) -> Room:
     return Room(days, quantities)
 
 
+def quotas_left(book: Book, quotas: Sequence[Quota], day: Day) -> list[tuple[str, int]]:
+    """What each of the quotas leaves for a day, those whose period does not contain it left out."""
+    return [(quota.quota_id, _left(book, quota)) for quota in quotas if quota.start <= day <= quota.end]
+
+
 def _left(book: Book, quota: Quota) -> int:
     return max(0, quota.quantity - book.usage.get(usage_of(quota), 0))
 
@@ -134,9 +146,7 @@ def _by_rank(protection: Protection) -> tuple[int, Day, str]:
     return (protection.priority_rank, protection.start, protection.protection_id)
 
 
-def _restricts(protection: Protection, tier: Tier) -> bool:
-    if protection.tier == tier.tier:
-        return False
+def _restricts_others(protection: Protection, tier: Tier) -> bool:
     return protection.mode == "core" or protection.priority_rank < tier.priority_rank
 
 

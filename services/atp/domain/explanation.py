@@ -1,16 +1,16 @@
 """Why a line did not get all that it wanted in time: what bound, what that allowed, and the smallest change that helps.
 
-A change that helps makes the line feasible when it is applied (whole and in time for a late line, whole for a short
-one, its minimum for one that fell below it); one unit or one day less does not.
+A change that helps makes the line feasible when it is applied: whole and in time for a late line, whole for a short
+one, its minimum for one that fell below it. One unit or one day less does not. What lacks is worked out in
+`services.atp.domain.shortage`.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import replace
 
-from services.atp.domain.model import Binding, Offer, Request, RequestLine
+from services.atp.domain.model import Binding, Day, Offer, Request, RequestLine
+from services.atp.domain.shortage import NAMED_MAX, Shortage, units_text
 from services.atp.domain.sourcing import Plan, Search
-
-NAMED_MAX: Final = 3  # locations, protections or lines named in one answer; more would not be read
 
 
 def because_unknown(line: RequestLine) -> Binding:
@@ -32,9 +32,9 @@ def because_no_lane(request: Request) -> Binding:
 
 def because_not_stocked(line: RequestLine, offers: Sequence[Offer]) -> tuple[Binding, ...]:
     """No location with a lane to the zone has ever stocked the item."""
-    locations = list(dict.fromkeys(offer.location_id for offer in offers))
+    locations = sorted(dict.fromkeys(offer.location_id for offer in offers))
     return tuple(
-        Binding("supply", location, 0, would_help=f"{line.quantity} units at {location}", needed=line.quantity)
+        Binding("supply", location, 0, would_help=f"{units_text(line.quantity)} at {location}", needed=line.quantity)
         for location in locations[:NAMED_MAX]
     )
 
@@ -48,6 +48,29 @@ def because_incomplete(request: Request, short: Sequence[str]) -> Binding:
 
 
 def explain(search: Search, plan: Plan | None) -> tuple[Binding, ...]:
-    """What bound a line that is late, short or left without anything."""
-    units = plan.units if plan else 0
-    return (Binding("supply", search.lanes[0].key.location_id, units),)
+    """What bound a line that is late, short, below its minimum or left without anything (`plan` is None)."""
+    ask = search.ask
+    if plan is not None and plan.units == ask.quantity:
+        in_time = _by(search, ask.wanted).best()
+        if in_time is not None and in_time.units == ask.quantity:
+            return (_because_cheaper(plan, in_time, ask.wanted),)
+        return tuple(Shortage(search, ask.quantity, ask.wanted, in_time.units if in_time else 0).bindings())
+    if plan is not None and plan.units < ask.minimum:
+        missing = ask.minimum - plan.units
+        help_ = f"a minimum quantity of {plan.units}"
+        below = Binding("minimum_quantity", str(ask.minimum), plan.units, would_help=help_, needed=missing)
+        return (below, *Shortage(search, ask.minimum, ask.latest, plan.units).bindings())
+    return tuple(Shortage(search, ask.quantity, ask.latest, plan.units if plan else 0).bindings())
+
+
+def _because_cheaper(plan: Plan, in_time: Plan, wanted: Day) -> Binding:
+    """It could be in time, but that costs more than the lateness is worth to the tier."""
+    lane = in_time.pieces[0].lane
+    help_ = f"a plan in time costs {in_time.cost - plan.cost} minor units more than this one with its lateness penalty"
+    reference = f"{lane.offer.location_id}/{lane.offer.service}"
+    return Binding("lane", reference, in_time.units, wanted, would_help=help_)
+
+
+def _by(search: Search, latest: Day) -> Search:
+    limit = latest if search.ask.latest is None else min(latest, search.ask.latest)
+    return replace(search, ask=replace(search.ask, latest=limit))

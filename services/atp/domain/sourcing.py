@@ -47,6 +47,11 @@ class Plan(NamedTuple):
     units: int
     key: PlanKey
 
+    @property
+    def cost(self) -> int:
+        """Shipping with all penalties, in minor units."""
+        return self.key[1]
+
 
 def offers_of(book: Book, request: Request) -> list[Offer]:
     """The offers for the request's zone, else for all zones, whose carrier class its tier may use."""
@@ -112,7 +117,7 @@ class Search:
         for lane in self.lanes:
             room = self.rooms[lane.key]
             last = self._last_day(lane)
-            quantity = min(self.ask.quantity, _most(room, last))
+            quantity = min(self.ask.quantity, most(room, last))
             if quantity <= 0:
                 continue
             days = [self._day_for(room, lane, quantity)]
@@ -160,10 +165,10 @@ class Search:
 
     def _options(self, lane: Lane, room: Room, rest: int) -> Iterator[Piece]:
         last = self._last_day(lane)
-        quantity = min(rest, _most(room, last))
+        quantity = min(rest, most(room, last))
         if quantity > 0:
             yield Piece(lane, self._day_for(room, lane, quantity), quantity)
-        on_time = min(rest, _most(room, min(last, self.ask.wanted - lane.lag)))
+        on_time = min(rest, most(room, min(last, self.ask.wanted - lane.lag)))
         if 0 < on_time < quantity:
             yield Piece(lane, self._day_for(room, lane, on_time), on_time)
 
@@ -214,7 +219,7 @@ def _key(plan: Plan) -> PlanKey:
     return plan.key
 
 
-def _most(room: Room, last: Day) -> int:
+def most(room: Room, last: Day) -> int:
     """The most that there is room for on any day up to the last one."""
     if room.days[-1] <= last:
         return max(room.quantities)

@@ -119,7 +119,7 @@ class Draft:
             before = usage.get(limit, 0)
             usage[limit] = before + quantity
             self._journal.append(partial(usage.__setitem__, limit, before))
-        return tuple(Posting(limit, quantity) for limit in limits)
+        return tuple(Posting(limit, quantity) for limit in sorted(limits))
 
 
 def with_commitment(position: Position, day: Day, quantity: int, *, assumed: int = 0) -> Position:

@@ -1,0 +1,234 @@
+"""What lacks for a line to be feasible, where, and what each constraint allowed.
+
+Where two things bind at once (supply and a quota), the change that helps names both; where several would do (supply
+here or there, a protection lowered, a later date), each is named for itself. Exact for one location, and for several
+as long as no quota binds.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Final
+
+from services.atp.domain.allocation import is_live, kept, quotas_left, restricts, room_for
+from services.atp.domain.model import Binding, Day, Position, PositionKey, Protection
+from services.atp.domain.sourcing import FAR, Search, most
+from services.atp.domain.supply_picture import Room, changes, lookahead
+from services.atp.domain.taking import Lane
+
+NAMED_MAX: Final = 3  # locations, protections or lines named in one answer; more would not be read
+
+
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    """A position with the day in time on which it lacks least, and what it lacks."""
+
+    key: PositionKey
+    day: Day
+    room: int
+    missing: int
+    quotas: tuple[tuple[str, int], ...]  # (quota, what it leaves) of those that leave too little
+
+    def lacks(self, need: int) -> int:
+        """The size of the whole change, in units."""
+        return self.missing + sum(need - left for _, left in self.quotas)
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """`need` units were wanted by `deadline` (arrival; None: whenever), and `units` is the most that there is."""
+
+    search: Search
+    need: int
+    deadline: Day | None
+    units: int
+
+    def bindings(self) -> Iterator[Binding]:
+        spots = self._spots()
+        later = self._later()
+        if not spots:
+            yield self._because_too_far(later)
+            return
+        for index, spot in enumerate(spots[:NAMED_MAX]):
+            yield from self._at(spot, later if index == 0 else "")
+
+    def _spots(self) -> list[_Spot]:
+        fastest: dict[PositionKey, Lane] = {}
+        for lane in sorted(self.search.lanes, key=_by_lag):
+            fastest.setdefault(lane.key, lane)
+        today = self.search.draft.book.today
+        lanes = [lane for lane in fastest.values() if self._last_day(lane) >= today]
+        rooms = {lane.key: self._room(lane.key) for lane in lanes}
+        if self.search.quotas and self.search.draft.request.tier.split_allowed:
+            supplied = sum(max(0, most(rooms[lane.key], self._last_day(lane))) for lane in lanes)
+        else:
+            supplied = self.units
+        spots = [self._spot(lane, rooms[lane.key], supplied) for lane in lanes]
+        return sorted(spots, key=lambda spot: (spot.lacks(self.need), spot.key))
+
+    def _last_day(self, lane: Lane) -> Day:
+        return FAR if self.deadline is None else self.deadline - lane.lag
+
+    def _room(self, key: PositionKey) -> Room:
+        """What the line may take at a position, quotas aside."""
+        search = self.search
+        if not search.quotas:
+            return search.rooms[key]
+        draft = search.draft
+        return room_for(draft.book, key, search.ask.item, draft.request.tier, behind_waiting=not draft.in_turn)
+
+    def _spot(self, lane: Lane, room: Room, supplied: int) -> _Spot:
+        """The best day at a position: the one that lacks least, the last one of several."""
+        last = self._last_day(lane)
+        until = min(last, room.days[-1]) if last == FAR else last
+        edges = [edge for quota in self.search.quotas for edge in (quota.start - 1, quota.end)]
+        ends = [*(day - 1 for day in room.days[1:]), *edges, until]
+        today = self.search.draft.book.today
+        days = sorted(dict.fromkeys(day for day in ends if today <= day <= until), reverse=True)
+        return min((self._on(lane.key, day, room.at(day), supplied) for day in days), key=self._lacks)
+
+    def _on(self, key: PositionKey, day: Day, room: int, supplied: int) -> _Spot:
+        search = self.search
+        if search.draft.request.tier.split_allowed:
+            missing = max(0, self.need - supplied) + (max(0, -room) if supplied < self.need else 0)
+        else:
+            missing = max(0, self.need - room)
+        lefts = quotas_left(search.draft.book, search.quotas, day)
+        return _Spot(key, day, room, missing, tuple((quota, left) for quota, left in lefts if left < self.need))
+
+    def _lacks(self, spot: _Spot) -> int:
+        return spot.lacks(self.need)
+
+    def _at(self, spot: _Spot, later: str) -> Iterator[Binding]:
+        for quota_id, left in spot.quotas:
+            yield Binding(
+                "quota", quota_id, left, spot.day, would_help=self._help(spot) + later, needed=self.need - left
+            )
+        if not spot.missing:
+            return
+        book, item = self.search.draft.book, self.search.ask.item
+        position = book.positions[spot.key]
+        supply = lookahead(changes(position, item, book.today), item, book.today).at(spot.day)
+        held = list(self._held(position, spot)) if supply > spot.room else []
+        if supply < spot.room + spot.missing or not held:
+            help_ = self._help(spot) + later
+            day = None if self.deadline is None else self._by_day(spot)
+            yield Binding("supply", spot.key.location_id, max(0, supply), day, would_help=help_, needed=spot.missing)
+        yield from held
+
+    def _held(self, position: Position, spot: _Spot) -> Iterator[Binding]:
+        """Protections that keep something from the line at a position, and those who wait ahead of it."""
+        book, tier = self.search.draft.book, self.search.draft.request.tier
+        protections = book.protections.get(spot.key, ())
+        keeping = [
+            (-sum(quantity for _, quantity in steps), protection.protection_id, protection)
+            for protection, steps in kept(protections, position, self.search.ask.item, book.today, book.usage)
+            if steps and restricts(protection, tier, spot.day)
+        ]
+        for _, protection_id, protection in sorted(keeping, key=lambda each: each[:2])[:NAMED_MAX]:
+            lower = self._lowered_enough(protection, spot)
+            help_ = self._help(spot) if lower is None else f"protection {protection_id} lowered by {units_text(lower)}"
+            if lower is not None and spot.quotas:
+                help_ += " and " + self._raised(spot)
+            yield Binding("protection", protection_id, max(0, spot.room), spot.day, protection.tier, help_, lower)
+        if position.waiting and not self.search.draft.in_turn:
+            yield Binding("protection", "backorders_ahead", max(0, spot.room), spot.day, would_help=self._help(spot))
+
+    def _lowered_enough(self, protection: Protection, spot: _Spot) -> int | None:
+        """By how much one protection has to be lowered for the line to be feasible; None: that alone does not do."""
+        target = spot.room + spot.missing
+        low, high = spot.missing, protection.quantity
+        if high < low or self._room_lowered(protection, high, spot) < target:
+            return None
+        if self._room_lowered(protection, low, spot) >= target:
+            return low
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self._room_lowered(protection, middle, spot) >= target:
+                high = middle
+            else:
+                low = middle
+        return high
+
+    def _room_lowered(self, protection: Protection, by: int, spot: _Spot) -> int:
+        draft, key = self.search.draft, spot.key
+        lowered = tuple(
+            replace(each, quantity=each.quantity - by) if each is protection else each
+            for each in draft.book.protections[key]
+        )
+        book = replace(draft.book, protections={key: lowered})
+        room = room_for(book, key, self.search.ask.item, draft.request.tier, behind_waiting=not draft.in_turn)
+        return room.at(spot.day)
+
+    def _help(self, spot: _Spot) -> str:
+        if not spot.missing:
+            return self._raised(spot)
+        more = f"{spot.missing} more unit{'s' if spot.missing > 1 else ''} at {spot.key.location_id}"
+        if self.deadline is not None:
+            more += f" by {_text(self._by_day(spot))}"
+        return f"{more} and {self._raised(spot)}" if spot.quotas else more
+
+    def _raised(self, spot: _Spot) -> str:
+        return " and ".join(
+            f"quota {quota_id} raised by {units_text(self.need - left)}" for quota_id, left in spot.quotas
+        )
+
+    def _by_day(self, spot: _Spot) -> Day:
+        """The last day on which more supply helps: what is due within a future period covers its protection first."""
+        today = self.search.draft.book.today
+        starts = [
+            protection.start - 1
+            for protection in self.search.draft.book.protections.get(spot.key, ())
+            if is_live(protection, today) and protection.start > today and not protection.carry_stock
+        ]
+        return min([spot.day, *starts])
+
+    def _later(self) -> str:
+        """The date that would help, if one does."""
+        day = self._first_whole()
+        if day is None:
+            return ""
+        name = "requested" if self.deadline == self.search.ask.wanted else "latest acceptable"
+        return f", or a {name} arrival of {_text(day)}"
+
+    def _first_whole(self) -> Day | None:
+        """The first arrival day after the deadline by which there is as much as is needed."""
+        if self.deadline is None:
+            return None
+        search = self.search
+        arrivals = [day + lane.lag for lane in search.lanes for day in search.rooms[lane.key].days]
+        days = sorted(dict.fromkeys(day for day in arrivals if day > self.deadline))
+        place = bisect_left(days, self.need, key=lambda day: _units_by(search, day))
+        return days[place] if place < len(days) else None
+
+    def _because_too_far(self, later: str) -> Binding:
+        lane = min(self.search.lanes, key=_by_lag)
+        whole = self._first_whole()
+        return Binding(
+            "lane",
+            f"{lane.offer.location_id}/{lane.offer.service}",
+            0,
+            self.search.draft.book.today + lane.lag,
+            would_help=later.removeprefix(", or "),
+            needed=None if whole is None or self.deadline is None else whole - self.deadline,
+        )
+
+
+def _units_by(search: Search, latest: Day) -> int:
+    """The most units that arrive by a day."""
+    plan = replace(search, ask=replace(search.ask, latest=latest)).best()
+    return plan.units if plan else 0
+
+
+def _by_lag(lane: Lane) -> tuple[int, int, str, str]:
+    return (lane.lag, lane.offer.rank, lane.offer.location_id, lane.offer.service)
+
+
+def units_text(quantity: int) -> str:
+    """A quantity in words."""
+    return f"{quantity} unit" if quantity == 1 else f"{quantity} units"
+
+
+def _text(day: Day) -> str:
+    return date.fromordinal(day).isoformat()
