@@ -27,6 +27,7 @@ from services.chassis.metrics import HttpMetrics
 from services.chassis.problems import (
     BAD_REQUEST,
     BODY_TOO_LARGE,
+    CORRELATION_KEY,
     DEADLINE_EXCEEDED,
     DRAINING,
     INTERNAL_ERROR,
@@ -38,7 +39,6 @@ from services.chassis.problems import (
 )
 from services.chassis.strict_json import BODY_KEY, is_json, refuse_ambiguous
 
-CORRELATION_KEY: Final = "correlation_id"
 _SAFE_ID: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _CLIENT_WENT_AWAY: Final = 499  # for the metrics only: nobody was there to be answered

@@ -25,6 +25,7 @@ from starlette.exceptions import HTTPException
 from services.chassis.database import CommitUnknown, DatabaseUnavailable, StillInConflict
 
 MEDIA_TYPE: Final = "application/problem+json"
+CORRELATION_KEY: Final = "correlation_id"  # where the edge leaves the request's correlation id in the ASGI scope
 ERRORS_MAX: Final = 50  # a body with thousands of bad lines must not make an answer larger than itself
 LOCATION_PART_MAX_CHARS: Final = 64  # a field name is the client's text too
 Headers = Mapping[str, str]
@@ -220,12 +221,12 @@ def install_handlers(app: FastAPI) -> None:
 
 async def _answer_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)  # noqa: S101 -- registered for this class only
-    return error.response(request.scope.get("correlation_id"))
+    return error.response(request.scope.get(CORRELATION_KEY))
 
 
 async def _answer_validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 -- registered for this class only
-    return validation_problem(error.errors()).response(request.scope.get("correlation_id"))
+    return validation_problem(error.errors()).response(request.scope.get(CORRELATION_KEY))
 
 
 async def _answer_http_exception(request: Request, error: Exception) -> Response:
@@ -234,7 +235,7 @@ async def _answer_http_exception(request: Request, error: Exception) -> Response
     if kind is None:
         kind = ProblemCode(f"http_{error.status_code}", error.status_code, str(error.detail))
     detail = str(error.detail) if kind is BAD_REQUEST else ""
-    return Problem(kind, detail, headers=error.headers).response(request.scope.get("correlation_id"))
+    return Problem(kind, detail, headers=error.headers).response(request.scope.get(CORRELATION_KEY))
 
 
 def problem_responses(*codes: ProblemCode | str) -> dict[int | str, dict[str, Any]]:

@@ -56,16 +56,13 @@ def _usable(entry: Any) -> Key | None:
     if not isinstance(entry, dict) or not isinstance(entry.get("kid"), str) or entry.get("use", "sig") != "sig":
         return None
     key_class = _KEY_CLASSES.get(str(entry.get("kty")))
-    if key_class is None:
+    if key_class is None or (key_class is RSAKey and len(str(entry.get("n"))) * 6 < RSA_MIN_BITS):  # base64
         return None
     private = {"d", "p", "q", "dp", "dq", "qi", "oth", "k", "key_ops"}
     try:
-        key = key_class.import_key({name: value for name, value in entry.items() if name not in private})
+        return key_class.import_key({name: value for name, value in entry.items() if name not in private})
     except (JoseError, ValueError, TypeError, KeyError):
         return None
-    if isinstance(key, RSAKey) and key.public_key.key_size < RSA_MIN_BITS:
-        return None
-    return key
 
 
 class Jwks:

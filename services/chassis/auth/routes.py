@@ -16,6 +16,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import BaseRoute, Host, Mount
 
 from services.chassis.auth.principal import Forbidden, Principal, Refusal, Unauthenticated
+from services.chassis.problems import CORRELATION_KEY, Problem
 
 PRINCIPAL_KEY: Final = "tiercel.principal"  # where the edge leaves the caller in the ASGI scope
 SCOPE_ATTRIBUTE: Final = "required_scope"
@@ -65,12 +66,15 @@ def require(scope: str) -> Require:
 
 
 def secured(scope: str) -> Callable[[Endpoint], Endpoint]:
-    """Declare and enforce the scope of a plain Starlette endpoint."""
+    """Declare and enforce the scope of a plain Starlette endpoint, which may raise Problem, also inside of a mount."""
 
     def wrap(endpoint: Endpoint) -> Endpoint:
         async def guarded(request: Request) -> Response:
-            admit(request, scope)
-            return await endpoint(request)
+            try:
+                admit(request, scope)
+                return await endpoint(request)
+            except Problem as problem:  # a mounted application does not know our handlers
+                return problem.response(request.scope.get(CORRELATION_KEY))
 
         setattr(guarded, SCOPE_ATTRIBUTE, scope)
         guarded.__name__ = getattr(endpoint, "__name__", "endpoint")
