@@ -332,7 +332,7 @@ BACKORDERS = (
         item_id text COLLATE "C" NOT NULL,
         priority_rank int NOT NULL,
         requested_day int NOT NULL,
-        ordered_at timestamptz NOT NULL,
+        ordered_at text COLLATE "C" NOT NULL,
         source text COLLATE "C" NOT NULL,
         order_id text COLLATE "C" NOT NULL,
         quantity bigint NOT NULL CHECK (quantity > 0),
@@ -346,6 +346,7 @@ BACKORDERS = (
     CREATE INDEX backorder_service ON backorder
         (item_id, priority_rank, requested_day, ordered_at, source, order_id, line)
     """,
+    "COMMENT ON COLUMN backorder.ordered_at IS 'UTC as text of fixed width: compares as the domain compares it'",
     "CREATE INDEX backorder_customer ON backorder (customer_id) WHERE customer_id IS NOT NULL",
     "CREATE INDEX backorder_customer_ref ON backorder (customer_system, customer_ref)",
 )

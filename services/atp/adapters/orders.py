@@ -1,0 +1,356 @@
+"""Identities, promises, their parts (the ledger) and backorders, as rows.
+
+An identity is one small row for ever; everything else of an order is in tables partitioned by the promise's id.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from services.atp.application import content as contents
+from services.atp.application.content import OrderKey
+from services.atp.application.documents import load as load_document
+from services.atp.application.orders import Backorder, OrderCopy, Part, PromiseCopy, Unapplied
+from services.atp.application.ports import DecisionRecord
+from services.atp.domain.model import Planned, PositionKey, Posting, UsageKey
+from services.atp.domain.order_of_service import ServiceKey
+from services.chassis.database import Connection
+
+_IDENTITIES: Final = """
+SELECT i.source, i.order_id, i.version, i.promise_id, i.fingerprint
+FROM unnest($1::text[], $2::text[]) AS k (source, order_id)
+JOIN order_identity i ON i.source = k.source AND i.order_id = k.order_id
+ORDER BY i.source, i.order_id
+"""
+_PROMISES: Final = """
+SELECT p.promise_id, p.revision, p.record_sequence, p.state, p.customer_id, p.decision_id, p.decision_index,
+       p.content, p.document
+FROM unnest($1::uuid[]) AS k (promise_id) JOIN promise p ON p.promise_id = k.promise_id
+"""
+_PARTS: Final = """
+SELECT c.promise_id, c.line, c.part, c.item_id, c.location_id, c.service, c.quantity, c.open, c.shipped, c.delivered,
+       c.assumed, c.available_day, c.ship_day, c.arrival_day, c.cost_minor, c.postings
+FROM unnest($1::uuid[]) AS k (promise_id) JOIN commitment c ON c.promise_id = k.promise_id
+ORDER BY c.promise_id, c.line, c.part
+"""
+BACKORDER_COLUMNS: Final = (
+    "b.promise_id, b.line, b.item_id, b.priority_rank, b.requested_day, b.ordered_at, b.source, b.order_id, b.quantity"
+)
+_BACKORDERS: Final = f"""
+SELECT {BACKORDER_COLUMNS}
+FROM unnest($1::uuid[]) AS k (promise_id) JOIN backorder b ON b.promise_id = k.promise_id
+ORDER BY b.promise_id, b.line
+"""  # noqa: S608 - made of constants
+
+# One statement, one round trip: a first answer writes to four tables.
+_STORE_NEW: Final = """
+WITH identities AS (
+    INSERT INTO order_identity (source, order_id, version, state, promise_id, fingerprint)
+    SELECT source, order_id, version, CASE WHEN promise_id IS NULL THEN 'cancelled_before' ELSE 'answered' END,
+           promise_id, fingerprint
+    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::uuid[], $5::bytea[])
+        AS k (source, order_id, version, promise_id, fingerprint)
+), promises AS (
+    INSERT INTO promise (promise_id, source, order_id, revision, record_sequence, state, channel, customer_id,
+                         decision_id, decision_index, content, document)
+    SELECT * FROM unnest($6::uuid[], $7::text[], $8::text[], $9::int[], $10::int[], $11::text[], $12::text[],
+                         $13::text[], $14::uuid[], $15::int[], $16::bytea[], $17::bytea[])
+), record AS (
+    INSERT INTO decision_batch (decision_id, decided_at, engine_version, digest, input)
+    SELECT $18::uuid, $19::timestamptz, $20::text, $21::bytea, $22::bytea WHERE $18::uuid IS NOT NULL
+)
+INSERT INTO commitment (promise_id, line, part, item_id, location_id, service, quantity, open, shipped, delivered,
+                        assumed, available_day, ship_day, arrival_day, cost_minor, postings)
+SELECT * FROM unnest($23::uuid[], $24::text[], $25::int[], $26::text[], $27::text[], $28::text[], $29::bigint[],
+                     $30::bigint[], $31::bigint[], $32::bigint[], $33::bool[], $34::int[], $35::int[], $36::int[],
+                     $37::bigint[], $38::jsonb[])
+"""
+_UPDATE_IDENTITIES: Final = """
+UPDATE order_identity i SET version = k.version, promise_id = k.promise_id, fingerprint = k.fingerprint,
+    state = CASE WHEN k.promise_id IS NULL THEN 'cancelled_before' ELSE 'answered' END
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::uuid[], $5::bytea[])
+    AS k (source, order_id, version, promise_id, fingerprint)
+WHERE i.source = k.source AND i.order_id = k.order_id
+"""
+_UPDATE_PROMISES: Final = """
+UPDATE promise p SET revision = k.revision, record_sequence = k.record_sequence, state = k.state,
+    decision_id = k.decision_id, decision_index = k.decision_index, document = k.document
+FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::uuid[], $6::int[], $7::bytea[])
+    AS k (promise_id, revision, record_sequence, state, decision_id, decision_index, document)
+WHERE p.promise_id = k.promise_id
+"""
+_STORE_PARTS: Final = """
+INSERT INTO commitment (promise_id, line, part, item_id, location_id, service, quantity, open, shipped, delivered,
+                        assumed, available_day, ship_day, arrival_day, cost_minor, postings)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[],
+                     $9::bigint[], $10::bigint[], $11::bool[], $12::int[], $13::int[], $14::int[], $15::bigint[],
+                     $16::jsonb[])
+ON CONFLICT (promise_id, line, part) DO UPDATE SET quantity = excluded.quantity, open = excluded.open,
+    shipped = excluded.shipped, delivered = excluded.delivered, cost_minor = excluded.cost_minor,
+    postings = excluded.postings
+"""
+_STORE_HISTORY: Final = """
+INSERT INTO promise_history (promise_id, revision, cause, replaced_at, document)
+SELECT promise_id, revision, cause, $5, document
+FROM unnest($1::uuid[], $2::int[], $3::text[], $4::bytea[]) AS k (promise_id, revision, cause, document)
+"""
+_STORE_BACKORDERS: Final = """
+INSERT INTO backorder (promise_id, line, item_id, priority_rank, requested_day, ordered_at, source, order_id, quantity,
+                       customer_id, customer_system, customer_ref)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::int[], $6::text[], $7::text[],
+                     $8::text[], $9::bigint[], $10::text[], $11::text[], $12::text[])
+ON CONFLICT (promise_id, line) DO UPDATE SET priority_rank = excluded.priority_rank, quantity = excluded.quantity,
+    customer_id = excluded.customer_id
+"""
+_DELETE_BACKORDERS: Final = """
+DELETE FROM backorder b USING unnest($1::uuid[], $2::text[]) AS k (promise_id, line)
+WHERE b.promise_id = k.promise_id AND b.line = k.line
+"""
+_STORE_UNAPPLIED: Final = """
+INSERT INTO unapplied_command (source, order_id, version, kind, reason, stored_version)
+SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[])
+"""
+
+
+class OrderStore:
+    """The orders of one transaction; `locking` is off for reads."""
+
+    def __init__(self, connection: Connection, *, locking: bool) -> None:
+        self._connection = connection
+        self._identities = _IDENTITIES + (" FOR UPDATE OF i" if locking else "")
+
+    async def load(self, keys: Sequence[OrderKey]) -> dict[OrderKey, OrderCopy]:
+        """The orders that exist, whole; identities locked in key order if this session locks."""
+        rows = await self._connection.fetch(self._identities, *(list(column) for column in zip(*keys, strict=True)))
+        if not rows:
+            return {}
+        promises = await self._promises([row["promise_id"] for row in rows if row["promise_id"] is not None])
+        orders = [
+            OrderCopy(
+                OrderKey(row["source"], row["order_id"]),
+                row["version"],
+                row["fingerprint"],
+                promises.get(row["promise_id"]),
+            )
+            for row in rows
+        ]
+        return {order.key: order for order in orders}
+
+    async def _promises(self, ids: list[UUID]) -> dict[UUID, PromiseCopy]:
+        if not ids:
+            return {}
+        promises = {row["promise_id"]: _promise(row) for row in await self._connection.fetch(_PROMISES, ids)}
+        for row in await self._connection.fetch(_PARTS, ids):
+            promises[row["promise_id"]].parts.append(_part(row))
+        for row in await self._connection.fetch(_BACKORDERS, ids):
+            promises[row["promise_id"]].backorders[row["line"]] = backorder_of(row)
+        for promise in promises.values():
+            promise.stored_backorders = dict(promise.backorders)
+        return promises
+
+    async def store(
+        self, orders: Sequence[OrderCopy], record: DecisionRecord | None, unapplied: Sequence[Unapplied], at: datetime
+    ) -> None:
+        """Write what is new and what changed.
+
+        Raises:
+            asyncpg.UniqueViolationError: another process answered the same order first.
+        """
+        connection = self._connection
+        ordered = sorted(orders, key=_key)
+        made = [order for order in ordered if order.new]
+        promises = [(order, order.promise) for order in ordered if order.promise is not None]
+        first = [each for each in promises if each[1].new]
+        if made or first or record is not None:
+            parts = [(promise, part) for _, promise in first for part in promise.parts]
+            columns = (*_identity_columns(made), *_promise_columns(first), *_record(record), *_part_columns(parts))
+            await connection.execute(_STORE_NEW, *columns)
+        if kept := [order for order in ordered if order.changed and not order.new]:
+            await connection.execute(_UPDATE_IDENTITIES, *_identity_columns(kept))
+        await self._store_changes([promise for _, promise in promises if not promise.new])
+        if replaced := [(promise, each) for _, promise in promises for each in promise.replaced]:
+            await connection.execute(
+                _STORE_HISTORY,
+                [promise.promise_id for promise, _ in replaced],
+                [each.revision for _, each in replaced],
+                [each.cause for _, each in replaced],
+                [each.document for _, each in replaced],
+                at,
+            )
+        await self._store_backorders(promises)
+        if unapplied:
+            await connection.execute(_STORE_UNAPPLIED, *_unapplied_columns(unapplied))
+
+    async def _store_changes(self, promises: Sequence[PromiseCopy]) -> None:
+        if changed := [promise for promise in promises if promise.changed]:
+            await self._connection.execute(
+                _UPDATE_PROMISES,
+                [promise.promise_id for promise in changed],
+                [promise.revision for promise in changed],
+                [promise.record_sequence for promise in changed],
+                [promise.state for promise in changed],
+                [promise.decision_id for promise in changed],
+                [promise.decision_index for promise in changed],
+                [promise.document for promise in changed],
+            )
+        if parts := [(promise, part) for promise in promises for part in promise.parts if part.changed]:
+            await self._connection.execute(_STORE_PARTS, *_part_columns(parts))
+
+    async def _store_backorders(self, promises: Sequence[tuple[OrderCopy, PromiseCopy]]) -> None:
+        put: list[tuple[PromiseCopy, Backorder]] = []
+        gone: list[tuple[UUID, str]] = []
+        for _, promise in promises:
+            before, now = promise.stored_backorders, promise.backorders
+            put += [(promise, each) for line, each in now.items() if before.get(line) != each]
+            gone += [(promise.promise_id, line) for line in before if line not in now]
+        if put:
+            await self._connection.execute(_STORE_BACKORDERS, *_backorder_columns(put))
+        if gone:
+            await self._connection.execute(_DELETE_BACKORDERS, *(list(column) for column in zip(*gone, strict=True)))
+
+
+def backorder_of(row: asyncpg.Record) -> Backorder:
+    """A row of `BACKORDER_COLUMNS`."""
+    key = ServiceKey(
+        row["priority_rank"],
+        row["requested_day"],
+        row["ordered_at"],
+        row["source"],
+        row["order_id"],
+        row["line"],
+    )
+    return Backorder(key, row["item_id"], row["quantity"])
+
+
+def _key(order: OrderCopy) -> OrderKey:
+    return order.key
+
+
+def _promise(row: asyncpg.Record) -> PromiseCopy:
+    content = contents.decode(row["content"])
+    ordered_at = content.ordered_at
+    if ordered_at is None:
+        ordered_at = datetime.fromisoformat(load_document(row["document"])["ordered_at"])
+    return PromiseCopy(
+        promise_id=row["promise_id"],
+        revision=row["revision"],
+        record_sequence=row["record_sequence"],
+        state=row["state"],
+        customer_id=row["customer_id"],
+        ordered_at=ordered_at,
+        decision_id=row["decision_id"],
+        decision_index=row["decision_index"],
+        content=content,
+        encoded=row["content"],
+        document=row["document"],
+    )
+
+
+def _part(row: asyncpg.Record) -> Part:
+    postings = () if row["postings"] is None else orjson.loads(row["postings"])
+    planned = Planned(
+        key=PositionKey(row["item_id"], row["location_id"]),
+        service=row["service"],
+        quantity=row["quantity"],
+        available_day=row["available_day"],
+        ship_day=row["ship_day"],
+        arrival_day=row["arrival_day"],
+        cost_minor=row["cost_minor"],
+        postings=tuple(Posting(UsageKey(*usage), quantity) for *usage, quantity in postings),
+        assumed=row["assumed"],
+    )
+    return Part(row["line"], row["part"], planned, row["open"], row["shipped"], row["delivered"])
+
+
+def _identity_columns(orders: Sequence[OrderCopy]) -> list[list[Any]]:
+    return [
+        [order.key.source for order in orders],
+        [order.key.order_id for order in orders],
+        [order.version for order in orders],
+        [None if order.promise is None else order.promise.promise_id for order in orders],
+        [order.fingerprint for order in orders],
+    ]
+
+
+def _promise_columns(first: Sequence[tuple[OrderCopy, PromiseCopy]]) -> list[list[Any]]:
+    return [
+        [promise.promise_id for _, promise in first],
+        [order.key.source for order, _ in first],
+        [order.key.order_id for order, _ in first],
+        [promise.revision for _, promise in first],
+        [promise.record_sequence for _, promise in first],
+        [promise.state for _, promise in first],
+        [promise.content.channel for _, promise in first],
+        [promise.customer_id for _, promise in first],
+        [promise.decision_id for _, promise in first],
+        [promise.decision_index for _, promise in first],
+        [promise.encoded for _, promise in first],
+        [promise.document for _, promise in first],
+    ]
+
+
+def _record(record: DecisionRecord | None) -> tuple[Any, ...]:
+    if record is None:
+        return (None,) * 5
+    return record.decision_id, record.decided_at, record.engine_version, record.digest, record.input
+
+
+def _part_columns(parts: Sequence[tuple[PromiseCopy, Part]]) -> list[list[Any]]:
+    planned = [part.planned for _, part in parts]
+    return [
+        [promise.promise_id for promise, _ in parts],
+        [part.line for _, part in parts],
+        [part.number for _, part in parts],
+        [each.key.item_id for each in planned],
+        [each.key.location_id for each in planned],
+        [each.service for each in planned],
+        [each.quantity for each in planned],
+        [part.open for _, part in parts],
+        [part.shipped for _, part in parts],
+        [part.delivered for _, part in parts],
+        [each.assumed for each in planned],
+        [each.available_day for each in planned],
+        [each.ship_day for each in planned],
+        [each.arrival_day for each in planned],
+        [each.cost_minor for each in planned],
+        [_postings(each.postings) for each in planned],
+    ]
+
+
+def _postings(postings: Iterable[Posting]) -> str | None:
+    rows = [(*posting.usage, posting.quantity) for posting in postings]
+    return orjson.dumps(rows).decode() if rows else None
+
+
+def _backorder_columns(put: Sequence[tuple[PromiseCopy, Backorder]]) -> list[list[Any]]:
+    keys = [each.key for _, each in put]
+    customers = [promise.content.customer for promise, _ in put]
+    return [
+        [promise.promise_id for promise, _ in put],
+        [key.line for key in keys],
+        [each.item_id for _, each in put],
+        [key.priority_rank for key in keys],
+        [key.requested_arrival for key in keys],
+        [key.ordered_at for key in keys],
+        [key.source for key in keys],
+        [key.order_id for key in keys],
+        [each.quantity for _, each in put],
+        [promise.customer_id for promise, _ in put],
+        [customer.system for customer in customers],
+        [customer.id for customer in customers],
+    ]
+
+
+def _unapplied_columns(unapplied: Sequence[Unapplied]) -> list[list[Any]]:
+    return [
+        [each.key.source for each in unapplied],
+        [each.key.order_id for each in unapplied],
+        [each.version for each in unapplied],
+        [each.kind for each in unapplied],
+        [each.reason for each in unapplied],
+        [each.stored_version for each in unapplied],
+    ]

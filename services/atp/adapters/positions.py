@@ -1,0 +1,186 @@
+"""Positions, their marks and the counters of limits, as rows.
+
+Every command that changes a position comes through here: `load` locks the rows in key order, `store` writes them whole.
+Arrays travel as text, because arrays of arrays of different lengths have no type in PostgreSQL.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import asyncpg
+import orjson
+
+from services.atp.application.ports import Mark, StoredPosition
+from services.atp.domain.model import Position, PositionKey, Receipts, UsageKey
+from services.atp.domain.order_of_service import ServiceKey
+from services.chassis.database import Connection
+
+_LOAD: Final = """
+SELECT p.item_id, p.location_id, p.version, p.on_hand, p.buffer,
+       p.receipt_days, p.receipt_confirmed, p.receipt_planned, p.receipt_assumed,
+       p.commit_days, p.commit_quantities, p.waiting_ranks, p.waiting_quantities,
+       p.marked_at, p.mark_cause, p.mark_after
+FROM unnest($1::text[], $2::text[]) AS k (item_id, location_id)
+JOIN position p ON p.item_id = k.item_id AND p.location_id = k.location_id
+ORDER BY p.item_id, p.location_id
+"""
+_LOCK: Final = _LOAD + " FOR UPDATE OF p"
+
+_COLUMNS: Final = """
+    unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[],
+           $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::text[], $15::jsonb[])
+    AS k (item_id, location_id, on_hand, buffer, receipt_days, receipt_confirmed, receipt_planned, receipt_assumed,
+          commit_days, commit_quantities, waiting_ranks, waiting_quantities, marked_at, mark_cause, mark_after)
+"""
+_UPDATE: Final = f"""
+UPDATE position p SET
+    version = p.version + 1, on_hand = k.on_hand, buffer = k.buffer,
+    receipt_days = k.receipt_days::int[], receipt_confirmed = k.receipt_confirmed::bigint[],
+    receipt_planned = k.receipt_planned::bigint[], receipt_assumed = k.receipt_assumed::bigint[],
+    commit_days = k.commit_days::int[], commit_quantities = k.commit_quantities::bigint[],
+    waiting_ranks = k.waiting_ranks::int[], waiting_quantities = k.waiting_quantities::bigint[],
+    marked_at = k.marked_at, mark_cause = k.mark_cause, mark_after = k.mark_after
+FROM {_COLUMNS}
+WHERE p.item_id = k.item_id AND p.location_id = k.location_id
+"""  # noqa: S608 - made of constants
+_INSERT: Final = f"""
+INSERT INTO position (item_id, location_id, on_hand, buffer, receipt_days, receipt_confirmed, receipt_planned,
+    receipt_assumed, commit_days, commit_quantities, waiting_ranks, waiting_quantities,
+    marked_at, mark_cause, mark_after)
+SELECT item_id, location_id, on_hand, buffer, receipt_days::int[], receipt_confirmed::bigint[],
+    receipt_planned::bigint[], receipt_assumed::bigint[], commit_days::int[], commit_quantities::bigint[],
+    waiting_ranks::int[], waiting_quantities::bigint[], marked_at, mark_cause, mark_after
+FROM {_COLUMNS}
+"""  # noqa: S608 - made of constants
+
+_MAKE_USAGE: Final = """
+INSERT INTO usage (kind, limit_id, period_start)
+SELECT kind, limit_id, period_start FROM unnest($1::text[], $2::text[], $3::int[]) AS k (kind, limit_id, period_start)
+ORDER BY 1, 2, 3
+ON CONFLICT DO NOTHING
+"""
+_USAGE: Final = """
+SELECT u.kind, u.limit_id, u.period_start, u.consumed
+FROM unnest($1::text[], $2::text[], $3::int[]) AS k (kind, limit_id, period_start)
+JOIN usage u ON u.kind = k.kind AND u.limit_id = k.limit_id AND u.period_start = k.period_start
+ORDER BY u.kind, u.limit_id, u.period_start
+"""
+_STORE_USAGE: Final = """
+INSERT INTO usage (kind, limit_id, period_start, consumed)
+SELECT kind, limit_id, period_start, consumed
+FROM unnest($1::text[], $2::text[], $3::int[], $4::bigint[]) AS k (kind, limit_id, period_start, consumed)
+ORDER BY 1, 2, 3
+ON CONFLICT (kind, limit_id, period_start) DO UPDATE SET consumed = excluded.consumed
+"""
+_WAITING: Final = """
+SELECT b.item_id, b.priority_rank, sum(b.quantity)::bigint AS quantity
+FROM unnest($1::text[]) AS k (item_id) JOIN backorder b ON b.item_id = k.item_id
+GROUP BY b.item_id, b.priority_rank
+"""
+
+
+class PositionStore:
+    """The positions of one transaction; `locking` is off for reads."""
+
+    def __init__(self, connection: Connection, *, locking: bool) -> None:
+        self._connection = connection
+        self._load = _LOCK if locking else _LOAD
+        self._locking = locking
+
+    async def load(self, keys: Sequence[PositionKey]) -> dict[PositionKey, StoredPosition]:
+        """The positions that exist, locked in key order if this session locks. `keys` must be sorted and unique."""
+        if not keys:
+            return {}
+        rows = await self._connection.fetch(self._load, *zip(*keys, strict=True))
+        stored = [_position(row) for row in rows]
+        return {each.position.key: each for each in stored}
+
+    async def lock_usage(self, keys: Sequence[UsageKey]) -> None:
+        """Make missing counters and lock all, in key order."""
+        if self._locking:
+            columns = [list(column) for column in zip(*keys, strict=True)]
+            await self._connection.execute(_MAKE_USAGE, *columns)
+            await self._connection.fetch(_USAGE + " FOR UPDATE OF u", *columns)
+
+    async def usage(self, keys: Sequence[UsageKey]) -> dict[UsageKey, int]:
+        """What was consumed of these limits; one without a counter is left out."""
+        rows = await self._connection.fetch(_USAGE, *(list(column) for column in zip(*keys, strict=True)))
+        return {UsageKey(row[0], row[1], row[2]): row[3] for row in rows}
+
+    async def waiting(self, items: Sequence[str]) -> dict[str, dict[int, int]]:
+        """Open backorders by item: quantity by priority rank."""
+        waiting: dict[str, dict[int, int]] = {}
+        for item_id, rank, quantity in await self._connection.fetch(_WAITING, list(items)):
+            waiting.setdefault(item_id, {})[rank] = quantity
+        return waiting
+
+    async def store(self, changed: Sequence[StoredPosition], usage: Mapping[UsageKey, int]) -> None:
+        """Write positions and counters; a position of version 0 is new.
+
+        Raises:
+            asyncpg.UniqueViolationError: another process made the same position first.
+        """
+        made = [each for each in changed if each.position.version == 0]
+        kept = [each for each in changed if each.position.version > 0] if made else changed
+        if kept:
+            await self._connection.execute(_UPDATE, *_columns(kept))
+        if made:
+            await self._connection.execute(_INSERT, *_columns(made))
+        if usage:
+            columns = [list(column) for column in zip(*usage, strict=True)]
+            await self._connection.execute(_STORE_USAGE, *columns, list(usage.values()))
+
+
+def mark_of(row: asyncpg.Record) -> Mark | None:
+    """The mark in a row of positions."""
+    if row["marked_at"] is None:
+        return None
+    after = row["mark_after"]
+    return Mark(row["marked_at"], row["mark_cause"], None if after is None else ServiceKey(*orjson.loads(after)))
+
+
+def _position(row: asyncpg.Record) -> StoredPosition:
+    position = Position(
+        key=PositionKey(row["item_id"], row["location_id"]),
+        version=row["version"],
+        on_hand=row["on_hand"],
+        buffer=row["buffer"],
+        receipts=tuple(
+            map(
+                Receipts,
+                row["receipt_days"],
+                row["receipt_confirmed"],
+                row["receipt_planned"],
+                row["receipt_assumed"],
+            )
+        ),
+        commitments=tuple(zip(row["commit_days"], row["commit_quantities"], strict=True)),
+        waiting=tuple(zip(row["waiting_ranks"], row["waiting_quantities"], strict=True)),
+    )
+    return StoredPosition(position, mark_of(row))
+
+
+def _columns(stored: Sequence[StoredPosition]) -> list[list[object]]:
+    positions = [each.position for each in stored]
+    marks = [each.mark for each in stored]
+    return [
+        [each.key.item_id for each in positions],
+        [each.key.location_id for each in positions],
+        [each.on_hand for each in positions],
+        [each.buffer for each in positions],
+        [_array(receipts.day for receipts in each.receipts) for each in positions],
+        [_array(receipts.confirmed for receipts in each.receipts) for each in positions],
+        [_array(receipts.planned for receipts in each.receipts) for each in positions],
+        [_array(receipts.assumed for receipts in each.receipts) for each in positions],
+        [_array(day for day, _ in each.commitments) for each in positions],
+        [_array(quantity for _, quantity in each.commitments) for each in positions],
+        [_array(rank for rank, _ in each.waiting) for each in positions],
+        [_array(quantity for _, quantity in each.waiting) for each in positions],
+        [None if mark is None else mark.at for mark in marks],
+        [None if mark is None else mark.cause for mark in marks],
+        [None if mark is None or mark.after is None else orjson.dumps(tuple(mark.after)).decode() for mark in marks],
+    ]
+
+
+def _array(values: Iterable[int]) -> str:
+    return "{" + ",".join(map(str, values)) + "}"

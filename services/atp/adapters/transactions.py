@@ -1,0 +1,148 @@
+"""Sessions: one transaction of the engine, with everything that handlers read and write."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+import asyncpg
+
+from services.atp.adapters.backorders import BackorderStore
+from services.atp.adapters.configuration import ConfigurationCache
+from services.atp.adapters.customers import customers
+from services.atp.adapters.orders import OrderStore
+from services.atp.adapters.positions import PositionStore
+from services.atp.application.content import CustomerKey
+from services.atp.application.customers import Customer
+from services.atp.application.ports import Collision, CommitLost, Configuration, Session, Unavailable
+from services.atp.domain.model import Item, PositionKey, Protection
+from services.chassis import idempotency, outbox
+from services.chassis.business_time import Phase, business_now, replay_state
+from services.chassis.database import (
+    CommitUnknown,
+    Connection,
+    Database,
+    DatabaseUnavailable,
+    StillInConflict,
+)
+from services.chassis.envelope import Event
+from services.chassis.idempotency import StoredAnswer
+from services.chassis.inbox import first_seen
+
+T = TypeVar("T")
+INBOX: Final = "atp"  # one memory of events for all topics: event ids are unique
+MARKED: Final = "position_marked"  # the subject of the NOTIFY that wakes the re-decision
+
+_ITEMS: Final = """
+SELECT i.item_id, i.active, i.planned_receipts_count, i.checking_horizon_days, i.past_due_supply_days
+FROM unnest($1::text[]) AS k (item_id) JOIN item i ON i.item_id = k.item_id
+"""
+_PROTECTIONS: Final = """
+SELECT p.protection_id, p.document_id, p.document_version, p.item_id, p.location_id, p.tier,
+       coalesce(t.priority_rank, $3) AS priority_rank, p.start_day, p.end_day, p.quantity, p.mode, p.lapse_days,
+       p.carry_stock
+FROM unnest($1::text[]) AS k (item_id) JOIN protection p ON p.item_id = k.item_id LEFT JOIN tier t ON t.tier = p.tier
+WHERE p.effective_from <= $2 AND (p.effective_to IS NULL OR $2 < p.effective_to)
+ORDER BY p.item_id, p.location_id, p.protection_id
+"""
+_RANK_OF_UNKNOWN_TIER: Final = 1_000_001  # behind all: a protection for a tier that nobody knows restricts nobody
+
+
+class PostgresSession:
+    """One transaction; `locking` is off for reads."""
+
+    def __init__(
+        self, connection: Connection, cache: ConfigurationCache, *, stale_after: timedelta, locking: bool
+    ) -> None:
+        self.connection = connection
+        self.positions = PositionStore(connection, locking=locking)
+        self.orders = OrderStore(connection, locking=locking)
+        self.backorders = BackorderStore(connection)
+        self._cache = cache
+        self._stale_after = stale_after
+
+    async def configuration(self) -> Configuration:
+        """The configuration at the version that this transaction sees."""
+        return await self._cache.current(self.connection)
+
+    async def now(self) -> datetime:
+        """Business time."""
+        return await business_now(self.connection)
+
+    async def taking_in(self) -> bool:
+        """Whether a replay is in its intake phase."""
+        state = await replay_state(self.connection)
+        return state is not None and state.phase is Phase.INTAKE
+
+    async def customers(self, keys: Sequence[CustomerKey]) -> dict[CustomerKey, Customer]:
+        """Customers as the registry published them."""
+        return await customers(self.connection, keys, stale_after=self._stale_after)
+
+    async def items(self, item_ids: Sequence[str]) -> dict[str, Item]:
+        """The items that exist."""
+        rows = await self.connection.fetch(_ITEMS, item_ids)
+        return {row[0]: Item(*row) for row in rows}
+
+    async def protections(self, item_ids: Sequence[str], at: datetime) -> dict[PositionKey, tuple[Protection, ...]]:
+        """Protections whose document is in effect, by position."""
+        found: dict[PositionKey, tuple[Protection, ...]] = {}
+        for row in await self.connection.fetch(_PROTECTIONS, item_ids, at, _RANK_OF_UNKNOWN_TIER):
+            protection_id, document_id, version, item_id, location_id, *rest = row
+            protection = Protection(protection_id, document_id, version, PositionKey(item_id, location_id), *rest)
+            found[protection.key] = (*found.get(protection.key, ()), protection)
+        return found
+
+    async def first_seen(self, event_ids: Sequence[str]) -> set[str]:
+        """Remember events of the log; return those not seen before."""
+        return await first_seen(self.connection, INBOX, event_ids)
+
+    async def stored_answers(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], StoredAnswer]:
+        """What was answered to these (caller, idempotency key)."""
+        return await idempotency.look_up(self.connection, pairs)
+
+    async def finish(self, events: Sequence[Event], answers: Sequence[StoredAnswer], *, marked: bool) -> None:
+        """Put events into the outbox, remember answers, and wake the re-decision after the commit."""
+        await idempotency.store(self.connection, sorted(answers, key=lambda each: (each.caller, each.key)))
+        await outbox.enqueue(self.connection, events)
+        if marked:
+            await wake_redecision(self.connection)
+
+
+class PostgresTransactions:
+    """Makes sessions on one database."""
+
+    def __init__(self, database: Database, *, stale_after: timedelta) -> None:
+        self._database = database
+        self._stale_after = stale_after
+        self._cache = ConfigurationCache()
+
+    async def run(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        """Run work in one transaction. Raises as `services.atp.application.ports` says."""
+        try:
+            return await self._database.run(
+                lambda connection: work(self._session(connection, locking=True)), label="batch"
+            )
+        except asyncpg.UniqueViolationError as error:
+            raise Collision(str(error.constraint_name)) from error
+        except (DatabaseUnavailable, StillInConflict) as error:
+            raise Unavailable(str(error)) from error
+        except CommitUnknown as error:
+            raise CommitLost(str(error)) from error
+
+    async def read(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        """Run work on one consistent picture."""
+        try:
+            return await self._database.read(lambda connection: work(self._session(connection, locking=False)))
+        except (DatabaseUnavailable, StillInConflict) as error:
+            raise Unavailable(str(error)) from error
+
+    def _session(self, connection: Connection, *, locking: bool) -> PostgresSession:
+        return PostgresSession(connection, self._cache, stale_after=self._stale_after, locking=locking)
+
+
+async def wake_redecision(connection: Connection) -> None:
+    """Wake the re-decision once this transaction has committed: it marked positions."""
+    announce = getattr(connection, "announce_after_commit", None)
+    if announce is not None:
+        announce(MARKED)
+    else:
+        await connection.execute("SELECT pg_notify($1 || '_' || current_schema(), '')", MARKED)
