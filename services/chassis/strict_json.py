@@ -6,6 +6,7 @@ reads, another may read otherwise. So such a text is refused (400), before any m
 """
 
 import json
+import re
 from typing import Any, Final, NoReturn, TypeVar
 
 from fastapi import Request
@@ -34,7 +35,7 @@ _decoder = json.JSONDecoder(object_pairs_hook=_no_repeats, parse_constant=_no_co
 
 def refuse_ambiguous(body: bytes | bytearray) -> None:
     """Raise Problem (400) if the body is not JSON, or JSON that two parsers may read in two ways."""
-    if body.count(b"{") + body.count(b"[") > DEPTH_MAX and _depth_bound(body) > DEPTH_MAX:
+    if body.count(b"{") + body.count(b"[") > DEPTH_MAX and _depth(body) > DEPTH_MAX:
         raise Problem(MALFORMED_JSON, f"nested more than {DEPTH_MAX} levels deep")
     try:
         text = body.decode("utf-8")
@@ -45,18 +46,15 @@ def refuse_ambiguous(body: bytes | bytearray) -> None:
         raise Problem(MALFORMED_JSON, "the body is not valid JSON") from None
 
 
-def _depth_bound(body: bytes | bytearray) -> int:
-    # Brackets inside of strings count too; a text with more than DEPTH_MAX unclosed ones is not one of ours.
+def _depth(body: bytes | bytearray) -> int:
     depth = deepest = 0
-    for byte in body.translate(None, delete=_NO_BRACKETS):
-        if byte in b"{[":
-            depth += 1
-            deepest = max(deepest, depth)
-        else:
-            depth -= 1
+    for byte in _STRING.sub(b"", body).translate(None, delete=_NO_BRACKETS):
+        depth += 1 if byte in b"{[" else -1
+        deepest = max(deepest, depth)
     return deepest
 
 
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"{}[]"))
 
 
