@@ -39,7 +39,15 @@ def revise(batch: Batch, order: OrderCopy, document: Document, *, cause: str, ch
     return new
 
 
-def record(batch: Batch, promise: PromiseCopy, document: Document, *, change: str, origin: Origin) -> None:
+def record(
+    batch: Batch,
+    promise: PromiseCopy,
+    document: Document,
+    *,
+    change: str,
+    origin: Origin,
+    on_time: bool | None = None,
+) -> None:
     """Publish the order's totals on `orders.recorded.v1`."""
     promise.record_sequence += 1
     data = recorded_event(
@@ -49,7 +57,7 @@ def record(batch: Batch, promise: PromiseCopy, document: Document, *, change: st
         sequence=promise.record_sequence,
         now=batch.now,
         delivered=_delivered(promise),
-        on_time=None,
+        on_time=on_time,
     )
     batch.emit(catalogue.ORDER_RECORDED, record_key(promise), promise.record_sequence, data, origin)
 
