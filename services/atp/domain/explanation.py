@@ -6,11 +6,11 @@ one, its minimum for one that fell below it. One unit or one day less does not. 
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from services.atp.domain.model import Binding, Day, Offer, Request, RequestLine
+from services.atp.domain.model import Binding, Offer, Request, RequestLine
+from services.atp.domain.outlook import Outlook, Plan
 from services.atp.domain.shortage import NAMED_MAX, Shortage, units_text
-from services.atp.domain.sourcing import Plan, Search
+from services.atp.domain.sourcing import best_plan, units_by
 
 
 def because_unknown(line: RequestLine) -> Binding:
@@ -47,30 +47,27 @@ def because_incomplete(request: Request, short: Sequence[str]) -> Binding:
     return Binding("ship_complete", request.order_id, 0, would_help=help_)
 
 
-def explain(search: Search, plan: Plan | None) -> tuple[Binding, ...]:
+def explain(outlook: Outlook, plan: Plan | None) -> tuple[Binding, ...]:
     """What bound a line that is late, short, below its minimum or left without anything (`plan` is None)."""
-    ask = search.ask
+    ask = outlook.ask
     if plan is not None and plan.units == ask.quantity:
-        in_time = _by(search, ask.wanted).best()
-        if in_time is not None and in_time.units == ask.quantity:
-            return (_because_cheaper(plan, in_time, ask.wanted),)
-        return tuple(Shortage(search, ask.quantity, ask.wanted, in_time.units if in_time else 0).bindings())
+        in_time = units_by(outlook, ask.wanted)
+        if in_time == ask.quantity:
+            return (_because_cheaper(outlook, plan),)
+        return tuple(Shortage(outlook, ask.quantity, ask.wanted, in_time).bindings())
     if plan is not None and plan.units < ask.minimum:
         missing = ask.minimum - plan.units
         help_ = f"a minimum quantity of {plan.units}"
         below = Binding("minimum_quantity", str(ask.minimum), plan.units, would_help=help_, needed=missing)
-        return (below, *Shortage(search, ask.minimum, ask.latest, plan.units).bindings())
-    return tuple(Shortage(search, ask.quantity, ask.latest, plan.units if plan else 0).bindings())
+        return (below, *Shortage(outlook, ask.minimum, ask.latest, plan.units).bindings())
+    return tuple(Shortage(outlook, ask.quantity, ask.latest, plan.units if plan else 0).bindings())
 
 
-def _because_cheaper(plan: Plan, in_time: Plan, wanted: Day) -> Binding:
+def _because_cheaper(outlook: Outlook, plan: Plan) -> Binding:
     """It could be in time, but that costs more than the lateness is worth to the tier."""
-    lane = in_time.pieces[0].lane
-    help_ = f"a plan in time costs {in_time.cost - plan.cost} minor units more than this one with its lateness penalty"
-    reference = f"{lane.offer.location_id}/{lane.offer.service}"
-    return Binding("lane", reference, in_time.units, wanted, would_help=help_)
-
-
-def _by(search: Search, latest: Day) -> Search:
-    limit = latest if search.ask.latest is None else min(latest, search.ask.latest)
-    return replace(search, ask=replace(search.ask, latest=limit))
+    wanted = outlook.ask.wanted
+    in_time = best_plan(outlook.until(wanted)) or plan
+    more = in_time.cost - plan.cost
+    help_ = f"a plan in time costs {more} minor units more than this one with its lateness penalty"
+    offer = in_time.pieces[0].lane.offer
+    return Binding("lane", f"{offer.location_id}/{offer.service}", in_time.units, wanted, would_help=help_)

@@ -31,7 +31,8 @@ from services.atp.domain.model import (
     Request,
     RequestLine,
 )
-from services.atp.domain.sourcing import Ask, Plan, Search, lanes_of, offers_of
+from services.atp.domain.outlook import Ask, Outlook, Plan, lanes_of, offers_of
+from services.atp.domain.sourcing import best_plan
 from services.atp.domain.taking import Draft
 
 
@@ -75,8 +76,8 @@ def _decide_line(draft: Draft, offers: Sequence[Offer], line: RequestLine, aim: 
     lanes = lanes_of(draft.book, offers, line.item_id)
     if not lanes:
         return _answer(line, wanted, "backordered", (), because_not_stocked(line, offers))
-    search = Search.of(draft, _ask(request, line, item, wanted, aim), lanes)
-    return _settle(search, line)
+    outlook = Outlook.of(draft, _ask(request, line, item, wanted, aim), lanes)
+    return _settle(outlook, line)
 
 
 def _ask(request: Request, line: RequestLine, item: Item, wanted: Day, aim: Day | None) -> Ask:
@@ -91,14 +92,14 @@ def _ask(request: Request, line: RequestLine, item: Item, wanted: Day, aim: Day 
     )
 
 
-def _settle(search: Search, line: RequestLine) -> LineDecision:
-    ask, plan = search.ask, search.best()
+def _settle(outlook: Outlook, line: RequestLine) -> LineDecision:
+    ask, plan = outlook.ask, best_plan(outlook)
     if plan is None or plan.units < ask.minimum:
         outcome = "backordered" if plan is None else "below_minimum"
-        return _answer(line, ask.wanted, outcome, (), explain(search, plan))
+        return _answer(line, ask.wanted, outcome, (), explain(outlook, plan))
     outcome = _outcome(ask, plan)
-    why = () if outcome == "promised" else explain(search, plan)
-    planned = tuple([search.draft.take(ask.item, piece, search.quotas) for piece in plan.pieces])
+    why = () if outcome == "promised" else explain(outlook, plan)
+    planned = tuple([outlook.draft.take(ask.item, piece, outlook.quotas) for piece in plan.pieces])
     return _answer(line, ask.wanted, outcome, planned, why)
 
 

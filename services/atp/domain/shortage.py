@@ -13,7 +13,8 @@ from typing import Final
 
 from services.atp.domain.allocation import is_live, kept, quotas_left, restricts, room_for
 from services.atp.domain.model import Binding, Day, Position, PositionKey, Protection
-from services.atp.domain.sourcing import FAR, Search, most
+from services.atp.domain.outlook import FAR, Outlook, most
+from services.atp.domain.sourcing import units_by
 from services.atp.domain.supply_picture import Room, changes, lookahead
 from services.atp.domain.taking import Lane
 
@@ -39,12 +40,13 @@ class _Spot:
 class Shortage:
     """`need` units were wanted by `deadline` (arrival; None: whenever), and `units` is the most that there is."""
 
-    search: Search
+    outlook: Outlook
     need: int
     deadline: Day | None
     units: int
 
     def bindings(self) -> Iterator[Binding]:
+        """The constraints that bound, at the positions that lack least."""
         spots = self._spots()
         later = self._later()
         if not spots:
@@ -55,12 +57,14 @@ class Shortage:
 
     def _spots(self) -> list[_Spot]:
         fastest: dict[PositionKey, Lane] = {}
-        for lane in sorted(self.search.lanes, key=_by_lag):
+        for lane in sorted(self.outlook.lanes, key=_by_lag):
             fastest.setdefault(lane.key, lane)
-        today = self.search.draft.book.today
+        today = self.outlook.draft.book.today
         lanes = [lane for lane in fastest.values() if self._last_day(lane) >= today]
-        rooms = {lane.key: self._room(lane.key) for lane in lanes}
-        if self.search.quotas and self.search.draft.request.tier.split_allowed:
+        rooms = self.outlook.rooms
+        if self.outlook.quotas:
+            rooms = {lane.key: self.outlook.room_beside_quotas(lane.key) for lane in lanes}
+        if self.outlook.quotas and self.outlook.draft.request.tier.split_allowed:
             supplied = sum(max(0, most(rooms[lane.key], self._last_day(lane))) for lane in lanes)
         else:
             supplied = self.units
@@ -70,31 +74,23 @@ class Shortage:
     def _last_day(self, lane: Lane) -> Day:
         return FAR if self.deadline is None else self.deadline - lane.lag
 
-    def _room(self, key: PositionKey) -> Room:
-        """What the line may take at a position, quotas aside."""
-        search = self.search
-        if not search.quotas:
-            return search.rooms[key]
-        draft = search.draft
-        return room_for(draft.book, key, search.ask.item, draft.request.tier, behind_waiting=not draft.in_turn)
-
     def _spot(self, lane: Lane, room: Room, supplied: int) -> _Spot:
         """The best day at a position: the one that lacks least, the last one of several."""
         last = self._last_day(lane)
         until = min(last, room.days[-1]) if last == FAR else last
-        edges = [edge for quota in self.search.quotas for edge in (quota.start - 1, quota.end)]
+        edges = [edge for quota in self.outlook.quotas for edge in (quota.start - 1, quota.end)]
         ends = [*(day - 1 for day in room.days[1:]), *edges, until]
-        today = self.search.draft.book.today
+        today = self.outlook.draft.book.today
         days = sorted(dict.fromkeys(day for day in ends if today <= day <= until), reverse=True)
         return min((self._on(lane.key, day, room.at(day), supplied) for day in days), key=self._lacks)
 
     def _on(self, key: PositionKey, day: Day, room: int, supplied: int) -> _Spot:
-        search = self.search
-        if search.draft.request.tier.split_allowed:
+        outlook = self.outlook
+        if outlook.draft.request.tier.split_allowed:
             missing = max(0, self.need - supplied) + (max(0, -room) if supplied < self.need else 0)
         else:
             missing = max(0, self.need - room)
-        lefts = quotas_left(search.draft.book, search.quotas, day)
+        lefts = quotas_left(outlook.draft.book, outlook.quotas, day)
         return _Spot(key, day, room, missing, tuple((quota, left) for quota, left in lefts if left < self.need))
 
     def _lacks(self, spot: _Spot) -> int:
@@ -107,7 +103,7 @@ class Shortage:
             )
         if not spot.missing:
             return
-        book, item = self.search.draft.book, self.search.ask.item
+        book, item = self.outlook.draft.book, self.outlook.ask.item
         position = book.positions[spot.key]
         supply = lookahead(changes(position, item, book.today), item, book.today).at(spot.day)
         held = list(self._held(position, spot)) if supply > spot.room else []
@@ -119,11 +115,11 @@ class Shortage:
 
     def _held(self, position: Position, spot: _Spot) -> Iterator[Binding]:
         """Protections that keep something from the line at a position, and those who wait ahead of it."""
-        book, tier = self.search.draft.book, self.search.draft.request.tier
+        book, tier = self.outlook.draft.book, self.outlook.draft.request.tier
         protections = book.protections.get(spot.key, ())
         keeping = [
             (-sum(quantity for _, quantity in steps), protection.protection_id, protection)
-            for protection, steps in kept(protections, position, self.search.ask.item, book.today, book.usage)
+            for protection, steps in kept(protections, position, self.outlook.ask.item, book.today, book.usage)
             if steps and restricts(protection, tier, spot.day)
         ]
         for _, protection_id, protection in sorted(keeping, key=lambda each: each[:2])[:NAMED_MAX]:
@@ -132,7 +128,7 @@ class Shortage:
             if lower is not None and spot.quotas:
                 help_ += " and " + self._raised(spot)
             yield Binding("protection", protection_id, max(0, spot.room), spot.day, protection.tier, help_, lower)
-        if position.waiting and not self.search.draft.in_turn:
+        if position.waiting and not self.outlook.draft.in_turn:
             yield Binding("protection", "backorders_ahead", max(0, spot.room), spot.day, would_help=self._help(spot))
 
     def _lowered_enough(self, protection: Protection, spot: _Spot) -> int | None:
@@ -152,13 +148,13 @@ class Shortage:
         return high
 
     def _room_lowered(self, protection: Protection, by: int, spot: _Spot) -> int:
-        draft, key = self.search.draft, spot.key
+        draft, key = self.outlook.draft, spot.key
         lowered = tuple(
             replace(each, quantity=each.quantity - by) if each is protection else each
             for each in draft.book.protections[key]
         )
         book = replace(draft.book, protections={key: lowered})
-        room = room_for(book, key, self.search.ask.item, draft.request.tier, behind_waiting=not draft.in_turn)
+        room = room_for(book, key, self.outlook.ask.item, draft.request.tier, behind_waiting=not draft.in_turn)
         return room.at(spot.day)
 
     def _help(self, spot: _Spot) -> str:
@@ -176,10 +172,10 @@ class Shortage:
 
     def _by_day(self, spot: _Spot) -> Day:
         """The last day on which more supply helps: what is due within a future period covers its protection first."""
-        today = self.search.draft.book.today
+        today = self.outlook.draft.book.today
         starts = [
             protection.start - 1
-            for protection in self.search.draft.book.protections.get(spot.key, ())
+            for protection in self.outlook.draft.book.protections.get(spot.key, ())
             if is_live(protection, today) and protection.start > today and not protection.carry_stock
         ]
         return min([spot.day, *starts])
@@ -189,36 +185,30 @@ class Shortage:
         day = self._first_whole()
         if day is None:
             return ""
-        name = "requested" if self.deadline == self.search.ask.wanted else "latest acceptable"
+        name = "requested" if self.deadline == self.outlook.ask.wanted else "latest acceptable"
         return f", or a {name} arrival of {_text(day)}"
 
     def _first_whole(self) -> Day | None:
         """The first arrival day after the deadline by which there is as much as is needed."""
         if self.deadline is None:
             return None
-        search = self.search
-        arrivals = [day + lane.lag for lane in search.lanes for day in search.rooms[lane.key].days]
+        outlook = self.outlook
+        arrivals = [day + lane.lag for lane in outlook.lanes for day in outlook.rooms[lane.key].days]
         days = sorted(dict.fromkeys(day for day in arrivals if day > self.deadline))
-        place = bisect_left(days, self.need, key=lambda day: _units_by(search, day))
+        place = bisect_left(days, self.need, key=lambda day: units_by(outlook, day))
         return days[place] if place < len(days) else None
 
     def _because_too_far(self, later: str) -> Binding:
-        lane = min(self.search.lanes, key=_by_lag)
+        lane = min(self.outlook.lanes, key=_by_lag)
         whole = self._first_whole()
         return Binding(
             "lane",
             f"{lane.offer.location_id}/{lane.offer.service}",
             0,
-            self.search.draft.book.today + lane.lag,
+            self.outlook.draft.book.today + lane.lag,
             would_help=later.removeprefix(", or "),
             needed=None if whole is None or self.deadline is None else whole - self.deadline,
         )
-
-
-def _units_by(search: Search, latest: Day) -> int:
-    """The most units that arrive by a day."""
-    plan = replace(search, ask=replace(search.ask, latest=latest)).best()
-    return plan.units if plan else 0
 
 
 def _by_lag(lane: Lane) -> tuple[int, int, str, str]:

@@ -1,0 +1,181 @@
+"""What a line can choose from: its lanes, what is confirmable at each of their positions, and what a choice costs.
+
+A plan is a way to serve a line, whole or in part. The order of plans: most units by the latest acceptable date; then
+least shipping cost + lateness + split + backorder penalties; then fewer shipments; then the later ship date (the
+earlier one where the tier ships as soon as possible); then the lane's rank, location id, service. A shipment costs once
+per (location, service, ship day) of the order: joining one that an earlier line opened is free.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from services.atp.domain.allocation import matching_quotas, room_for, within_quotas
+from services.atp.domain.model import Book, Day, Item, Offer, PositionKey, Quota, Request
+from services.atp.domain.supply_picture import Room
+from services.atp.domain.taking import Draft, Lane, Piece
+
+FAR: Final = 10**7  # a day after all others: the year 27,000
+
+Tie = tuple[int, int, str, str]
+PlanKey = tuple[int, int, int, tuple[Tie, ...]]
+
+
+class Ask(NamedTuple):
+    """What is to be planned. Lateness counts from `wanted`; `aim` is the arrival for which days are chosen."""
+
+    item: Item
+    quantity: int
+    minimum: int
+    wanted: Day
+    latest: Day | None
+    aim: Day
+    as_late_as_possible: bool
+
+
+class Plan(NamedTuple):
+    """A way to serve a line; `key` is its place in the order of plans, the least is the best."""
+
+    pieces: tuple[Piece, ...]
+    units: int
+    key: PlanKey
+
+    @property
+    def cost(self) -> int:
+        """Shipping with all penalties, in minor units."""
+        return self.key[1]
+
+
+def offers_of(book: Book, request: Request) -> Sequence[Offer]:
+    """The offers for the request's zone, else for all zones, whose carrier class its tier may use."""
+    offers = book.offers.get(request.zone) or book.offers.get("*", ())
+    classes = request.tier.carrier_classes
+    return [offer for offer in offers if offer.carrier_class in classes] if classes else offers
+
+
+def lanes_of(book: Book, offers: Sequence[Offer], item_id: str) -> list[Lane]:
+    """The offers whose location has a position of the item."""
+    positions = book.positions
+    return [
+        Lane(offer, key, offer.processing_days + offer.transit_days)
+        for offer in offers
+        if (key := PositionKey(item_id, offer.location_id)) in positions
+    ]
+
+
+@dataclass(slots=True)
+class Outlook:
+    """The choices of one line; `rooms` is what was confirmable when the line was reached."""
+
+    draft: Draft
+    ask: Ask
+    lanes: Sequence[Lane]
+    quotas: Sequence[Quota] = ()
+    rooms: dict[PositionKey, Room] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, draft: Draft, ask: Ask, lanes: Sequence[Lane]) -> "Outlook":
+        """Look at every position once."""
+        quotas = matching_quotas(draft.book, draft.request, ask.item.item_id) if draft.book.quotas else ()
+        outlook = cls(draft, ask, lanes, quotas)
+        for _, key, _ in lanes:
+            if key not in outlook.rooms:
+                outlook.rooms[key] = outlook.room_at(key)
+        return outlook
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether parts on several days give no more than the best day of each position (the room only grows)."""
+        tier, protections = self.draft.request.tier.tier, self.draft.book.protections
+        if self.quotas:
+            return False
+        return not any(
+            each.mode == "core" and each.tier == tier for key in self.rooms for each in protections.get(key, ())
+        )
+
+    def until(self, latest: Day) -> "Outlook":
+        """The same choices with a latest acceptable arrival."""
+        return Outlook(self.draft, self.ask._replace(latest=latest), self.lanes, self.quotas, self.rooms)
+
+    def room_at(self, key: PositionKey) -> Room:
+        """What the line may take at a position now."""
+        room = self.room_beside_quotas(key)
+        return within_quotas(room, self.draft.book, self.quotas) if self.quotas else room
+
+    def room_beside_quotas(self, key: PositionKey) -> Room:
+        """What supply, protections and those who wait leave for the line at a position now."""
+        draft = self.draft
+        return room_for(draft.book, key, self.ask.item, draft.request.tier, behind_waiting=not draft.in_turn)
+
+    def last_day(self, lane: Lane) -> Day:
+        """The last day on which goods may become available and still arrive acceptably."""
+        return FAR if self.ask.latest is None else self.ask.latest - lane.lag
+
+    def day_for(self, room: Room, lane: Lane, quantity: int) -> Day:
+        """The day for a quantity that there is room for: by the tier's wish if that is on time, else the earliest."""
+        if self.ask.as_late_as_possible:
+            day = _latest(room, quantity, min(self.ask.aim - lane.lag, self.last_day(lane)))
+            if day is not None:
+                return day
+        return _earliest(room, quantity)
+
+    def plan(self, pieces: tuple[Piece, ...]) -> Plan:
+        """Pieces as a plan, with its place in the order of plans."""
+        draft, tier = self.draft, self.draft.request.tier
+        units = cost = 0
+        opened: list[tuple[str, str, Day]] = []
+        for piece in pieces:
+            offer = piece.lane.offer
+            shipment = (offer.location_id, offer.service, piece.day)
+            units += piece.quantity
+            cost += self.running_cost(piece)
+            if draft.opens_shipment(piece.lane, piece.day) and shipment not in opened:
+                opened.append(shipment)
+                cost += offer.cost_shipment_minor
+        if tier.split_penalty_minor:
+            before = draft.shipments_count
+            cost += tier.split_penalty_minor * (max(0, before + len(opened) - 1) - max(0, before - 1))
+        cost += tier.backorder_penalty_minor * (self.ask.quantity - units)
+        return Plan(pieces, units, (-units, cost, len(opened), tuple([self.tie(piece) for piece in pieces])))
+
+    def running_cost(self, piece: Piece) -> int:
+        """What a piece costs by quantity: carriage and lateness."""
+        (offer, _, lag), day, quantity = piece
+        cost = offer.cost_unit_minor * quantity
+        days_late = day + lag - self.ask.wanted
+        if days_late > 0:
+            cost += self.draft.request.tier.lateness_penalty_minor * days_late * quantity
+        return cost
+
+    def tie(self, piece: Piece) -> Tie:
+        """What decides between pieces that are equal otherwise."""
+        offer = piece.lane.offer
+        ship_day = piece.day + offer.processing_days
+        preferred = -ship_day if self.ask.as_late_as_possible else ship_day
+        return (preferred, offer.rank, offer.location_id, offer.service)
+
+
+def most(room: Room, last: Day) -> int:
+    """The most that there is room for on any day up to the last one; may be negative, 0 if no day is left."""
+    if room.days[-1] <= last:
+        return max(room.quantities)
+    return max(room.quantities[: bisect_right(room.days, last)], default=0)
+
+
+def _earliest(room: Room, quantity: int) -> Day:
+    """The first day with room for a quantity that some day has room for."""
+    index = 0
+    while room.quantities[index] < quantity:
+        index += 1
+    return room.days[index]
+
+
+def _latest(room: Room, quantity: int, last: Day) -> Day | None:
+    """The last day, not after `last`, with room for a quantity."""
+    until = last
+    for index in range(bisect_right(room.days, last) - 1, -1, -1):
+        if room.quantities[index] >= quantity:
+            return until
+        until = room.days[index] - 1
+    return None
