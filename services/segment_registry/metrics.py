@@ -51,11 +51,6 @@ class RegistryMetrics:
         self.heartbeats = Counter(
             "registry_heartbeats_total", "Heartbeats handed to the log, one per partition.", registry=registry
         )
-        self.heartbeats_withheld = Counter(
-            "registry_heartbeats_withheld_total",
-            "Beats left out because an older event was not yet published.",
-            registry=registry,
-        )
         self.proposals_waiting = Gauge(
             "registry_proposals_waiting_items", "Proposals kept until a replay settles.", registry=registry
         )

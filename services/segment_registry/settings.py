@@ -8,7 +8,7 @@ from services.chassis.settings import ChassisSettings
 from services.contracts.segments import TierPolicy
 
 
-class RegistrySettings(ChassisSettings):
+class SegmentRegistrySettings(ChassisSettings):
     """Read once, from variables that begin with `TIERCEL_`."""
 
     registry_default_policy: TierPolicy = Field(
@@ -16,4 +16,10 @@ class RegistrySettings(ChassisSettings):
     )
     registry_bulk_events_per_second: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         5_000, description="how fast bulk changes are published, so that an urgent one never waits behind them"
+    )
+    registry_commands_per_second: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        1_000, description="of one caller in the long run; a bulk import is one command"
+    )
+    registry_commands_burst: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        2_000, description="of one caller at once after a silence"
     )

@@ -10,7 +10,7 @@ import asyncpg
 
 from services.chassis import idempotency, inbox, outbox
 from services.chassis.business_time import Phase, business_now, replay_state
-from services.chassis.database import Connection, Database
+from services.chassis.database import Connection, Database, DatabaseUnavailable
 from services.chassis.envelope import Event
 from services.chassis.idempotency import StoredAnswer
 from services.chassis.outbox import Lane
@@ -32,10 +32,14 @@ T = TypeVar("T")
 
 
 class PostgresTransactions:
-    """Runs use cases against the registry's schema."""
+    """Runs use cases against the registry's schema, once a database is attached."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database | None = None) -> None:
+        self._attached = database
+
+    def attach(self, database: Database) -> None:
+        """Use this database from now on; routes are made before it is opened."""
+        self._attached = database
 
     async def run(self, work: Callable[[RegistryTransaction], Awaitable[T]], *, label: str) -> T:
         """As the port says; operating failures are those of `Database.run`."""
@@ -44,6 +48,12 @@ class PostgresTransactions:
     async def read(self, work: Callable[[RegistryReader], Awaitable[T]]) -> T:
         """As the port says; operating failures are those of `Database.read`."""
         return await self._database.read(lambda connection: work(PostgresTransaction(connection)))
+
+    @property
+    def _database(self) -> Database:
+        if self._attached is None:
+            raise DatabaseUnavailable("the service has not started")
+        return self._attached
 
 
 class PostgresTransaction:

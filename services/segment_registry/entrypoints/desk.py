@@ -8,9 +8,8 @@ from fastapi import Header, Request, Response
 
 from services.chassis import problems, tracing
 from services.chassis.auth import Principal
-from services.chassis.edge import CORRELATION_KEY
 from services.chassis.idempotency import fingerprint
-from services.chassis.problems import Problem
+from services.chassis.problems import CORRELATION_KEY, Problem
 from services.contracts.payload import ID_MAX_CHARS
 from services.segment_registry.application.answer_once import Answer, Command, KeyReused, RequestKey, answer_once
 from services.segment_registry.application.ports import Cause, Commander, LostRace, Transactions

@@ -1,0 +1,202 @@
+"""Puts the segment registry together: the one place that sees both sides of its ports.
+
+A process may have any of the roles: `api` answers commands and questions, `consumer` applies proposals, `relay`
+publishes. Health and metrics are served by all. Migrations are not run here: they are a step of a deployment.
+"""
+
+import asyncio
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+import orjson
+from prometheus_client import CollectorRegistry
+
+from services.chassis.auth import Authenticator
+from services.chassis.business_time import ensure_schema, refuse_stored_time
+from services.chassis.cache import Cache, RedisCache
+from services.chassis.clocks import SystemClock
+from services.chassis.consumer import ConsumerRunner
+from services.chassis.database import Connection, Database, DatabaseError
+from services.chassis.event_log.port import EventLog, EventLogError, Producer
+from services.chassis.ids import new_id
+from services.chassis.lifecycle import Quiet, Role, Service, SideTask, Stage
+from services.chassis.metrics import new_registry
+from services.chassis.partitions import keep_partitions
+from services.chassis.rate_limit import Budget, RateLimiter
+from services.chassis.relay import Beacon, Relay, RelaySettings
+from services.chassis.relay_metrics import RelayMetrics
+from services.contracts.topics import SEGMENTS_CURRENT, SEGMENTS_PROPOSALS, dead_letters
+from services.segment_registry.adapters.heartbeat import heartbeats
+from services.segment_registry.adapters.registry_store import SCHEMA, PostgresTransactions
+from services.segment_registry.application.ports import Cause, Commander
+from services.segment_registry.application.report_quiet import backlog
+from services.segment_registry.application.seed_default_tier import seed_default_tier
+from services.segment_registry.entrypoints.app import create_registry_app
+from services.segment_registry.entrypoints.desk import Desk
+from services.segment_registry.entrypoints.proposals import GROUP, ProposalsHandler, WaitingProposals
+from services.segment_registry.metrics import RegistryMetrics
+from services.segment_registry.settings import SegmentRegistrySettings
+
+NAME: Final = "segment_registry"
+MIGRATIONS: Final = Path(__file__).with_name("migrations")
+CONNECT_TIMEOUT_SECONDS: Final = 5.0
+SETTLE_POLL_SECONDS: Final = 1.0  # outside a replay nothing waits
+REPLAY_SETTLE_POLL_SECONDS: Final = 0.02  # a replay waits for it in each of its steps
+
+__all__ = ["MIGRATIONS", "NAME", "SCHEMA", "build"]
+
+
+async def build(
+    settings: SegmentRegistrySettings,
+    *,
+    database_url: str,
+    event_log: EventLog,
+    authenticator: Authenticator,
+    roles: frozenset[Role],
+) -> Service:
+    """The service, not yet started; topics and schema exist when it starts."""
+    return _Registry(settings, database_url, event_log, roles).service(authenticator)
+
+
+class _Registry:
+    """The parts of one running registry."""
+
+    def __init__(
+        self, settings: SegmentRegistrySettings, database_url: str, event_log: EventLog, roles: frozenset[Role]
+    ) -> None:
+        self._settings = settings
+        self._database_url = database_url
+        self._event_log = event_log
+        self._roles = roles
+        self._wall = SystemClock()
+        self._collectors: CollectorRegistry = new_registry()
+        self._metrics = RegistryMetrics(self._collectors)
+        self._transactions = PostgresTransactions()
+        self._cache: Cache | None = None
+        if settings.redis_url is not None:
+            self._cache = RedisCache.open(settings.redis_url, prefix=NAME, wall=self._wall)
+        budget = Budget(float(settings.registry_commands_per_second), settings.registry_commands_burst)
+        self._limiter = RateLimiter(budget, wall=self._wall, cache=self._cache)
+        self._database: Database | None = None
+        self._producer: Producer | None = None
+        self._tasks: list[SideTask] = []
+
+    def service(self, authenticator: Authenticator) -> Service:
+        """As its process hosts it."""
+        app = create_registry_app(
+            Desk(self._transactions, self._metrics) if Role.API in self._roles else None,
+            version=version("tiercel"),
+            authenticator=authenticator,
+            registry=self._collectors,
+            readiness=self._ready,
+            quiet=self._quiet,
+            limiter=self._limiter,
+        )
+        return Service(
+            name=NAME,
+            app=app,
+            start=self._start,
+            stop=self._stop,
+            ready=self._ready,
+            quiet=self._quiet,
+            tasks=self._tasks,
+        )
+
+    async def _start(self) -> None:
+        await self._check_business_time()
+        self._database = await Database.open(
+            self._database_url, schema=SCHEMA, name=NAME, max_size=self._settings.database_pool_max
+        )
+        self._transactions.attach(self._database)
+        await self._seed()
+        self._tasks.append(SideTask("partitions", self._keep_partitions))
+        if self._cache is not None:
+            self._tasks.append(SideTask("rate limits", self._limiter.run, Stage.SERVER))
+        if Role.CONSUMER in self._roles:
+            self._tasks += self._consumer_tasks()
+        if Role.RELAY in self._roles:
+            self._tasks.append(SideTask("relay", (await self._relay(self._database)).run, Stage.RELAY))
+
+    async def _stop(self) -> None:
+        if self._producer is not None:
+            await self._producer.close()
+        if self._database is not None:
+            await self._database.close()
+        if self._cache is not None:
+            await self._cache.close()
+
+    async def _check_business_time(self) -> None:
+        connection = await asyncpg.connect(self._database_url, timeout=CONNECT_TIMEOUT_SECONDS)
+        try:
+            await ensure_schema(connection)
+            await refuse_stored_time(connection, self._settings.replay)
+        finally:
+            await connection.close()
+
+    async def _seed(self) -> None:
+        policy = orjson.dumps(
+            self._settings.registry_default_policy.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS
+        ).decode()
+        start = str(new_id())
+        commander = Commander(NAME, Cause(start, start))
+        await self._transactions.run(
+            lambda transaction: seed_default_tier(transaction, policy, commander), label="seed the default tier"
+        )
+
+    async def _keep_partitions(self, stop: asyncio.Event) -> None:
+        assert self._database is not None  # noqa: S101 -- tasks run after the start
+        await keep_partitions(self._database, stop, self._wall)
+
+    def _consumer_tasks(self) -> list[SideTask]:
+        runner = ConsumerRunner(
+            self._event_log,
+            GROUP,
+            [SEGMENTS_PROPOSALS.name],
+            ProposalsHandler(self._transactions, self._metrics),
+            dead_letters=dead_letters,
+            metrics=None,
+        )
+        poll_seconds = REPLAY_SETTLE_POLL_SECONDS if self._settings.replay else SETTLE_POLL_SECONDS
+        waiting = WaitingProposals(self._transactions, self._metrics, poll_seconds=poll_seconds)
+        return [SideTask("proposals", runner.run), SideTask("waiting proposals", waiting.run)]
+
+    async def _relay(self, database: Database) -> Relay:
+        self._producer = await self._event_log.producer(NAME)
+        partitions = await self._event_log.partitions(SEGMENTS_CURRENT.name)
+        return Relay(
+            database,
+            self._producer,
+            wall=self._wall,
+            name=f"{NAME}-{new_id()}",
+            metrics=RelayMetrics(self._collectors),
+            settings=RelaySettings(bulk_rows_per_second=float(self._settings.registry_bulk_events_per_second)),
+            beacon=Beacon(heartbeats(partitions, self._metrics.heartbeats)),
+        )
+
+    async def _ready(self) -> dict[str, str | bool]:
+        if self._database is None:
+            return {"database": False}
+        try:
+            await self._database.read(_look, label="readiness")
+        except DatabaseError:
+            return {"database": False}
+        return {"database": True}
+
+    async def _quiet(self) -> Quiet:
+        left = await self._transactions.read(backlog)
+        try:
+            unread = await self._event_log.group_lag(GROUP, [SEGMENTS_PROPOSALS.name])
+        except EventLogError:
+            unread = 1  # nobody can say that there is nothing
+        pending = {
+            "events_unpublished": left.events_unpublished,
+            "proposals_unread": unread,
+            "proposals_waiting": left.proposals_waiting,
+        }
+        return Quiet(quiet=not any(pending.values()), activity=left.activity, pending=pending)
+
+
+async def _look(connection: Connection) -> None:
+    await connection.execute("SELECT FROM audit_head")

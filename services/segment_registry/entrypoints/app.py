@@ -1,0 +1,70 @@
+"""The registry's HTTP application: its routes in the shell that all services share."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, FastAPI
+from prometheus_client import CollectorRegistry
+
+from services.chassis.auth import Authenticator, Principal, require
+from services.chassis.edge import Limiter
+from services.chassis.http import Readiness, create_app
+from services.chassis.lifecycle import Quiet
+from services.segment_registry.entrypoints.assignment_routes import assignment_routes
+from services.segment_registry.entrypoints.bulk_routes import IMPORT_BODY_MAX_BYTES, IMPORT_PATH, bulk_routes
+from services.segment_registry.entrypoints.customer_routes import customer_routes
+from services.segment_registry.entrypoints.desk import Desk
+from services.segment_registry.entrypoints.tier_routes import tier_routes
+
+TITLE: Final = "Tiercel segment registry"
+DESCRIPTION: Final = (
+    "Owns tiers with their service policies, customers with their identifiers in other systems, and who is in which"
+    " tier since when, until when, why and by whose decision. Scopes: `registry.read`, `registry.write`,"
+    " `registry.import`. A POST with an `Idempotency-Key` is done once: sent again it gets the same bytes again."
+)
+IMPORT_DEADLINE_SECONDS: Final = 30.0  # a bulk may wait for another one that holds the same customers
+
+
+def create_registry_app(
+    desk: Desk | None,
+    *,
+    version: str,
+    authenticator: Authenticator,
+    registry: CollectorRegistry,
+    readiness: Readiness,
+    quiet: Callable[[], Awaitable[Quiet]],
+    limiter: Limiter | None = None,
+) -> FastAPI:
+    """The application; `quiet` answers the driver of a replay. Without a desk it has health and metrics only."""
+    app = create_app(
+        title=TITLE,
+        version=version,
+        description=DESCRIPTION,
+        authenticator=authenticator,
+        registry=registry,
+        readiness=readiness,
+        body_limits_bytes={IMPORT_PATH: IMPORT_BODY_MAX_BYTES},
+        deadlines_seconds={IMPORT_PATH: IMPORT_DEADLINE_SECONDS},
+        limiter=limiter,
+    )
+    if desk is None:
+        return app
+    for router in (
+        tier_routes(desk),
+        customer_routes(desk),
+        assignment_routes(desk),
+        bulk_routes(desk),
+        _internal_routes(quiet),
+    ):
+        app.include_router(router)
+    return app
+
+
+def _internal_routes(quiet: Callable[[], Awaitable[Quiet]]) -> APIRouter:
+    router = APIRouter(tags=["internal"])
+
+    @router.get("/internal/quiet", summary="Whether nothing is left to do, for the driver of a replay")
+    async def get_quiet(_: Annotated[Principal, Depends(require("replay.drive"))]) -> dict[str, Any]:
+        return (await quiet()).document()
+
+    return router
