@@ -149,6 +149,7 @@ ORDER_CANCELLED: Final = EventType("order.cancelled.v1", orders.OrderCancelled, 
 SUPPLY_MOVEMENT: Final = EventType("supply.movement.v1", supply.SupplyMovement, topics.SUPPLY)
 SUPPLY_SNAPSHOT: Final = EventType("supply.snapshot.v1", supply.SupplySnapshot, topics.SUPPLY)
 SUPPLY_RECEIPT: Final = EventType("supply.receipt.v1", supply.ScheduledReceipt, topics.SUPPLY)
+SUPPLY_CORRECTED: Final = EventType("supply.corrected.v1", supply.CountCorrected, topics.SUPPLY)
 CATALOG_ITEM: Final = EventType("catalog.item.v1", supply.CatalogItem, topics.CATALOG)
 FULFILMENT_SHIPPED: Final = EventType("fulfilment.shipped.v1", supply.Shipped, topics.FULFILMENTS)
 FULFILMENT_DELIVERED: Final = EventType("fulfilment.delivered.v1", supply.Delivered, topics.FULFILMENTS)
@@ -168,6 +169,7 @@ ALL: Final = (
     SUPPLY_MOVEMENT,
     SUPPLY_SNAPSHOT,
     SUPPLY_RECEIPT,
+    SUPPLY_CORRECTED,
     CATALOG_ITEM,
     FULFILMENT_SHIPPED,
     FULFILMENT_DELIVERED,

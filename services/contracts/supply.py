@@ -4,7 +4,9 @@
 together; a snapshot's `cursor` is the sequence of the last movement that its count includes.
 """
 
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from services.contracts.orders import OrderRef
 from services.contracts.payload import (
@@ -23,8 +25,9 @@ from services.contracts.payload import (
 class SupplyMovement(Payload):
     """`supply.movement.v1`: on hand changes once per (source, reference).
 
-    `receipt` raises on hand and lowers the scheduled receipt named by `receipt_reference`; `adjustment` (either sign)
-    corrects a count; `issue` (negative) takes stock out for a use other than an order.
+    `receipt` raises on hand and lowers the scheduled receipt named by `receipt_reference` of `receipt_source` (default:
+    the movement's own source; a negative quantity takes it back); `adjustment` (either sign) corrects a count; `issue`
+    (negative) takes stock out for a use other than an order.
     """
 
     source: Code
@@ -36,6 +39,15 @@ class SupplyMovement(Payload):
     occurred_at: Moment
     sequence: Version | None = None
     receipt_reference: Identifier | None = None
+    receipt_source: Code | None = None
+
+    @model_validator(mode="after")
+    def _moves(self) -> Self:
+        if self.quantity == 0:
+            raise ValueError("a movement moves something: quantity must not be 0")
+        if self.kind == "issue" and self.quantity > 0:
+            raise ValueError("an issue takes stock out: its quantity is negative")
+        return self
 
 
 class SupplySnapshot(Payload):
@@ -48,6 +60,18 @@ class SupplySnapshot(Payload):
     on_hand: QuantityOrZero
     as_of: Moment
     cursor: QuantityOrZero | None = None
+
+
+class CountCorrected(Payload):
+    """`supply.corrected.v1`: a count differed from what movements said; on hand was corrected. Published by the ATP."""
+
+    source: Code
+    reference: Identifier
+    sku: Identifier
+    location: Code
+    correction: SignedQuantity
+    on_hand: SignedQuantity
+    corrected_at: Moment
 
 
 class ScheduledReceipt(Payload):

@@ -17,8 +17,11 @@ from uuid import UUID
 from services.atp.application.content import CustomerKey, OrderKey
 from services.atp.application.customers import Customer
 from services.atp.application.orders import Backorder, OrderCopy, Unapplied
+from services.atp.application.supply_entries import CountedSince, Entry, FulfilmentEntry, Reference, StreamKey
 from services.atp.domain.model import Item, Offer, Position, PositionKey, Protection, Quota, Tier, UsageKey
 from services.atp.domain.order_of_service import ServiceKey
+from services.atp.domain.scheduled_receipts import Scheduled
+from services.atp.domain.stock_intake import StockState
 from services.chassis.envelope import Event
 from services.chassis.idempotency import StoredAnswer
 
@@ -148,6 +151,43 @@ class Backorders(Protocol):
         ...
 
 
+class SupplyRecords(Protocol):
+    """What sources have said of positions; read and written under the locks of the positions."""
+
+    async def states(self, streams: Sequence[StreamKey]) -> dict[StreamKey, StockState]:
+        """How far each source has told, for those that have said anything."""
+        ...
+
+    async def known(self, names: Sequence[Reference]) -> list[Reference]:
+        """Which of these movements, shipments or counts are recorded."""
+        ...
+
+    async def scheduled(self, names: Sequence[Reference]) -> dict[Reference, Scheduled]:
+        """Scheduled receipts that are known."""
+        ...
+
+    async def later(self, counted: CountedSince) -> int:
+        """The sum of recorded movements of the position that a count does not include."""
+        ...
+
+    async def store(
+        self,
+        entries: Sequence[Entry],
+        states: Mapping[StreamKey, StockState],
+        scheduled: Mapping[Reference, Scheduled],
+    ) -> None:
+        """Write entries of the supply ledger, states and scheduled receipts."""
+        ...
+
+    async def known_deliveries(self, names: Sequence[tuple[OrderKey, str, str]]) -> list[tuple[OrderKey, str, str]]:
+        """Which of these deliveries (order, source, reference) are recorded."""
+        ...
+
+    async def store_fulfilments(self, entries: Sequence[FulfilmentEntry]) -> None:
+        """Write what the warehouse did."""
+        ...
+
+
 class Session(Protocol):
     """One transaction of a batch."""
 
@@ -157,6 +197,8 @@ class Session(Protocol):
     def orders(self) -> Orders: ...  # noqa: D102
     @property
     def backorders(self) -> Backorders: ...  # noqa: D102
+    @property
+    def supply(self) -> SupplyRecords: ...  # noqa: D102
 
     async def configuration(self) -> Configuration:
         """The configuration at the version that this transaction sees."""

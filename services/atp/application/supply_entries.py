@@ -1,0 +1,74 @@
+"""Rows of the supply ledger and of what the warehouse did, and the names that sources give to what they say."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal, NamedTuple
+from uuid import UUID
+
+from services.atp.application.content import OrderKey
+from services.atp.domain.model import PositionKey
+
+EntryKind = Literal["receipt", "adjustment", "issue", "shipment", "snapshot", "correction"]
+MOVEMENTS: Final[tuple[EntryKind, ...]] = ("receipt", "adjustment", "issue", "shipment")
+
+
+class StreamKey(NamedTuple):
+    """A source's movements of one position."""
+
+    position: PositionKey
+    source: str
+
+
+class Reference(NamedTuple):
+    """A source's name for one thing it said of a position: a movement, a count or a scheduled receipt."""
+
+    position: PositionKey
+    source: str
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row of the supply ledger. `quantity` as the source said it (a snapshot: the count)."""
+
+    name: Reference
+    kind: EntryKind
+    quantity: int
+    on_hand_change: int
+    outcome: str
+    occurred_at: datetime
+    sequence: int | None = None
+    receipt_reference: str | None = None
+
+
+class CountedSince(NamedTuple):
+    """Which movements a count does not include; see `stock_intake.Count.later`."""
+
+    stream: StreamKey
+    cursor: int | None
+    as_of: datetime
+
+    def leaves_out(self, entry: Entry) -> bool:
+        """Whether an entry is a movement of the position that the count does not include."""
+        if entry.kind not in MOVEMENTS or entry.name.position != self.stream.position:
+            return False
+        if self.cursor is not None and entry.sequence is not None and entry.name.source == self.stream.source:
+            return entry.sequence > self.cursor
+        return entry.occurred_at > self.as_of
+
+
+@dataclass(frozen=True, slots=True)
+class FulfilmentEntry:
+    """A row of what the warehouse did."""
+
+    key: OrderKey
+    kind: str
+    source: str
+    reference: str
+    promise_id: UUID | None
+    line: str
+    quantity: int
+    outcome: str
+    occurred_at: datetime
+    carrier: str | None = None
+    actual_cost_minor: int | None = None

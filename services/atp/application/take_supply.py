@@ -1,0 +1,216 @@
+"""Supply as it is told: movements, full counts, scheduled receipts and buffers, each once, in any order.
+
+Whatever makes more available marks the position, so that those who wait are asked before others are served.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+from services.atp.application.batch import Batch, Handler, Needs
+from services.atp.application.commands import Applied, Origin, Outcome, Remembered
+from services.atp.application.ports import Session
+from services.atp.application.supply_book import load_supply, position_of, store_supply, supply_of
+from services.atp.application.supply_entries import CountedSince, Entry, Reference, StreamKey
+from services.atp.domain.model import Day, Position, PositionKey
+from services.atp.domain.scheduled_receipts import Certainty, Scheduled, receive, restate, schedule
+from services.atp.domain.stock_intake import Movement
+
+
+@dataclass(frozen=True, slots=True)
+class MoveStock:
+    """On hand changes by a receipt, an adjustment or an issue."""
+
+    name: Reference
+    kind: Literal["receipt", "adjustment", "issue"]
+    quantity: int
+    occurred_at: datetime
+    sequence: int | None
+    receipt: Reference | None
+    origin: Origin
+    remembered: Remembered | None = None
+    lines: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CountStock:
+    """A full count of a position."""
+
+    name: Reference
+    on_hand: int
+    as_of: datetime
+    cursor: int | None
+    origin: Origin
+    remembered: Remembered | None = None
+    lines: int = 1
+
+    @property
+    def counted(self) -> CountedSince:
+        """Which movements it does not include."""
+        return CountedSince(StreamKey(self.name.position, self.name.source), self.cursor, self.as_of)
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleReceipt:
+    """What is due in under a reference, at a version; quantity 0 withdraws it."""
+
+    name: Reference
+    version: int
+    quantity: int
+    due: Day
+    certainty: Certainty
+    origin: Origin
+    remembered: Remembered | None = None
+    lines: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SetBuffer:
+    """Safety stock of a position, never offered."""
+
+    key: PositionKey
+    buffer: int
+    origin: Origin
+    remembered: Remembered | None = None
+    lines: int = 1
+
+
+def _need(key: PositionKey, needs: Needs) -> None:
+    needs.positions[key] = None
+    needs.freed_items[key.item_id] = None
+
+
+class Moving(Handler[MoveStock]):
+    """Decides `MoveStock`."""
+
+    def needs(self, command: MoveStock, needs: Needs) -> None:
+        """The position and those who wait for its item."""
+        _need(command.name.position, needs)
+
+    async def load(self, session: Session, batch: Batch, commands: Sequence[MoveStock]) -> None:
+        """What the source has said so far, and the scheduled receipts that goods came in against."""
+        await load_supply(
+            session,
+            batch,
+            streams=[StreamKey(each.name.position, each.name.source) for each in commands],
+            references=[each.name for each in commands],
+            scheduled=[each.receipt for each in commands if each.receipt is not None],
+        )
+
+    def decide(self, batch: Batch, command: MoveStock) -> Outcome:
+        """A movement that was seen before changes nothing."""
+        supply, key = supply_of(batch), command.name.position
+        before = position_of(batch, key)
+        movement = Movement(command.quantity, command.occurred_at, command.sequence)
+        intake = supply.move(batch, command.name, movement)
+        if intake is None:
+            return Applied("repeated")
+        receipt = None if command.receipt is None else command.receipt.reference
+        entry = Entry(
+            command.name, command.kind, command.quantity, 0, "", command.occurred_at, command.sequence, receipt
+        )
+        supply.enter(batch, entry, intake, before, command.origin)
+        if command.receipt is not None:
+            due = supply.scheduled.get(command.receipt, Scheduled())
+            received = receive(due, command.quantity)
+            supply.reschedule(command.receipt, received)
+            batch.workbook.put(restate(batch.book.positions[key], due, received))
+        if batch.book.positions[key].on_hand > before.on_hand:
+            batch.free(key, "supply_arrived")
+        return Applied(intake.effect)
+
+    async def store(self, session: Session, batch: Batch) -> None:
+        """The supply ledger."""
+        await store_supply(session, batch)
+
+
+class Counting(Handler[CountStock]):
+    """Decides `CountStock`."""
+
+    def needs(self, command: CountStock, needs: Needs) -> None:
+        """The position and those who wait for its item."""
+        _need(command.name.position, needs)
+
+    async def load(self, session: Session, batch: Batch, commands: Sequence[CountStock]) -> None:
+        """What the source has said so far, and the movements that each count leaves out."""
+        await load_supply(
+            session,
+            batch,
+            streams=[each.counted.stream for each in commands],
+            references=[each.name for each in commands],
+            counts=[each.counted for each in commands],
+        )
+
+    def decide(self, batch: Batch, command: CountStock) -> Outcome:
+        """A count that was seen before, or that is older than the one in effect, changes nothing."""
+        supply, key = supply_of(batch), command.name.position
+        before = position_of(batch, key)
+        intake = supply.count(batch, command.name, command.counted, command.on_hand)
+        if intake is None:
+            return Applied("repeated")
+        entry = Entry(command.name, "snapshot", command.on_hand, 0, "", command.as_of, command.cursor)
+        supply.enter(batch, entry, intake, before, command.origin)
+        if intake.on_hand > before.on_hand:
+            batch.free(key, "supply_changed")
+        return Applied(intake.effect)
+
+    async def store(self, session: Session, batch: Batch) -> None:
+        """The supply ledger."""
+        await store_supply(session, batch)
+
+
+class Scheduling(Handler[ScheduleReceipt]):
+    """Decides `ScheduleReceipt`."""
+
+    def needs(self, command: ScheduleReceipt, needs: Needs) -> None:
+        """The position and those who wait for its item."""
+        _need(command.name.position, needs)
+
+    async def load(self, session: Session, batch: Batch, commands: Sequence[ScheduleReceipt]) -> None:
+        """The receipts as known."""
+        await load_supply(session, batch, scheduled=[each.name for each in commands])
+
+    def decide(self, batch: Batch, command: ScheduleReceipt) -> Outcome:
+        """An older version changes nothing."""
+        supply, key = supply_of(batch), command.name.position
+        known = supply.scheduled.get(command.name, Scheduled())
+        after = schedule(known, command.version, command.quantity, command.due, command.certainty)
+        if after is known:
+            return Applied("older" if command.version < known.version else "repeated")
+        supply.reschedule(command.name, after)
+        position = position_of(batch, key)
+        changed = restate(position, known, after)
+        batch.workbook.put(changed)
+        if _adds(known, after):
+            batch.free(key, "supply_changed")
+        return Applied("applied")
+
+    async def store(self, session: Session, batch: Batch) -> None:
+        """The scheduled receipts."""
+        await store_supply(session, batch)
+
+
+class Buffering(Handler[SetBuffer]):
+    """Decides `SetBuffer`."""
+
+    def needs(self, command: SetBuffer, needs: Needs) -> None:
+        """The position and those who wait for its item."""
+        _need(command.key, needs)
+
+    def decide(self, batch: Batch, command: SetBuffer) -> Outcome:
+        """A lower buffer frees what it kept."""
+        before: Position = position_of(batch, command.key)
+        if before.buffer == command.buffer and command.key in batch.book.positions:
+            return Applied("repeated")
+        batch.workbook.put(replace(before, buffer=command.buffer))
+        if command.buffer < before.buffer:
+            batch.free(command.key, "supply_changed")
+        return Applied("applied")
+
+
+def _adds(before: Scheduled, after: Scheduled) -> bool:
+    """Whether a new version can let anybody have more, or sooner."""
+    if after.open == 0:
+        return False
+    return after.open > before.open or after.due < before.due or after.certainty != before.certainty
