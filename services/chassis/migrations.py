@@ -18,10 +18,13 @@ from typing import Final, cast
 import asyncpg
 from alembic import command, op
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection as SyncConnection
 from sqlalchemy.engine import AdaptedConnection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
+
+from services.chassis.database_session import Connection
 
 LOCK_DEADLINE_SECONDS: Final = 300.0  # how long another replica may take to migrate
 LOCK_POLL_SECONDS: Final = 0.1
@@ -57,6 +60,24 @@ def execute_script(sql: str) -> None:
     op.execute("SELECT")  # the adapter opens the transaction with the first statement that it sees itself
     connection = cast("AdaptedConnection", op.get_bind().connection.dbapi_connection)
     connection.run_async(lambda driver: driver.execute(sql))
+
+
+def newest_version(script_location: Path) -> str:
+    """The version that `migrate` brings a schema to."""
+    scripts = ScriptDirectory(str(_ENVIRONMENT), version_locations=[str(script_location / "versions")])
+    head = scripts.get_current_head()
+    if head is None:
+        raise ValueError(f"{script_location} holds no migrations")
+    return head
+
+
+async def stored_version(connection: Connection, schema: str) -> str | None:
+    """The version that the schema is at; None if it was never migrated."""
+    table = f'"{schema}".alembic_version'
+    if await connection.fetchval("SELECT to_regclass($1)", table) is None:
+        return None
+    version: str | None = await connection.fetchval(f"SELECT version_num FROM {table}")  # noqa: S608 - a constant
+    return version
 
 
 async def _upgrade(url: str, schema: str, script_location: Path) -> None:
