@@ -18,6 +18,7 @@ from typing import Final
 from services.chassis.cache import Cache
 from services.chassis.clocks import WallClock
 
+NANOSECONDS: Final = 1_000_000_000
 CALLERS_MAX: Final = 10_000  # past it the one that was silent for longest is forgotten (its budget is full anyway)
 SHARE_SECONDS: Final = 0.5  # how often replicas tell each other
 PERIOD_SECONDS: Final = 10  # over which replicas add up
@@ -41,24 +42,25 @@ class RateLimiter:
     """Budgets of all callers of one service in this process."""
 
     def __init__(self, budget: Budget, *, wall: WallClock, cache: Cache | None = None) -> None:
-        self._interval = 1.0 / budget.per_second
+        self._interval = round(NANOSECONDS / budget.per_second)  # integers: a burst of five is five, not almost five
         self._tolerance = self._interval * (budget.burst - 1)
         self._per_period = int(budget.per_second * PERIOD_SECONDS) + budget.burst
         self._wall = wall
         self._cache = cache
-        self._arrival: OrderedDict[str, float] = OrderedDict()  # theoretical arrival time, monotonic seconds
+        self._arrival: OrderedDict[str, int] = OrderedDict()  # theoretical arrival time, monotonic nanoseconds
         self._admitted: dict[str, int] = {}  # since the last exchange with the other replicas
         self._blocked_until: dict[str, float] = {}  # monotonic seconds
 
     def wait_seconds(self, subject: str) -> float:
         """Take one from the caller's budget: 0.0 if there was one, else how long until there is."""
-        now = self._wall.monotonic()
-        if self._blocked_until and (blocked := self._blocked_until.get(subject, 0.0)) > now:
-            return blocked - now
+        seconds = self._wall.monotonic()
+        if self._blocked_until and (blocked := self._blocked_until.get(subject, 0.0)) > seconds:
+            return blocked - seconds
+        now = round(seconds * NANOSECONDS)
         expected = max(self._arrival.get(subject, now), now)
         wait = expected - self._tolerance - now
         if wait > 0:
-            return wait
+            return wait / NANOSECONDS
         self._arrival[subject] = expected + self._interval
         self._arrival.move_to_end(subject)
         if len(self._arrival) > CALLERS_MAX:
