@@ -170,6 +170,11 @@ class Database:
         self._announced = asyncio.Event()
         self._announcer = asyncio.create_task(self._announce(), name=f"{name}: announce commits")
 
+    @property
+    def running(self) -> frozenset[asyncio.Task[Any]]:
+        """The work in progress, whether anybody still waits for it or not."""
+        return frozenset(self._running)
+
     async def close(self, *, deadline_seconds: float = 10.0) -> None:
         """Let running work end, up to the deadline; what is cut off then is rolled back, or unknown in its COMMIT."""
         self._closing = True
@@ -238,19 +243,19 @@ class Database:
 
     async def _attempt(self, isolation: Isolation, work: Work[T], label: str) -> T:
         connection = await self._acquire()
-        session = cast("Session", connection)  # the proxy hands everything through
+        session = cast("Session", connection).itself  # the proxy stops working when the connection breaks
         try:
             await session.begin(isolation)
             result = await work(connection)
         except BaseException as error:
-            closed = connection.is_closed()
-            await self._end_failed(connection, error)
+            closed = session.is_closed()
+            await self._end_failed(connection, session, error)
             _raise_if_repeatable(error, label, connection_closed=closed)
             raise
         try:
             whole = await session.commit()
         except BaseException as error:
-            connection.terminate()
+            await self._throw_away(connection, session)
             if refused_to_commit(error) or isolation == "repeatable_read":
                 _raise_if_repeatable(error, label, connection_closed=True)
                 raise
@@ -269,16 +274,24 @@ class Database:
             _raise_if_repeatable(error, "connect", connection_closed=True)
             raise
 
-    async def _end_failed(self, connection: "PoolConnectionProxy[asyncpg.Record]", error: BaseException) -> None:
+    async def _end_failed(
+        self, connection: "PoolConnectionProxy[asyncpg.Record]", session: Session, error: BaseException
+    ) -> None:
         """Roll back and pool the connection; terminate it if a statement may still be running on it."""
-        if connection.is_closed() or isinstance(error, asyncio.CancelledError | TimeoutError):
-            connection.terminate()
+        if session.is_closed() or isinstance(error, asyncio.CancelledError | TimeoutError):
+            await self._throw_away(connection, session)
             return
         try:
-            await cast("Session", connection).roll_back()
-            await self._pool.release(connection)
+            await session.roll_back()
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncio.CancelledError):
-            connection.terminate()
+            await self._throw_away(connection, session)
+        else:
+            await self._pool.release(connection)
+
+    async def _throw_away(self, connection: "PoolConnectionProxy[asyncpg.Record]", session: Session) -> None:
+        if not session.is_closed():
+            session.terminate()
+        await self._pool.release(connection)  # makes room for a new one
 
     def _announce_soon(self, topics: frozenset[str]) -> None:
         if topics:

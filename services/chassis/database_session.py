@@ -49,6 +49,11 @@ class Session(_DriverConnection):
         super().__init__(*args, **kwargs)
         self._announcements: frozenset[str] = frozenset()
 
+    @property
+    def itself(self) -> "Session":
+        """The connection behind the pool's proxy."""
+        return self
+
     async def begin(self, isolation: Isolation) -> None:
         """Start a transaction; one of REPEATABLE READ cannot write."""
         self._announcements = frozenset()

@@ -2,14 +2,17 @@
 
 The user of a given server must be allowed to create databases.
 
-`database_url` is a fresh, empty database per test module; tests of a module that need separation use schemas.
+`database_url` is a fresh, empty database per test module. `chassis_database` is an open `Database` over a fresh schema
+in it, with all tables of the plumbing.
 """
 
 import asyncio
+import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -17,7 +20,11 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from services.chassis import partitions, tables
+from services.chassis.database import Database
 from services.chassis.embedded_postgres import EmbeddedPostgres
+
+_SCHEMAS = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +52,36 @@ def database_url(postgres_server: str) -> Iterator[str]:
         yield with_database(postgres_server, name)
     finally:
         _administer(postgres_server, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+async def chassis_database(database_url: str) -> AsyncIterator[Database]:
+    """A service's database without a service: the tables of the plumbing, with the partitions of today."""
+    schema = f"chassis_{next(_SCHEMAS)}"
+    await create_chassis_schema(database_url, schema)
+    database = await Database.open(database_url, schema=schema, name=f"test of {schema}")
+    yield database
+    await database.close()
+
+
+async def create_chassis_schema(url: str, schema: str) -> None:
+    """Make the schema with what a service's first migration takes from the chassis."""
+    connection = await asyncpg.connect(url)
+    try:
+        async with connection.transaction():
+            await connection.execute(f"CREATE SCHEMA {schema}; SET LOCAL search_path = {schema}")
+            for script in (
+                tables.OUTBOX_V1,
+                tables.INBOX_V1,
+                tables.IDEMPOTENCY_V1,
+                tables.LEASE_V1,
+                tables.PROJECTION_V1,
+                tables.API_KEY_V1,
+            ):
+                await connection.execute(script)
+            await partitions.maintain(connection, datetime.now(UTC).date())
+    finally:
+        await connection.close()
 
 
 def with_database(url: str, name: str) -> str:
