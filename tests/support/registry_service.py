@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +45,16 @@ class Published:
 
 @dataclass(slots=True)
 class RegistryUnderTest:
-    """The service's parts."""
+    """The service's parts. `client` is ann with all scopes; `bob` another writer, `limited` one of an account group."""
 
     database: Database
     transactions: PostgresTransactions
     metrics_registry: CollectorRegistry
     metrics: RegistryMetrics
     client: httpx.AsyncClient
-    credentials: Credentials
-    tiers: tuple[str, ...] = field(default=("gold", "silver"))
+    bob: dict[str, str]
+    limited: dict[str, str]
+    tiers: tuple[str, ...] = ("gold", "silver")
 
     async def published(self, key: str | None = None) -> list[Published]:
         """Events of a key (or all) in the order of their positions; each must be what its contract says."""
@@ -125,10 +126,12 @@ async def registry_over(database_url: str) -> AsyncIterator[RegistryUnderTest]:
         readiness=everything_is_ready,
         quiet=quiet,
     )
+    bob = credentials.headers(*SCOPES, subject="bob")
+    limited = credentials.headers(*SCOPES, subject="carl", account_groups=["north"])
     headers = credentials.headers(*SCOPES, subject="ann")
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as client:
-        registry = RegistryUnderTest(database, transactions, metrics_registry, metrics, client, credentials)
+        registry = RegistryUnderTest(database, transactions, metrics_registry, metrics, client, bob, limited)
         await transactions.run(lambda transaction: seed_default_tier(transaction, "{}", SYSTEM), label="seed")
         for rank, tier in enumerate(registry.tiers, 1):
             defined = await client.put(f"/v1/tiers/{tier}", json={"name": tier.title(), "priority_rank": rank})
