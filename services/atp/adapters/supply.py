@@ -1,7 +1,7 @@
 """Supply records in PostgreSQL: how far each source has told, scheduled receipts, movements and fulfilments.
 
-Duplicates by reference are found by a look-up under the lock of the position (or of the order, for deliveries), which is
-why the partitioned ledgers need no unique index.
+Duplicates by reference are found by a look-up under the lock of the position (or of the order, for deliveries), which
+is why the partitioned ledgers need no unique index.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+import asyncpg
 import orjson
 
 from services.atp.application.content import OrderKey
@@ -64,8 +65,8 @@ JOIN unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS asked (order_sour
 USING (order_source, order_id, source, reference) WHERE kind = 'delivered'
 """
 _INSERT_FULFILMENTS = """
-INSERT INTO fulfilment (source, reference, kind, promise_id, order_source, order_id, line, quantity, outcome, occurred_at,
-    carrier, actual_cost_minor)
+INSERT INTO fulfilment (source, reference, kind, promise_id, order_source, order_id, line, quantity, outcome,
+    occurred_at, carrier, actual_cost_minor)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::bigint[],
     $9::text[], $10::timestamptz[], $11::text[], $12::bigint[])
 """
@@ -181,7 +182,7 @@ def _references(names: Sequence[Reference]) -> list[list[Any]]:
     return _columns([(*name.position, name.source, name.reference) for name in names], 4)
 
 
-def _reference(row: Mapping[str, Any]) -> Reference:
+def _reference(row: asyncpg.Record) -> Reference:
     return Reference(PositionKey(row["item_id"], row["location_id"]), row["source"], row["reference"])
 
 

@@ -11,6 +11,7 @@ from services.atp.adapters.configuration import ConfigurationCache
 from services.atp.adapters.customers import customers
 from services.atp.adapters.orders import OrderStore
 from services.atp.adapters.positions import PositionStore
+from services.atp.adapters.supply import PostgresSupply
 from services.atp.application.content import CustomerKey
 from services.atp.application.customers import Customer
 from services.atp.application.ports import Collision, CommitLost, Configuration, Session, Unavailable
@@ -44,6 +45,7 @@ FROM unnest($1::text[]) AS k (item_id) JOIN protection p ON p.item_id = k.item_i
 WHERE p.effective_from <= $2 AND (p.effective_to IS NULL OR $2 < p.effective_to)
 ORDER BY p.item_id, p.location_id, p.protection_id
 """
+_FORGET: Final = "DELETE FROM inbox WHERE consumer = $1 AND event_id = ANY($2::text[])"
 _RANK_OF_UNKNOWN_TIER: Final = 1_000_001  # behind all: a protection for a tier that nobody knows restricts nobody
 
 
@@ -57,6 +59,7 @@ class PostgresSession:
         self.positions = PositionStore(connection, locking=locking)
         self.orders = OrderStore(connection, locking=locking)
         self.backorders = BackorderStore(connection)
+        self.supply = PostgresSupply(connection)
         self._cache = cache
         self._stale_after = stale_after
 
@@ -94,6 +97,10 @@ class PostgresSession:
     async def first_seen(self, event_ids: Sequence[str]) -> set[str]:
         """Remember events of the log; return those not seen before."""
         return await first_seen(self.connection, INBOX, event_ids)
+
+    async def forget(self, event_ids: Sequence[str]) -> None:
+        """Take events out of the memory again."""
+        await self.connection.execute(_FORGET, INBOX, event_ids)
 
     async def stored_answers(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], StoredAnswer]:
         """What was answered to these (caller, idempotency key)."""

@@ -1,0 +1,137 @@
+"""Items, locations and lanes in PostgreSQL. A change of the network raises the configuration's version."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from services.atp.adapters.configuration import raise_version
+from services.chassis.database import Connection
+from services.contracts.supply import CatalogItem
+
+_UPSERT_ITEMS: Final = """
+INSERT INTO item (item_id, version, active, planned_receipts_count, checking_horizon_days, past_due_supply_days)
+SELECT * FROM unnest($1::text[], $2::bigint[], $3::bool[], $4::bool[], $5::int[], $6::int[])
+ON CONFLICT (item_id) DO UPDATE SET version = excluded.version, active = excluded.active,
+    planned_receipts_count = excluded.planned_receipts_count,
+    checking_horizon_days = excluded.checking_horizon_days, past_due_supply_days = excluded.past_due_supply_days
+WHERE item.version < excluded.version
+RETURNING item_id
+"""
+_ITEMS: Final = """
+SELECT item_id AS sku, version, active, planned_receipts_count, checking_horizon_days, past_due_supply_days
+FROM item WHERE item_id > $1 ORDER BY item_id LIMIT $2
+"""
+_ITEM: Final = """
+SELECT item_id AS sku, version, active, planned_receipts_count, checking_horizon_days, past_due_supply_days
+FROM item WHERE item_id = $1
+"""
+_UPSERT_LOCATION: Final = """
+INSERT INTO location (location_id, active, processing_days, zone_name) VALUES ($1, $2, $3, $4)
+ON CONFLICT (location_id) DO UPDATE SET active = excluded.active, processing_days = excluded.processing_days,
+    zone_name = excluded.zone_name
+"""
+_LOCATIONS: Final = """
+SELECT location_id AS location, active, processing_days, zone_name AS time_zone FROM location ORDER BY location_id
+"""
+_KNOWN_LOCATIONS: Final = "SELECT location_id FROM location WHERE location_id = ANY($1::text[])"
+_UPSERT_LANES: Final = """
+INSERT INTO lane (zone, location_id, service, carrier_class, rank, transit_days, cost_shipment_minor, cost_unit_minor,
+    active)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::int[], $7::bigint[], $8::bigint[],
+    $9::bool[])
+ON CONFLICT (zone, location_id, service) DO UPDATE SET carrier_class = excluded.carrier_class, rank = excluded.rank,
+    transit_days = excluded.transit_days, cost_shipment_minor = excluded.cost_shipment_minor,
+    cost_unit_minor = excluded.cost_unit_minor, active = excluded.active
+"""
+_LANES: Final = """
+SELECT zone, location_id AS location, service, carrier_class, rank, transit_days, cost_shipment_minor,
+    cost_unit_minor, active
+FROM lane ORDER BY zone, rank, location_id, service
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneRow:
+    """A location with a carrier service to a zone."""
+
+    zone: str
+    location: str
+    service: str
+    carrier_class: str
+    rank: int
+    transit_days: int
+    cost_shipment_minor: int
+    cost_unit_minor: int
+    active: bool
+
+
+async def store_items(connection: Connection, items: Sequence[CatalogItem]) -> int:
+    """Write items at their versions; how many were newer than what is stored. Of one item the newest counts."""
+    newest: dict[str, CatalogItem] = {}
+    for item in items:
+        if item.sku not in newest or newest[item.sku].version < item.version:
+            newest[item.sku] = item
+    rows = [newest[sku] for sku in sorted(newest)]
+    stored = await connection.fetch(
+        _UPSERT_ITEMS,
+        [row.sku for row in rows],
+        [row.version for row in rows],
+        [row.active for row in rows],
+        [row.planned_receipts_count for row in rows],
+        [row.checking_horizon_days for row in rows],
+        [row.past_due_supply_days for row in rows],
+    )
+    return len(stored)
+
+
+async def read_items(connection: Connection, after: str, limit: int) -> list[dict[str, Any]]:
+    """Items in order of their ids, after one."""
+    return [dict(row) for row in await connection.fetch(_ITEMS, after, limit)]
+
+
+async def read_item(connection: Connection, sku: str) -> dict[str, Any] | None:
+    """One item."""
+    row = await connection.fetchrow(_ITEM, sku)
+    return None if row is None else dict(row)
+
+
+async def store_location(
+    connection: Connection, location: str, *, active: bool, processing_days: int, time_zone: str
+) -> None:
+    """Write a location."""
+    await connection.execute(_UPSERT_LOCATION, location, active, processing_days, time_zone)
+    await raise_version(connection)
+
+
+async def read_locations(connection: Connection) -> list[dict[str, Any]]:
+    """All locations."""
+    return [dict(row) for row in await connection.fetch(_LOCATIONS)]
+
+
+async def store_lanes(connection: Connection, lanes: Sequence[LaneRow]) -> list[str]:
+    """Write lanes, if every location is known; the locations that are not."""
+    locations = sorted({lane.location for lane in lanes})
+    known = {row["location_id"] for row in await connection.fetch(_KNOWN_LOCATIONS, locations)}
+    if missing := [location for location in locations if location not in known]:
+        return missing
+    rows = {(lane.zone, lane.location, lane.service): lane for lane in lanes}
+    ordered = [rows[key] for key in sorted(rows)]
+    await connection.execute(
+        _UPSERT_LANES,
+        [lane.zone for lane in ordered],
+        [lane.location for lane in ordered],
+        [lane.service for lane in ordered],
+        [lane.carrier_class for lane in ordered],
+        [lane.rank for lane in ordered],
+        [lane.transit_days for lane in ordered],
+        [lane.cost_shipment_minor for lane in ordered],
+        [lane.cost_unit_minor for lane in ordered],
+        [lane.active for lane in ordered],
+    )
+    await raise_version(connection)
+    return []
+
+
+async def read_lanes(connection: Connection) -> list[dict[str, Any]]:
+    """All lanes, by zone and rank."""
+    return [dict(row) for row in await connection.fetch(_LANES)]

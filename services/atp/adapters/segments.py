@@ -1,0 +1,126 @@
+"""The projection of what the registry publishes: customers with assignments, tiers with policies, heartbeats.
+
+Every consumer process of the ATP reads the topics whole; only a higher sequence (or version) changes a row, so that
+any order and duplication of events ends in the same tables. An event that cannot be read is counted and left out: the
+former state stays in force.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final
+
+import orjson
+import structlog
+
+from services.atp.adapters.configuration import raise_version
+from services.chassis.database import Connection
+from services.chassis.deliveries import Delivery
+from services.contracts import catalogue
+from services.contracts.segments import SegmentCurrent, SegmentHeartbeat, TierDefined
+
+_log = structlog.get_logger(__name__)
+
+_UPSERT_SEGMENTS: Final = """
+INSERT INTO segment (customer_id, sequence, status, merged_into, assignments)
+SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::jsonb[])
+ON CONFLICT (customer_id) DO UPDATE SET sequence = excluded.sequence, status = excluded.status,
+    merged_into = excluded.merged_into, assignments = excluded.assignments
+WHERE segment.sequence < excluded.sequence
+RETURNING customer_id
+"""
+_DROP_IDENTIFIERS: Final = "DELETE FROM segment_identifier WHERE customer_id = ANY($1::text[])"
+_ADD_IDENTIFIERS: Final = """
+INSERT INTO segment_identifier (system, external_id, customer_id)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
+ON CONFLICT (system, external_id) DO UPDATE SET customer_id = excluded.customer_id
+"""
+_BEATS: Final = """
+INSERT INTO segment_heartbeat (partition, beat_at) SELECT * FROM unnest($1::int[], $2::timestamptz[])
+ON CONFLICT (partition) DO UPDATE SET beat_at = greatest(segment_heartbeat.beat_at, excluded.beat_at)
+"""
+_UPSERT_TIER: Final = """
+INSERT INTO tier (tier, version, priority_rank, is_default, active, policy) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (tier) DO UPDATE SET version = excluded.version, priority_rank = excluded.priority_rank,
+    is_default = excluded.is_default, active = excluded.active, policy = excluded.policy
+WHERE tier.version < excluded.version
+RETURNING true
+"""
+
+
+class SegmentProjection:
+    """Applies events of `segments.current.v1` and `segments.policies.v1` inside the transaction that it is given."""
+
+    def __init__(self, unreadable: Callable[[], None]) -> None:
+        """`unreadable` is called for each event that cannot be read."""
+        self._unreadable = unreadable
+
+    async def __call__(self, connection: Connection, deliveries: Sequence[Delivery]) -> None:
+        """Apply a batch, in any order."""
+        segments: dict[str, SegmentCurrent] = {}
+        beats: dict[int, datetime] = {}
+        tiers: list[TierDefined] = []
+        for delivery in deliveries:
+            payload = self._read(delivery)
+            match payload:
+                case SegmentCurrent():
+                    known = segments.get(payload.customer_id)
+                    if known is None or known.sequence < payload.sequence:
+                        segments[payload.customer_id] = payload
+                case SegmentHeartbeat():
+                    beats[payload.partition] = max(payload.beat_at, beats.get(payload.partition, payload.beat_at))
+                case TierDefined():
+                    tiers.append(payload)
+                case _:
+                    continue
+        if segments:
+            await _store_segments(connection, [segments[key] for key in sorted(segments)])
+        if beats:
+            await connection.execute(_BEATS, sorted(beats), [beats[key] for key in sorted(beats)])
+        if tiers:
+            await _store_tiers(connection, tiers)
+
+    def _read(self, delivery: Delivery) -> object:
+        event = delivery.event
+        if not event.data:
+            return None  # a tombstone: the value `deleted` that came before it has done the work
+        try:
+            return catalogue.decode(event.type, event.data, topic=event.topic)
+        except catalogue.EventRefused as error:
+            self._unreadable()
+            _log.error("segment_event_unreadable", type=event.type, code=error.code, detail=error.detail)
+            return None
+
+
+async def _store_segments(connection: Connection, segments: Sequence[SegmentCurrent]) -> None:
+    rows = await connection.fetch(
+        _UPSERT_SEGMENTS,
+        [each.customer_id for each in segments],
+        [each.sequence for each in segments],
+        [each.status for each in segments],
+        [each.merged_into for each in segments],
+        [orjson.dumps([one.model_dump(mode="json") for one in each.assignments]).decode() for each in segments],
+    )
+    applied = {row["customer_id"] for row in rows}
+    changed = [each for each in segments if each.customer_id in applied]
+    if not changed:
+        return
+    await connection.execute(_DROP_IDENTIFIERS, [each.customer_id for each in changed])
+    names = {
+        (identifier.system, identifier.id): each.customer_id for each in changed for identifier in each.identifiers
+    }
+    if names:
+        ordered = sorted(names)
+        columns = ([system for system, _ in ordered], [name for _, name in ordered])
+        await connection.execute(_ADD_IDENTIFIERS, *columns, [names[key] for key in ordered])
+
+
+async def _store_tiers(connection: Connection, tiers: Sequence[TierDefined]) -> None:
+    changed = False
+    for each in tiers:
+        policy = orjson.dumps(each.policy.model_dump(mode="json")).decode()
+        row = await connection.fetchrow(
+            _UPSERT_TIER, each.tier, each.version, each.priority_rank, each.is_default, each.active, policy
+        )
+        changed = changed or row is not None
+    if changed:
+        await raise_version(connection)
