@@ -5,7 +5,8 @@ exit status 1   a task died, a service did not start, or something did not close
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from socket import socket
@@ -54,15 +55,22 @@ async def run_services(
 
     Raises TaskDied if a task died, or what a `start` raised, in both cases after everything was closed.
     """
-    try:
+    async with starting(supervisor):
         await host(supervisor, hosted)
         if then is not None:
             await then()
+    await supervisor.run_until_stopped()
+
+
+@asynccontextmanager
+async def starting(supervisor: Supervisor) -> AsyncIterator[None]:
+    """What is opened inside of the block is closed again if the block fails."""
+    try:
+        yield
     except BaseException:
-        supervisor.request_stop("a service did not start")
+        supervisor.request_stop("it did not start")
         await supervisor.run_until_stopped()
         raise
-    await supervisor.run_until_stopped()
 
 
 def run_process(main: Callable[[Supervisor], Awaitable[None]], *, drain_seconds: float = 0.0) -> int:
