@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from services.chassis.event_log.port import Received, Record
+from services.chassis.tracing import accept
 
 SPEC_VERSION: Final = "1.0"
 CONTENT_TYPE: Final = "application/json"
@@ -110,7 +111,7 @@ def from_record(received: Received) -> Event:
         correlation_id=attributes.get("ce_correlationid") or event_id,
         causation_id=attributes.get("ce_causationid") or event_id,
         # Producers with plain OpenTelemetry instrumentation send the header without the prefix.
-        traceparent=attributes.get("ce_traceparent") or attributes.get("traceparent"),
+        traceparent=accept(attributes.get("ce_traceparent") or attributes.get("traceparent")),
         dataschema=attributes.get("ce_dataschema"),
         subject=attributes.get("ce_subject"),
     )
