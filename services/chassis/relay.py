@@ -166,7 +166,7 @@ class Relay:
     async def _publish_until(self, stop: asyncio.Event) -> None:
         failures, deadline = 0, None
         while True:
-            started = self._wall.monotonic()
+            started, stopping = self._wall.monotonic(), stop.is_set()
             self._woken.clear()
             try:
                 more = await self._round()
@@ -181,13 +181,13 @@ class Relay:
                 _log.exception("relay_round_broken", attempt=failures)
                 if failures >= UNEXPECTED_ERRORS_MAX:
                     raise
-            if stop.is_set():
+            if stopping:  # this round has seen everything that was committed before the stop
                 deadline = deadline or started + self._settings.drain_seconds
                 if not more or started > deadline:
                     return
             elif failures:
                 await _until(stop, self._back_off_seconds(failures))
-            elif not more:
+            elif not more and not stop.is_set():
                 await self._rest(started)
 
     async def _round(self) -> bool:
