@@ -35,7 +35,7 @@ async def import_customers(
 
 
 def _entry(rows: Sequence[ImportRow], decision: ImportDecision, author: str) -> AuditEntry:
-    content = [[row.index, row.identifiers, row.tier, row.reason] for row in rows]
+    content = [[row.index, [list(each) for each in row.identifiers], row.tier, row.reason] for row in rows]
     digest = hashlib.sha256(orjson.dumps(content)).hexdigest()
     detail = {
         "rows": len(rows),
