@@ -135,7 +135,7 @@ class WrongState:
 
 @dataclass(frozen=True, slots=True)
 class UnknownOrder:
-    """There is no such order."""
+    """There is no such order. An event that is answered so is refused: the inbox forgets it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +163,15 @@ class SeenBefore:
 
 @dataclass(frozen=True, slots=True)
 class BackordersServed:
-    """A portion of a re-decision: lines looked at, lines that gained, and whether the item's mark is cleared."""
+    """A portion of a re-decision: lines looked at, lines that gained, and whether the item's mark is cleared.
+
+    `reranked`: tiers had changed, so that the order of service was set right and nothing else done yet.
+    """
 
     considered: int
     gained: int
     finished: bool
+    reranked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,9 @@ from typing import Any, Final
 import structlog
 
 from services.atp.application.batch import Again, Batch, Handler, Needs, answer_of, load_batch
-from services.atp.application.commands import AnsweredBefore, Command, KeyReused, Outcome, SeenBefore
+from services.atp.application.commands import AnsweredBefore, Command, KeyReused, Outcome, SeenBefore, UnknownOrder
 from services.atp.application.ports import Collision, CommitLost, EngineMetrics, Session, Transactions, Unavailable
-from services.atp.application.queues import Entry, Lane, Queues
+from services.atp.application.queues import Entry, Lane, QueueFull, Queues
 from services.chassis.clocks import WallClock
 from services.chassis.idempotency import StoredAnswer
 
@@ -50,6 +50,7 @@ class Engine:
         self._currency = currency
         self._queues = Queues()
         self._came = asyncio.Event()
+        self._room = asyncio.Event()
         self._stopped = False
         self._deciding = 0
 
@@ -65,6 +66,15 @@ class Engine:
         self._came.set()
         return entry.answer
 
+    async def submit_in_turn(self, lane: Lane, command: Command) -> "asyncio.Future[Outcome]":
+        """`submit`, waiting for room where there is none: for bulks, whose sender waits for the whole."""
+        while True:
+            try:
+                return self.submit(lane, command)
+            except QueueFull:
+                self._room.clear()
+                await self._room.wait()
+
     def waiting_lines(self) -> int:
         """Lines that are queued or being decided."""
         return sum(self._queues.lines.values()) + self._deciding
@@ -76,6 +86,7 @@ class Engine:
         try:
             while not (stop.is_set() and not any(self._queues.lines.values())):
                 entries = self._queues.take()
+                self._room.set()
                 if entries:
                     await self._decide(entries)
                     continue
@@ -84,6 +95,7 @@ class Engine:
                     await self._came.wait()
         finally:
             self._stopped = True
+            self._room.set()
             stopping.cancel()
 
     async def inquire(self, command: Command, decide: Callable[[Batch], Any]) -> Any:
@@ -137,13 +149,20 @@ class Engine:
         answers = await session.stored_answers(pairs) if pairs else {}
         known = dict(answers)
         outcomes: list[Outcome] = []
+        refused: list[str] = []
         for command in commands:
             event_id = command.origin.event_id
             if event_id is not None and event_id not in seen_first:
                 outcomes.append(SeenBefore())
                 continue
-            seen_first.discard(event_id or "")
-            outcomes.append(self._outcome(batch, command, known))
+            outcome = self._outcome(batch, command, known)
+            outcomes.append(outcome)
+            if event_id is not None:
+                seen_first.discard(event_id)
+                if isinstance(outcome, UnknownOrder):
+                    refused.append(event_id)
+        if refused:
+            await session.forget(refused)
         await self._store(session, commands, batch, [answer for pair, answer in known.items() if pair not in answers])
         return batch, outcomes
 

@@ -105,7 +105,7 @@ class Serving(Handler[ServeBackorders]):
         if _rerank(batch, portion.backorders):
             for key, mark in marks.items():
                 batch.marks[key] = replace(mark, after=None)
-            return BackordersServed(0, 0, finished=False)
+            return BackordersServed(0, 0, finished=False, reranked=True)
         gained = self._serve(batch, command, portion.backorders, marks)
         finished = not portion.waiting_after or _nothing_left(batch, command.item_id, marks)
         for key, mark in marks.items():

@@ -1,0 +1,81 @@
+"""Re-decision: whenever quantity was freed, the item's backorders are served, by portions, in turn with new orders.
+
+It is woken by the transactions that mark positions, in whichever process, and looks again from time to time. Several
+processes may do it at once: portions of one item wait for each other's locks, and a late one finds nothing to do. In a
+replay's intake phase nothing is served; the marks stay until the settle phase.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+
+from services.atp.application.commands import BackordersServed, Origin, ServeBackorders
+from services.atp.application.engine import Engine, Stopped
+from services.atp.application.ports import CommitLost, Unavailable
+from services.atp.application.queues import Lane, QueueFull
+from services.chassis.ids import new_id
+
+PORTION_LINES_MAX: Final = 200  # more would hold the locks for longer than a new order should wait
+ITEMS_AT_ONCE_MAX: Final = 50  # a round; their portions share transactions
+_log = structlog.get_logger(__name__)
+
+MarkedItems = Callable[[int], Awaitable[list[str]]]
+"""Up to so many items with a marked position, oldest mark first; none in the intake phase of a replay."""
+
+
+class Redecision:
+    """The side task. `wake` may be called from anywhere in the process."""
+
+    def __init__(self, engine: Engine, marked_items: MarkedItems, *, poll_seconds: float) -> None:
+        self._engine = engine
+        self._marked_items = marked_items
+        self._poll_seconds = poll_seconds
+        self._woken = asyncio.Event()
+
+    def wake(self, _payload: str = "") -> None:
+        """Look for marked positions soon."""
+        self._woken.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set."""
+        stopping = asyncio.create_task(stop.wait(), name="redecision: stop")
+        stopping.add_done_callback(lambda _: self._woken.set())
+        try:
+            while not stop.is_set():
+                self._woken.clear()
+                if not await self._round():
+                    await self._rest()
+        finally:
+            stopping.cancel()
+
+    async def _round(self) -> bool:
+        """One portion of each of the items marked first; whether any of them came further."""
+        try:
+            items = await self._marked_items(ITEMS_AT_ONCE_MAX)
+            futures = [self._engine.submit(Lane.REDECIDE, _portion(item)) for item in items]
+        except (QueueFull, Unavailable, Stopped) as error:
+            _log.warning("redecision_postponed", cause=repr(error))
+            return False
+        answers = await asyncio.gather(*futures, return_exceptions=True)
+        for item, answer in zip(items, answers, strict=True):
+            if isinstance(answer, Exception) and not isinstance(answer, Unavailable | CommitLost):
+                _log.error("redecision_failed", item=item, error=repr(answer))  # the engine logged its trace
+        return any(isinstance(answer, BackordersServed) and _went_on(answer) for answer in answers)
+
+    async def _rest(self) -> None:
+        try:
+            async with asyncio.timeout(self._poll_seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+
+
+def _portion(item_id: str) -> ServeBackorders:
+    cause = str(new_id())
+    return ServeBackorders(item_id, Origin(cause, cause), PORTION_LINES_MAX)
+
+
+def _went_on(answer: BackordersServed) -> bool:
+    return answer.finished or answer.considered > 0 or answer.reranked

@@ -1,0 +1,27 @@
+"""Problems of the ATP's own."""
+
+from typing import Final
+
+from services.chassis.problems import ProblemCode, register
+
+ORDER_UNKNOWN: Final = register(ProblemCode("order_unknown", 404, "No such order, or not one that you may see"))
+ORDER_DIFFERS: Final = register(ProblemCode("order_differs", 409, "The order exists with other content"))
+ORDER_VERSION_OLDER: Final = register(
+    ProblemCode("order_version_older", 409, "A later version of the order is stored; this one was not applied")
+)
+PROMISE_STATE: Final = register(ProblemCode("promise_state", 409, "The promise's state does not allow this"))
+LINE_REPEATED: Final = register(ProblemCode("line_repeated", 422, "Two lines of the order have the same id"))
+ID_UNPRINTABLE: Final = register(ProblemCode("id_unprintable", 422, "An id has characters that cannot be printed"))
+CHANNEL_FORBIDDEN: Final = register(
+    ProblemCode("channel_forbidden", 403, "These credentials do not cover orders of this channel")
+)
+NO_DECISION: Final = register(
+    ProblemCode("no_decision", 404, "Nothing was decided for this promise, or its record is archived")
+)
+NOT_A_REPLAY: Final = register(ProblemCode("not_a_replay", 409, "This process does not take part in a replay"))
+ITEM_UNKNOWN: Final = register(ProblemCode("item_unknown", 404, "No such item"))
+LOCATION_UNKNOWN: Final = register(ProblemCode("location_unknown", 422, "A lane names a location that is not defined"))
+DOCUMENT_UNKNOWN: Final = register(ProblemCode("document_unknown", 404, "No such document"))
+PERIODS_OVERLAP: Final = register(
+    ProblemCode("periods_overlap", 409, "Two periods of one tier at one position overlap")
+)

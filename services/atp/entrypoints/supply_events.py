@@ -1,0 +1,116 @@
+"""`supply.v1`, `fulfilments.v1` and `catalog.v1` to the engine and the catalogue.
+
+Each event is applied once by what its source calls it (source and reference, or an item's version), so that no inbox row
+is needed, and the same movement by HTTP and by the event log counts once.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from services.atp.adapters.catalog import store_items
+from services.atp.application.commands import Command, Origin
+from services.atp.application.engine import Engine
+from services.atp.application.queues import Lane
+from services.atp.entrypoints.supply_commands import Fulfilment, fulfilment_commands, supply_command
+from services.chassis.database import Database
+from services.chassis.deliveries import Delivery, Rejected
+from services.chassis.envelope import Event
+from services.contracts import catalogue
+from services.contracts.payload import Payload
+from services.contracts.supply import (
+    CatalogItem,
+    CountCorrected,
+    Delivered,
+    ScheduledReceipt,
+    Shipped,
+    SupplyMovement,
+    SupplySnapshot,
+)
+
+UNEXPECTED: Final = "unexpected_event_type"
+
+
+class SupplyEvents:
+    """Applies batches of `supply.v1`, in the order of the log."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def __call__(self, batch: Sequence[Delivery]) -> Sequence[Rejected]:
+        """Submit all and wait for all; those that cannot be read are set aside."""
+        commands: list[Command] = []
+        rejected: list[Rejected] = []
+        for place, delivery in enumerate(batch):
+            said = _read(delivery.event, place, rejected)
+            if isinstance(said, SupplyMovement | SupplySnapshot | ScheduledReceipt):
+                commands.append(supply_command(said, _origin(delivery.event)))
+            elif said is not None and not isinstance(said, CountCorrected):
+                rejected.append(Rejected(place, UNEXPECTED, delivery.event.type))
+        await _apply(self._engine, commands)
+        return rejected
+
+
+class FulfilmentEvents:
+    """Applies batches of `fulfilments.v1`; the events of one order that come together revise its promise once."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def __call__(self, batch: Sequence[Delivery]) -> Sequence[Rejected]:
+        """Submit shipments, then deliveries, and wait for all; those that cannot be read are set aside."""
+        said: list[tuple[Fulfilment, Origin]] = []
+        rejected: list[Rejected] = []
+        for place, delivery in enumerate(batch):
+            payload = _read(delivery.event, place, rejected)
+            if isinstance(payload, Shipped | Delivered):
+                said.append((payload, _origin(delivery.event)))
+            elif payload is not None:
+                rejected.append(Rejected(place, UNEXPECTED, delivery.event.type))
+        await _apply(self._engine, [command for command, _ in fulfilment_commands(said)])
+        return rejected
+
+
+class CatalogEvents:
+    """Applies batches of `catalog.v1`: the highest version of an item counts."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def __call__(self, batch: Sequence[Delivery]) -> Sequence[Rejected]:
+        """Store the items of a batch in one transaction."""
+        items: list[CatalogItem] = []
+        rejected: list[Rejected] = []
+        for place, delivery in enumerate(batch):
+            said = _read(delivery.event, place, rejected)
+            if isinstance(said, CatalogItem):
+                items.append(said)
+            elif said is not None:
+                rejected.append(Rejected(place, UNEXPECTED, delivery.event.type))
+        if items:
+            await self._database.run(lambda connection: store_items(connection, items), label="catalog events")
+        return rejected
+
+
+async def _apply(engine: Engine, commands: Sequence[Command]) -> None:
+    """Submit in order, wait for all, and raise the first failure: the batch is applied again, what was done is known."""
+    answers = await asyncio.gather(*(engine.submit(Lane.KAFKA, each) for each in commands), return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+
+
+def _read(event: Event, place: int, rejected: list[Rejected]) -> Payload | None:
+    if not event.data:
+        rejected.append(Rejected(place, catalogue.INVALID_PAYLOAD, "no data"))
+        return None
+    try:
+        return catalogue.decode(event.type, event.data, topic=event.topic)
+    except catalogue.EventRefused as error:
+        rejected.append(Rejected(place, error.code, error.detail))
+        return None
+
+
+def _origin(event: Event) -> Origin:
+    """Without an event id for the inbox: (source, reference) is what makes these unique."""
+    return Origin(event.correlation_id, event.id, event.traceparent)

@@ -1,0 +1,83 @@
+"""What the ATP measures. Tiers are few and named by the registry; past `TIERS_MAX` of them the rest share a series."""
+
+from collections import Counter as Tally
+from collections.abc import Iterable
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from services.atp.application.queues import Lane
+from services.chassis.metrics import BUCKETS, OTHER, counter, gauge
+from services.contracts.promises import LineOutcome
+
+TIERS_MAX: Final = 50
+EVENTS: Final = ("unknown_customer", "unknown_tier")
+
+
+class AtpMetrics:
+    """The ATP's own metrics; also what the engine tells about itself."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._promises = Counter(
+            "tiercel_promises_total", "Order lines answered for the first time.", ("tier", "outcome"), registry=registry
+        )
+        self._seconds = Histogram(
+            "tiercel_promise_seconds",
+            "From queue entry to committed answer, commands of requests and of the event log.",
+            registry=registry,
+            buckets=BUCKETS,
+        )
+        self._queued = gauge(
+            registry, "tiercel_engine_queue_lines", "Order lines that wait to be decided.", {"lane": tuple(Lane)}
+        )
+        self._batches = counter(
+            registry, "tiercel_engine_batches_total", "Transactions of the engine.", {"lane": tuple(Lane)}
+        )
+        self._counted = counter(
+            registry,
+            "tiercel_decision_notes_total",
+            "What was noted in decisions: customers that nobody knows, assignments to unknown tiers, and the like.",
+            {"note": EVENTS},
+        )
+        self.projection_age = Gauge(
+            "tiercel_tier_projection_age_seconds",
+            "Age of the last heartbeat read from segments.current.v1.",
+            registry=registry,
+        )
+        self.ledger_drift = Gauge(
+            "tiercel_ledger_drift_positions",
+            "Positions whose aggregates differ from the ledger at the last check.",
+            registry=registry,
+        )
+        self._tiers: dict[str, str] = {}
+
+    def queued(self, lane: str, lines: int) -> None:
+        """Lines that wait in a lane now."""
+        self._queued.at(lane).set(lines)
+
+    def answered(self, lane: str, seconds: Iterable[float]) -> None:
+        """Commands answered; re-decision answers nobody and is only counted."""
+        self._batches.at(lane).inc()
+        if lane != Lane.REDECIDE:
+            for each in seconds:
+                self._seconds.observe(each)
+
+    def promised(self, outcomes: Iterable[tuple[str, str]]) -> None:
+        """Lines answered for the first time, as (tier, outcome)."""
+        for (tier, outcome), lines in Tally(outcomes).items():
+            self._promises.labels(self._tier(tier), outcome).inc(lines)
+
+    def counted(self, what: str, count: int = 1) -> None:
+        """Something noted in decisions."""
+        self._counted.at(what).inc(count)
+
+    def _tier(self, tier: str) -> str:
+        known = self._tiers.get(tier)
+        if known is not None:
+            return known
+        if len(self._tiers) >= TIERS_MAX:
+            return OTHER
+        self._tiers[tier] = tier
+        for outcome in LineOutcome:
+            self._promises.labels(tier, outcome.value)
+        return tier
