@@ -86,7 +86,7 @@ class RateLimiter:
         left = (period + 1) * PERIOD_SECONDS - wall
         for subject, count in admitted.items():
             total = await self._cache.add(_counter(period, subject), count, 2.0 * PERIOD_SECONDS)
-            if total is not None and total > self._per_period:
+            if total is not None and total >= self._per_period:
                 self._blocked_until[subject] = self._wall.monotonic() + left
         now = self._wall.monotonic()
         self._blocked_until = {each: until for each, until in self._blocked_until.items() if until > now}
