@@ -6,16 +6,15 @@ made. That is the one time when the ledger is summed, and it happens here, under
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import orjson
 
 from services.atp.adapters.configuration import raise_version
+from services.atp.application.planning import AllocationKind, DocumentHead, ProtectionRow, QuotaRow
+from services.chassis.business_time import business_now
 from services.chassis.database import Connection
-
-Kind = Literal["protection", "quota"]
 
 _LATEST: Final = """
 SELECT version FROM allocation_document WHERE document_id = $1 ORDER BY version DESC LIMIT 1
@@ -93,44 +92,6 @@ WHERE document_id = $1 AND kind = $2 ORDER BY version DESC LIMIT 1
 _CONSUMED: Final = "SELECT limit_id, consumed FROM usage WHERE kind = $1 AND limit_id = ANY($2::text[])"
 
 
-@dataclass(frozen=True, slots=True)
-class ProtectionRow:
-    """A minimum for a tier at a position in a period (days inclusive)."""
-
-    item_id: str
-    location_id: str
-    tier: str
-    start_day: int
-    end_day: int
-    quantity: int
-    mode: str
-    lapse_days: int
-    carry_stock: bool
-
-
-@dataclass(frozen=True, slots=True)
-class QuotaRow:
-    """A maximum for what matches, in a period (days inclusive)."""
-
-    start_day: int
-    end_day: int
-    quantity: int
-    tier: str | None
-    item_id: str | None
-    zone: str | None
-    channel: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentHead:
-    """A document's next version, from when it is in effect, and who wrote it."""
-
-    document_id: str
-    effective_from: datetime
-    author: str
-    body: bytes
-
-
 async def store_protections(connection: Connection, head: DocumentHead, rows: Sequence[ProtectionRow]) -> int:
     """Write the next version of a protection document; its version.
 
@@ -139,13 +100,14 @@ async def store_protections(connection: Connection, head: DocumentHead, rows: Se
     """
     places = sorted({(row.item_id, row.location_id) for row in rows})
     await connection.fetch(_LOCK_POSITIONS, [item for item, _ in places], [place for _, place in places])
-    version = await _next_version(connection, head, "protection")
-    await connection.execute(_END_PROTECTIONS, head.document_id, version, head.effective_from)
+    effective_from = head.effective_from or await business_now(connection)
+    version = await _next_version(connection, head, "protection", effective_from)
+    await connection.execute(_END_PROTECTIONS, head.document_id, version, effective_from)
     await connection.execute(
         _ADD_PROTECTIONS,
         head.document_id,
         version,
-        head.effective_from,
+        effective_from,
         [f"{head.document_id}.{version}.{number}" for number in range(1, len(rows) + 1)],
         [row.item_id for row in rows],
         [row.location_id for row in rows],
@@ -165,13 +127,14 @@ async def store_protections(connection: Connection, head: DocumentHead, rows: Se
 async def store_quotas(connection: Connection, head: DocumentHead, rows: Sequence[QuotaRow]) -> int:
     """Write the next version of a quota document; its version. Decisions under quotas wait for it."""
     await connection.execute(_LOCK_QUOTA_COUNTERS)
-    version = await _next_version(connection, head, "quota")
-    await connection.execute(_END_QUOTAS, head.document_id, version, head.effective_from)
+    effective_from = head.effective_from or await business_now(connection)
+    version = await _next_version(connection, head, "quota", effective_from)
+    await connection.execute(_END_QUOTAS, head.document_id, version, effective_from)
     await connection.execute(
         _ADD_QUOTAS,
         head.document_id,
         version,
-        head.effective_from,
+        effective_from,
         [f"{head.document_id}.{version}.{number}" for number in range(1, len(rows) + 1)],
         [row.start_day for row in rows],
         [row.end_day for row in rows],
@@ -186,7 +149,7 @@ async def store_quotas(connection: Connection, head: DocumentHead, rows: Sequenc
     return version
 
 
-async def read_document(connection: Connection, document_id: str, kind: Kind) -> dict[str, Any] | None:
+async def read_document(connection: Connection, document_id: str, kind: AllocationKind) -> dict[str, Any] | None:
     """The newest version of a document, with what each of its lines has given so far."""
     row = await connection.fetchrow(_DOCUMENT, document_id, kind)
     if row is None:
@@ -205,16 +168,20 @@ async def read_document(connection: Connection, document_id: str, kind: Kind) ->
     }
 
 
-async def _next_version(connection: Connection, head: DocumentHead, kind: Kind) -> int:
+async def _next_version(
+    connection: Connection, head: DocumentHead, kind: AllocationKind, effective_from: datetime
+) -> int:
     former = await connection.fetchval(_LATEST, head.document_id)
     version: int = (former or 0) + 1
     body = head.body.decode()
-    await connection.execute(_ADD_DOCUMENT, head.document_id, version, kind, head.effective_from, head.author, body)
-    await connection.execute(_END_DOCUMENTS, head.document_id, version, head.effective_from)
+    await connection.execute(_ADD_DOCUMENT, head.document_id, version, kind, effective_from, head.author, body)
+    await connection.execute(_END_DOCUMENTS, head.document_id, version, effective_from)
     return version
 
 
-async def _count_consumed(connection: Connection, kind: Kind, query: str, document_id: str, version: int) -> None:
+async def _count_consumed(
+    connection: Connection, kind: AllocationKind, query: str, document_id: str, version: int
+) -> None:
     """Give the new counters what the ledger says, and the commitments the postings that a cancel gives back."""
     rows = await connection.fetch(query, document_id, version)
     consumed: dict[tuple[str, int], int] = {}

@@ -1,10 +1,10 @@
 """Items, locations and lanes in PostgreSQL. A change of the network raises the configuration's version."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from services.atp.adapters.configuration import raise_version
+from services.atp.application.planning import LaneRow, LocationRow
 from services.chassis.database import Connection
 from services.contracts.supply import CatalogItem
 
@@ -50,21 +50,6 @@ FROM lane ORDER BY zone, rank, location_id, service
 """
 
 
-@dataclass(frozen=True, slots=True)
-class LaneRow:
-    """A location with a carrier service to a zone."""
-
-    zone: str
-    location: str
-    service: str
-    carrier_class: str
-    rank: int
-    transit_days: int
-    cost_shipment_minor: int
-    cost_unit_minor: int
-    active: bool
-
-
 async def store_items(connection: Connection, items: Sequence[CatalogItem]) -> int:
     """Write items at their versions; how many were newer than what is stored. Of one item the newest counts."""
     newest: dict[str, CatalogItem] = {}
@@ -95,11 +80,9 @@ async def read_item(connection: Connection, sku: str) -> dict[str, Any] | None:
     return None if row is None else dict(row)
 
 
-async def store_location(
-    connection: Connection, location: str, *, active: bool, processing_days: int, time_zone: str
-) -> None:
+async def store_location(connection: Connection, row: LocationRow) -> None:
     """Write a location."""
-    await connection.execute(_UPSERT_LOCATION, location, active, processing_days, time_zone)
+    await connection.execute(_UPSERT_LOCATION, row.location, row.active, row.processing_days, row.time_zone)
     await raise_version(connection)
 
 

@@ -1,33 +1,28 @@
 """What planners set over HTTP: items, locations, lanes, protections and quotas."""
 
-from collections.abc import Awaitable, Callable
 from datetime import date
-from typing import Annotated, Any, Final, Literal, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, Self
 from zoneinfo import available_timezones
 
-import asyncpg
 import orjson
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import AfterValidator, Field, model_validator
 
-from services.atp.adapters import catalog
-from services.atp.adapters.allocations import (
+from services.atp.application.planning import (
     DocumentHead,
+    LaneRow,
+    LocationRow,
+    PeriodsOverlap,
+    Planning,
     ProtectionRow,
     QuotaRow,
-    read_document,
-    store_protections,
-    store_quotas,
 )
 from services.atp.entrypoints.problem_codes import DOCUMENT_UNKNOWN, ITEM_UNKNOWN, LOCATION_UNKNOWN, PERIODS_OVERLAP
 from services.chassis.auth import Principal, require
-from services.chassis.business_time import business_now
-from services.chassis.database import Connection, Database
 from services.chassis.problems import VALIDATION_FAILED, Problem, problem_responses, validation_problem
 from services.contracts.payload import Code, Identifier, MinorUnits, Moment, Payload, QuantityOrZero
 from services.contracts.supply import CatalogItem
 
-T = TypeVar("T")
 ENTRIES_MAX: Final = 1_000  # entries of one request or document
 PAGE_MAX: Final = 1_000  # items of one page
 DAYS_MAX: Final = 365  # transit or processing longer than a year is a mistake
@@ -92,7 +87,7 @@ class Period(Payload):
 
 
 class ProtectionLine(Period):
-    """A minimum kept for a tier at a position. `lapse_days` (default: a quarter of the period) before its end it lapses."""
+    """A minimum kept for a tier at a position; it lapses `lapse_days` before its end (default: a quarter of it)."""
 
     sku: Identifier
     location: Code
@@ -127,28 +122,28 @@ class QuotaDocument(Payload):
     lines: Annotated[tuple[QuotaLine, ...], Field(max_length=ENTRIES_MAX)]
 
 
-def configuration_routes(database: Database) -> APIRouter:
+def configuration_routes(planning: Planning) -> APIRouter:
     """The routes."""
     router = APIRouter(tags=["configuration"])
-    _add_items(router, database)
-    _add_network(router, database)
-    _add_protections(router, database)
-    _add_quotas(router, database)
+    _add_items(router, planning)
+    _add_network(router, planning)
+    _add_protections(router, planning)
+    _add_quotas(router, planning)
     return router
 
 
-def _add_items(router: APIRouter, database: Database) -> None:
+def _add_items(router: APIRouter, planning: Planning) -> None:
     @router.put("/v1/items/{sku}", responses=problem_responses(VALIDATION_FAILED))
     async def put_item(_: Planner, sku: Annotated[Identifier, Path()], body: CatalogItem) -> dict[str, Any]:
         """Define an item; a version that is not higher than the stored one changes nothing."""
         if body.sku != sku:
             raise validation_problem([{"loc": ("body", "sku"), "msg": "is not the item of the path", "type": "value"}])
-        return {"stored": await _run(database, lambda connection: catalog.store_items(connection, [body]))}
+        return {"stored": await planning.store_items([body])}
 
     @router.post("/v1/items", responses=problem_responses(VALIDATION_FAILED))
     async def post_items(_: Planner, body: Items) -> dict[str, Any]:
         """Define items in bulk; `stored` counts those whose version was higher."""
-        return {"stored": await _run(database, lambda connection: catalog.store_items(connection, body.items))}
+        return {"stored": await planning.store_items(body.items)}
 
     @router.get("/v1/items", responses=problem_responses(VALIDATION_FAILED))
     async def get_items(
@@ -157,44 +152,35 @@ def _add_items(router: APIRouter, database: Database) -> None:
         limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
     ) -> dict[str, Any]:
         """Items by id; `next` is what to give as `after` for the following page."""
-        items = await database.read(lambda connection: catalog.read_items(connection, after, limit))
+        items = await planning.items(after, limit)
         return {"items": items, "next": items[-1]["sku"] if len(items) == limit else None}
 
     @router.get("/v1/items/{sku}", responses=problem_responses(ITEM_UNKNOWN))
     async def get_item(_: Reader, sku: Annotated[Identifier, Path()]) -> dict[str, Any]:
         """One item."""
-        item = await database.read(lambda connection: catalog.read_item(connection, sku))
+        item = await planning.item(sku)
         if item is None:
             raise Problem(ITEM_UNKNOWN)
         return item
 
 
-def _add_network(router: APIRouter, database: Database) -> None:
+def _add_network(router: APIRouter, planning: Planning) -> None:
     @router.put("/v1/locations/{location}", responses=problem_responses(VALIDATION_FAILED))
     async def put_location(_: Planner, location: Annotated[Code, Path()], body: Location) -> dict[str, Any]:
         """Define a location."""
-        await _run(
-            database,
-            lambda connection: catalog.store_location(
-                connection,
-                location,
-                active=body.active,
-                processing_days=body.processing_days,
-                time_zone=body.time_zone,
-            ),
-        )
+        await planning.store_location(LocationRow(location, body.active, body.processing_days, body.time_zone))
         return {"location": location}
 
     @router.get("/v1/locations")
     async def get_locations(_: Reader) -> dict[str, Any]:
         """All locations."""
-        return {"items": await database.read(catalog.read_locations)}
+        return {"items": await planning.locations()}
 
     @router.put("/v1/lanes", responses=problem_responses(VALIDATION_FAILED, LOCATION_UNKNOWN))
     async def put_lanes(_: Planner, body: Lanes) -> dict[str, Any]:
         """Define lanes; all or none."""
-        rows = [catalog.LaneRow(**lane.model_dump()) for lane in body.items]
-        missing = await _run(database, lambda connection: catalog.store_lanes(connection, rows))
+        rows = [LaneRow(**lane.model_dump()) for lane in body.items]
+        missing = await planning.store_lanes(rows)
         if missing:
             raise Problem(LOCATION_UNKNOWN, locations=missing)
         return {"stored": len(rows)}
@@ -202,34 +188,29 @@ def _add_network(router: APIRouter, database: Database) -> None:
     @router.get("/v1/lanes")
     async def get_lanes(_: Reader) -> dict[str, Any]:
         """All lanes."""
-        return {"items": await database.read(catalog.read_lanes)}
+        return {"items": await planning.lanes()}
 
 
-def _add_protections(router: APIRouter, database: Database) -> None:
+def _add_protections(router: APIRouter, planning: Planning) -> None:
     @router.put("/v1/protections/{document_id}", responses=problem_responses(VALIDATION_FAILED, PERIODS_OVERLAP))
     async def put_protections(
         principal: Planner, document_id: Annotated[Code, Path()], body: ProtectionDocument
     ) -> dict[str, Any]:
         """Write the next version of a protection document; it replaces the former one from its effective date on."""
         rows = [_protection_row(line) for line in body.lines]
-
-        async def work(connection: Connection) -> int:
-            head = await _head(connection, principal, document_id, body)
-            return await store_protections(connection, head, rows)
-
         try:
-            return {"document_id": document_id, "version": await _run(database, work)}
-        except asyncpg.ExclusionViolationError:
+            version = await planning.store_protections(_head(principal, document_id, body), rows)
+        except PeriodsOverlap:
             raise Problem(PERIODS_OVERLAP) from None
+        return {"document_id": document_id, "version": version}
 
     @router.get("/v1/protections/{document_id}", responses=problem_responses(DOCUMENT_UNKNOWN))
     async def get_protections(_: Reader, document_id: Annotated[Code, Path()]) -> dict[str, Any]:
         """The newest version, with what each line has given so far."""
-        found = await database.read(lambda connection: read_document(connection, document_id, "protection"))
-        return _known(found)
+        return _known(await planning.document(document_id, "protection"))
 
 
-def _add_quotas(router: APIRouter, database: Database) -> None:
+def _add_quotas(router: APIRouter, planning: Planning) -> None:
     @router.put("/v1/quotas/{document_id}", responses=problem_responses(VALIDATION_FAILED))
     async def put_quotas(
         principal: Planner, document_id: Annotated[Code, Path()], body: QuotaDocument
@@ -248,27 +229,18 @@ def _add_quotas(router: APIRouter, database: Database) -> None:
             for line in body.lines
         ]
 
-        async def work(connection: Connection) -> int:
-            return await store_quotas(connection, await _head(connection, principal, document_id, body), rows)
-
-        return {"document_id": document_id, "version": await _run(database, work)}
+        version = await planning.store_quotas(_head(principal, document_id, body), rows)
+        return {"document_id": document_id, "version": version}
 
     @router.get("/v1/quotas/{document_id}", responses=problem_responses(DOCUMENT_UNKNOWN))
     async def get_quotas(_: Reader, document_id: Annotated[Code, Path()]) -> dict[str, Any]:
         """The newest version, with what each line has given so far."""
-        return _known(await database.read(lambda connection: read_document(connection, document_id, "quota")))
+        return _known(await planning.document(document_id, "quota"))
 
 
-async def _run(database: Database, work: Callable[[Connection], Awaitable[T]]) -> T:
-    return await database.run(work, label="configuration")
-
-
-async def _head(
-    connection: Connection, principal: Principal, document_id: str, body: ProtectionDocument | QuotaDocument
-) -> DocumentHead:
-    effective_from = body.effective_from or await business_now(connection)
+def _head(principal: Principal, document_id: str, body: ProtectionDocument | QuotaDocument) -> DocumentHead:
     lines = [line.model_dump(mode="json") for line in body.lines]
-    return DocumentHead(document_id, effective_from, principal.subject, orjson.dumps({"lines": lines}))
+    return DocumentHead(document_id, body.effective_from, principal.subject, orjson.dumps({"lines": lines}))
 
 
 def _protection_row(line: ProtectionLine) -> ProtectionRow:

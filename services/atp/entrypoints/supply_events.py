@@ -1,19 +1,18 @@
 """`supply.v1`, `fulfilments.v1` and `catalog.v1` to the engine and the catalogue.
 
-Each event is applied once by what its source calls it (source and reference, or an item's version), so that no inbox row
-is needed, and the same movement by HTTP and by the event log counts once.
+Each event is applied once by what its source calls it (source and reference, or an item's version), so that no inbox
+row is needed, and the same movement by HTTP and by the event log counts once.
 """
 
 import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from services.atp.adapters.catalog import store_items
 from services.atp.application.commands import Command, Origin
 from services.atp.application.engine import Engine
+from services.atp.application.planning import Planning
 from services.atp.application.queues import Lane
 from services.atp.entrypoints.supply_commands import Fulfilment, fulfilment_commands, supply_command
-from services.chassis.database import Database
 from services.chassis.deliveries import Delivery, Rejected
 from services.chassis.envelope import Event
 from services.contracts import catalogue
@@ -74,8 +73,8 @@ class FulfilmentEvents:
 class CatalogEvents:
     """Applies batches of `catalog.v1`: the highest version of an item counts."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, planning: Planning) -> None:
+        self._planning = planning
 
     async def __call__(self, batch: Sequence[Delivery]) -> Sequence[Rejected]:
         """Store the items of a batch in one transaction."""
@@ -88,12 +87,12 @@ class CatalogEvents:
             elif said is not None:
                 rejected.append(Rejected(place, UNEXPECTED, delivery.event.type))
         if items:
-            await self._database.run(lambda connection: store_items(connection, items), label="catalog events")
+            await self._planning.store_items(items)
         return rejected
 
 
 async def _apply(engine: Engine, commands: Sequence[Command]) -> None:
-    """Submit in order, wait for all, and raise the first failure: the batch is applied again, what was done is known."""
+    """Submit in order, wait for all, and raise the first failure: the batch comes again, and what was done is known."""
     answers = await asyncio.gather(*(engine.submit(Lane.KAFKA, each) for each in commands), return_exceptions=True)
     for answer in answers:
         if isinstance(answer, BaseException):

@@ -1,0 +1,75 @@
+"""What planners set, kept in PostgreSQL: each method of the port is one transaction."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import asyncpg
+
+from services.atp.adapters import allocations, catalog
+from services.atp.application.planning import (
+    AllocationKind,
+    DocumentHead,
+    LaneRow,
+    LocationRow,
+    PeriodsOverlap,
+    ProtectionRow,
+    QuotaRow,
+    Values,
+)
+from services.chassis.database import Connection, Database
+from services.contracts.supply import CatalogItem
+
+T = TypeVar("T")
+
+
+class PostgresPlanning:
+    """`Planning` over a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def store_items(self, items: Sequence[CatalogItem]) -> int:
+        """See the port."""
+        return await self._run(lambda connection: catalog.store_items(connection, items))
+
+    async def items(self, after: str, limit: int) -> list[Values]:
+        """See the port."""
+        return await self._database.read(lambda connection: catalog.read_items(connection, after, limit))
+
+    async def item(self, sku: str) -> Values | None:
+        """See the port."""
+        return await self._database.read(lambda connection: catalog.read_item(connection, sku))
+
+    async def store_location(self, location: LocationRow) -> None:
+        """See the port."""
+        await self._run(lambda connection: catalog.store_location(connection, location))
+
+    async def locations(self) -> list[Values]:
+        """See the port."""
+        return await self._database.read(catalog.read_locations)
+
+    async def store_lanes(self, lanes: Sequence[LaneRow]) -> list[str]:
+        """See the port."""
+        return await self._run(lambda connection: catalog.store_lanes(connection, lanes))
+
+    async def lanes(self) -> list[Values]:
+        """See the port."""
+        return await self._database.read(catalog.read_lanes)
+
+    async def store_protections(self, head: DocumentHead, rows: Sequence[ProtectionRow]) -> int:
+        """See the port."""
+        try:
+            return await self._run(lambda connection: allocations.store_protections(connection, head, rows))
+        except asyncpg.ExclusionViolationError as error:
+            raise PeriodsOverlap from error
+
+    async def store_quotas(self, head: DocumentHead, rows: Sequence[QuotaRow]) -> int:
+        """See the port."""
+        return await self._run(lambda connection: allocations.store_quotas(connection, head, rows))
+
+    async def document(self, document_id: str, kind: AllocationKind) -> Values | None:
+        """See the port."""
+        return await self._database.read(lambda connection: allocations.read_document(connection, document_id, kind))
+
+    async def _run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        return await self._database.run(work, label="planning")
