@@ -1,0 +1,102 @@
+"""Days of activity in PostgreSQL, and the features over them, computed where the rows are."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Final
+
+from services.chassis.database import Connection
+from services.reclassifier.domain.features import Features, Window
+from services.reclassifier.domain.orders import Activity, Day, OwnedDay
+
+KEEP_DAYS: Final = 800  # the longest window, two years, and ten weeks for whoever is late
+
+_ADD: Final = """
+INSERT INTO activity_day AS stored (owner, day, orders, units, value_micros, unpriced_lines)
+SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::numeric[], $6::bigint[])
+    AS added (owner, day, orders, units, value_micros, unpriced_lines)
+ORDER BY owner, day
+ON CONFLICT (owner, day) DO UPDATE SET orders = stored.orders + excluded.orders,
+    units = stored.units + excluded.units, value_micros = stored.value_micros + excluded.value_micros,
+    unpriced_lines = stored.unpriced_lines + excluded.unpriced_lines
+"""
+_WINDOWS: Final = """
+SELECT owner, length, sum(orders)::bigint AS orders, sum(units)::bigint AS units, sum(value_micros) AS value_micros,
+    sum(unpriced_lines)::bigint AS unpriced_lines, min(day) AS first_day
+FROM activity_day JOIN unnest($3::int[]) length ON day > $2 - length AND day <= $2
+WHERE owner = ANY($1) AND (orders, units, value_micros, unpriced_lines) <> (0, 0, 0, 0)
+GROUP BY owner, length
+"""
+_ENDS: Final = """
+SELECT owner, max(day) FILTER (WHERE day <= $2 AND orders > 0) AS last_order_day,
+    min(day) FILTER (WHERE day > $2) AS next_day
+FROM activity_day
+WHERE owner = ANY($1) AND (orders, units, value_micros, unpriced_lines) <> (0, 0, 0, 0) GROUP BY owner
+"""
+_MOVE: Final = """
+WITH moved AS (
+    DELETE FROM activity_day d USING unnest($1::text[], $2::text[]) AS move (old_owner, new_owner)
+    WHERE d.owner = move.old_owner
+    RETURNING move.new_owner AS owner, day, orders, units, value_micros, unpriced_lines
+)
+INSERT INTO activity_day AS stored (owner, day, orders, units, value_micros, unpriced_lines)
+SELECT owner, day, sum(orders), sum(units), sum(value_micros), sum(unpriced_lines)
+FROM moved GROUP BY owner, day ORDER BY owner, day
+ON CONFLICT (owner, day) DO UPDATE SET orders = stored.orders + excluded.orders,
+    units = stored.units + excluded.units, value_micros = stored.value_micros + excluded.value_micros,
+    unpriced_lines = stored.unpriced_lines + excluded.unpriced_lines
+RETURNING owner
+"""
+
+
+async def add_activity(connection: Connection, changes: Mapping[OwnedDay, Activity]) -> None:
+    """Add to days, ascending by owner and day."""
+    if not changes:
+        return
+    await connection.execute(
+        _ADD,
+        [key.owner for key in changes],
+        [key.day for key in changes],
+        [one.orders for one in changes.values()],
+        [one.units for one in changes.values()],
+        [Decimal(one.value_micros) for one in changes.values()],
+        [one.unpriced_lines for one in changes.values()],
+    )
+
+
+async def move_days(connection: Connection, moves: Mapping[str, str]) -> list[str]:
+    """Add the days of the first owner of each pair to those of the second; the second ones that got any."""
+    rows = await connection.fetch(_MOVE, list(moves), list(moves.values()))
+    return sorted({row["owner"] for row in rows})
+
+
+async def load_features(
+    connection: Connection, owners: Sequence[str], today: Day, lengths: Sequence[int]
+) -> dict[str, Features]:
+    """The features of every one of these owners; those without activity have empty windows."""
+    windows = {owner: {length: Window(length) for length in lengths} for owner in owners}
+    for row in await connection.fetch(_WINDOWS, list(owners), today, list(lengths)):
+        windows[row["owner"]][row["length"]] = Window(
+            row["length"],
+            row["orders"],
+            row["units"],
+            int(row["value_micros"]),
+            row["unpriced_lines"],
+            row["first_day"],
+        )
+    ends = {row["owner"]: row for row in await connection.fetch(_ENDS, list(owners), today)}
+    return {
+        owner: Features(today, windows[owner], ends[owner]["last_order_day"], ends[owner]["next_day"])
+        if owner in ends
+        else Features(today, windows[owner])
+        for owner in owners
+    }
+
+
+async def forget_days(connection: Connection, today: Day, limit: int) -> int:
+    """Delete days that no window reaches any more; how many (at most `limit`)."""
+    status: str = await connection.execute(
+        "DELETE FROM activity_day WHERE ctid IN (SELECT ctid FROM activity_day WHERE day < $1 LIMIT $2)",
+        today - KEEP_DAYS,
+        limit,
+    )
+    return int(status.rpartition(" ")[2])

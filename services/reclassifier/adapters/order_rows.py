@@ -1,0 +1,165 @@
+"""Recorded orders in PostgreSQL: one row each, locked in ascending order of the key."""
+
+from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
+from typing import Final
+
+import asyncpg
+
+from services.chassis.database import Connection
+from services.reclassifier.domain.orders import (
+    Counted,
+    Demand,
+    OrderKey,
+    OrderState,
+    Reference,
+    owner_of_customer,
+    owner_of_reference,
+)
+
+_OWNERSHIP_LOCK: Final = 4_217_301  # any number that no other advisory lock here uses
+
+_LOCK_ORDERS: Final = """
+SELECT o.* FROM recorded_order o JOIN unnest($1::text[], $2::text[]) AS wanted (source, order_id)
+    USING (source, order_id)
+ORDER BY source, order_id FOR NO KEY UPDATE OF o
+"""
+_VALUES: Final = """
+unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[], $9::bool[],
+       $10::bigint[], $11::numeric[], $12::int[], $13::bigint[], $14::numeric[], $15::int[])
+    AS given (source, order_id, sequence, customer_id, reference_system, reference_id, owner, ordered_on, cancelled,
+              ordered_units, ordered_value_micros, ordered_unpriced_lines,
+              shipped_units, shipped_value_micros, shipped_unpriced_lines)
+"""
+_INSERT: Final = f"""
+INSERT INTO recorded_order SELECT * FROM {_VALUES} ORDER BY source, order_id
+ON CONFLICT DO NOTHING RETURNING source, order_id
+"""  # noqa: S608 - constants
+_UPDATE: Final = f"""
+UPDATE recorded_order o SET sequence = given.sequence, customer_id = given.customer_id,
+    reference_system = given.reference_system, reference_id = given.reference_id, owner = given.owner,
+    ordered_on = given.ordered_on, cancelled = given.cancelled, ordered_units = given.ordered_units,
+    ordered_value_micros = given.ordered_value_micros, ordered_unpriced_lines = given.ordered_unpriced_lines,
+    shipped_units = given.shipped_units, shipped_value_micros = given.shipped_value_micros,
+    shipped_unpriced_lines = given.shipped_unpriced_lines
+FROM {_VALUES} WHERE o.source = given.source AND o.order_id = given.order_id
+"""  # noqa: S608 - constants
+
+# A merged customer's owner is the end of its chain; a circle, which the registry never publishes, ends at its limit.
+_OWNERS_OF_CUSTOMERS: Final = """
+WITH RECURSIVE chain AS (
+    SELECT wanted AS customer_id, wanted AS owned_by, 0 AS hops FROM unnest($1::text[]) wanted
+    UNION ALL
+    SELECT chain.customer_id, segment.merged_into, hops + 1
+    FROM chain JOIN segment ON segment.customer_id = chain.owned_by
+    WHERE segment.merged_into IS NOT NULL AND hops < 20
+)
+SELECT DISTINCT ON (customer_id) customer_id, owned_by FROM chain ORDER BY customer_id, hops DESC
+"""
+_CUSTOMERS_OF_REFERENCES: Final = """
+SELECT system, id, min(customer_id) AS customer_id
+FROM segment_identifier JOIN unnest($1::text[], $2::text[]) AS wanted (system, id) USING (system, id)
+GROUP BY system, id
+"""
+
+
+async def hold_ownership(connection: Connection, *, changing: bool) -> None:
+    """Shared by those who count orders under owners, exclusive for who changes owners."""
+    function = "pg_advisory_xact_lock" if changing else "pg_advisory_xact_lock_shared"
+    await connection.execute(f"SELECT {function}($1)", _OWNERSHIP_LOCK)
+
+
+async def load_owners(
+    connection: Connection, customer_ids: Collection[str], references: Collection[Reference]
+) -> tuple[dict[str, str], dict[Reference, str]]:
+    """Under whom the orders of these customers and references count."""
+    found = await _customers_of_references(connection, references) if references else {}
+    wanted = sorted({*customer_ids, *found.values()})
+    owned_by: dict[str, str] = {}
+    if wanted:
+        rows = await connection.fetch(_OWNERS_OF_CUSTOMERS, wanted)
+        owned_by = {row["customer_id"]: owner_of_customer(row["owned_by"]) for row in rows}
+    by_reference = {
+        reference: owned_by[found[reference]] if reference in found else owner_of_reference(reference)
+        for reference in references
+    }
+    return {customer_id: owned_by[customer_id] for customer_id in customer_ids}, by_reference
+
+
+async def _customers_of_references(connection: Connection, references: Collection[Reference]) -> dict[Reference, str]:
+    rows = await connection.fetch(
+        _CUSTOMERS_OF_REFERENCES, [one.system for one in references], [one.id for one in references]
+    )
+    return {Reference(row["system"], row["id"]): row["customer_id"] for row in rows}
+
+
+async def lock_orders(connection: Connection, keys: Collection[OrderKey]) -> dict[OrderKey, Counted]:
+    """Those of these orders that are stored, locked."""
+    rows = await connection.fetch(_LOCK_ORDERS, [key.source for key in keys], [key.order_id for key in keys])
+    return {counted.state.key: counted for counted in map(_counted, rows)}
+
+
+async def save_orders(connection: Connection, new: Sequence[Counted], changed: Sequence[Counted]) -> set[OrderKey]:
+    """Insert and update; the keys of new ones that were there already."""
+    lost: set[OrderKey] = set()
+    if new:
+        rows = await connection.fetch(_INSERT, *_columns(new))
+        lost = {counted.state.key for counted in new} - {OrderKey(row["source"], row["order_id"]) for row in rows}
+    if changed:
+        await connection.execute(_UPDATE, *_columns(changed))
+    return lost
+
+
+async def reassign_orders(connection: Connection, moves: Mapping[str, str]) -> None:
+    """Let the orders of the first owner of each pair count under the second."""
+    await connection.execute(
+        "WITH locked AS MATERIALIZED (SELECT source, order_id, moved.new_owner FROM recorded_order o"
+        " JOIN unnest($1::text[], $2::text[]) AS moved (old_owner, new_owner) ON o.owner = moved.old_owner"
+        " ORDER BY source, order_id FOR NO KEY UPDATE OF o)"
+        " UPDATE recorded_order o SET owner = locked.new_owner FROM locked"
+        " WHERE o.source = locked.source AND o.order_id = locked.order_id",
+        list(moves),
+        list(moves.values()),
+    )
+
+
+def _columns(orders: Sequence[Counted]) -> list[list[object]]:
+    rows = [
+        (
+            *counted.state.key,
+            counted.state.sequence,
+            counted.state.customer_id,
+            *counted.state.reference,
+            counted.owner,
+            counted.state.ordered_on,
+            counted.state.cancelled,
+            *_demand_columns(counted.state.ordered),
+            *_demand_columns(counted.state.shipped),
+        )
+        for counted in orders
+    ]
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _demand_columns(demand: Demand) -> tuple[int, Decimal, int]:
+    return (demand.units, Decimal(demand.value_micros), demand.unpriced_lines)
+
+
+def _counted(row: asyncpg.Record) -> Counted:
+    state = OrderState(
+        key=OrderKey(row["source"], row["order_id"]),
+        sequence=row["sequence"],
+        customer_id=row["customer_id"],
+        reference=Reference(row["reference_system"], row["reference_id"]),
+        ordered_on=row["ordered_on"],
+        cancelled=row["cancelled"],
+        ordered=Demand(row["ordered_units"], int(row["ordered_value_micros"]), row["ordered_unpriced_lines"]),
+        shipped=Demand(row["shipped_units"], int(row["shipped_value_micros"]), row["shipped_unpriced_lines"]),
+    )
+    return Counted(state, row["owner"])
+
+
+async def owner_of(connection: Connection, customer_id: str) -> str:
+    """Under whom one customer's orders count."""
+    owners, _ = await load_owners(connection, [customer_id], [])
+    return owners[customer_id]

@@ -1,0 +1,170 @@
+"""The reclassifier's ports over PostgreSQL: one object per transaction, its statements in the `*_rows` modules."""
+# ruff: noqa: D102 -- each method is documented by the port that it implements
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Final, TypeVar
+
+from services.chassis import outbox
+from services.chassis.business_time import Phase, business_now, replay_state
+from services.chassis.database import Connection, Database, DatabaseUnavailable
+from services.chassis.envelope import Event
+from services.reclassifier.adapters import (
+    customer_rows,
+    day_rows,
+    order_rows,
+    proposal_rows,
+    rule_set_rows,
+    segment_rows,
+)
+from services.reclassifier.application.ports import (
+    Cause,
+    Claimed,
+    Evaluated,
+    Proposal,
+    ProposalState,
+    ReclassifierReader,
+    ReclassifierTransaction,
+    Segment,
+    StoredRuleSet,
+)
+from services.reclassifier.domain.features import Features
+from services.reclassifier.domain.orders import Activity, Counted, Day, OrderKey, OwnedDay, Reference
+
+SCHEMA: Final = "reclassifier"
+T = TypeVar("T")
+
+
+class PostgresTransactions:
+    """Runs use cases against the reclassifier's schema, once a database is attached."""
+
+    def __init__(self, database: Database | None = None) -> None:
+        self._attached = database
+
+    def attach(self, database: Database) -> None:
+        """Use this database from now on; routes are made before it is opened."""
+        self._attached = database
+
+    async def run(self, work: Callable[[ReclassifierTransaction], Awaitable[T]], *, label: str) -> T:
+        """As the port says; operating failures are those of `Database.run`."""
+        return await self._database.run(lambda connection: work(PostgresTransaction(connection)), label=label)
+
+    async def read(self, work: Callable[[ReclassifierReader], Awaitable[T]]) -> T:
+        """As the port says; operating failures are those of `Database.read`."""
+        return await self._database.read(lambda connection: work(PostgresTransaction(connection)))
+
+    @property
+    def _database(self) -> Database:
+        if self._attached is None:
+            raise DatabaseUnavailable("the service has not started")
+        return self._attached
+
+
+class PostgresTransaction:
+    """What a use case may do within a transaction; each method does what the port says."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def now(self) -> datetime:
+        return await business_now(self._connection)
+
+    async def collecting(self) -> bool:
+        state = await replay_state(self._connection)
+        return state is not None and state.phase is Phase.INTAKE
+
+    async def hold_ownership(self, *, changing: bool) -> None:
+        await order_rows.hold_ownership(self._connection, changing=changing)
+
+    async def owner_of(self, customer_id: str) -> str:
+        return await order_rows.owner_of(self._connection, customer_id)
+
+    async def owners(
+        self, customer_ids: Collection[str], references: Collection[Reference]
+    ) -> tuple[dict[str, str], dict[Reference, str]]:
+        return await order_rows.load_owners(self._connection, customer_ids, references)
+
+    async def lock_orders(self, keys: Collection[OrderKey]) -> dict[OrderKey, Counted]:
+        return await order_rows.lock_orders(self._connection, keys)
+
+    async def save_orders(self, new: Sequence[Counted], changed: Sequence[Counted]) -> set[OrderKey]:
+        return await order_rows.save_orders(self._connection, new, changed)
+
+    async def add_activity(self, changes: Mapping[OwnedDay, Activity]) -> None:
+        await day_rows.add_activity(self._connection, changes)
+
+    async def forget_days(self, today: Day, limit: int) -> int:
+        return await day_rows.forget_days(self._connection, today, limit)
+
+    async def features(self, owners: Sequence[str], today: Day, windows: Sequence[int]) -> dict[str, Features]:
+        return await day_rows.load_features(self._connection, owners, today, windows)
+
+    async def make_due(self, causes: Mapping[str, Cause | None], *, known_only: bool = False) -> None:
+        await customer_rows.make_due(self._connection, causes, known_only=known_only)
+
+    async def apply_segments(self, segments: Sequence[Segment]) -> tuple[list[Segment], list[tuple[str, str]]]:
+        return await segment_rows.apply_segments(self._connection, segments)
+
+    async def segments(self, customer_ids: Collection[str]) -> dict[str, Segment]:
+        return await segment_rows.load_segments(self._connection, customer_ids)
+
+    async def move_orders(self, moves: Sequence[tuple[str, str]]) -> list[str]:
+        targets = dict(moves)
+        if not targets:
+            return []
+        await order_rows.reassign_orders(self._connection, targets)
+        adopting = await day_rows.move_days(self._connection, targets)
+        await customer_rows.forget_owners(self._connection, list(targets))
+        return adopting
+
+    async def claim_due(self, limit: int) -> list[Claimed]:
+        return await customer_rows.claim_due(self._connection, limit)
+
+    async def customers_due(self, limit: int) -> int:
+        return await customer_rows.count_due(self._connection, limit)
+
+    async def save_evaluations(self, evaluated: Sequence[Evaluated]) -> None:
+        await customer_rows.save_evaluations(self._connection, evaluated)
+
+    async def start_sweep(self) -> None:
+        await customer_rows.start_sweep(self._connection)
+
+    async def continue_sweep(self, limit: int) -> int:
+        return await customer_rows.continue_sweep(self._connection, limit)
+
+    async def lock_open_proposals(self, customer_ids: Collection[str]) -> dict[str, list[Proposal]]:
+        return await proposal_rows.lock_open_proposals(self._connection, customer_ids)
+
+    async def add_proposals(self, proposals: Sequence[Proposal]) -> None:
+        await proposal_rows.add_proposals(self._connection, proposals)
+
+    async def end_proposals(self, ended: Sequence[tuple[str, ProposalState]], at: datetime) -> None:
+        await proposal_rows.end_proposals(self._connection, ended, at)
+
+    async def page_of_proposals(self, after: int, limit: int) -> list[Proposal]:
+        return await proposal_rows.page_of_proposals(self._connection, after, limit)
+
+    async def rule_set(self, rule_set_id: str, version: int | None = None) -> StoredRuleSet | None:
+        return await rule_set_rows.load_rule_set(self._connection, rule_set_id, version)
+
+    async def rule_sets(self) -> list[StoredRuleSet]:
+        return await rule_set_rows.load_rule_sets(self._connection)
+
+    async def add_rule_set(self, stored: StoredRuleSet) -> None:
+        await rule_set_rows.add_rule_set(self._connection, stored)
+
+    async def lock_rule_sets(self) -> None:
+        await rule_set_rows.lock_rule_sets(self._connection)
+
+    async def publish(self, events: Sequence[Event]) -> None:
+        await outbox.enqueue(self._connection, events)
+
+    async def events_unpublished(self) -> int:
+        return await outbox.pending(self._connection)
+
+    async def activity(self) -> int:
+        count: int = await self._connection.fetchval("SELECT last_value + is_called::int FROM activity")
+        return count
+
+    async def count_activity(self) -> None:
+        await self._connection.execute("SELECT nextval('activity')")

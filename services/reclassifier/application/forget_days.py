@@ -1,0 +1,13 @@
+"""Forget days of activity that no window reaches any more."""
+
+from typing import Final
+
+from services.reclassifier.application.ports import ReclassifierTransaction
+
+DAYS_MAX: Final = 50_000  # rows deleted in one transaction
+
+
+async def forget_days(transaction: ReclassifierTransaction) -> bool:
+    """Delete one portion; whether there is probably more. Age is by business time, so a replay keeps its old orders."""
+    now = await transaction.now()
+    return await transaction.forget_days(now.toordinal(), DAYS_MAX) == DAYS_MAX

@@ -1,0 +1,42 @@
+"""What is known of one customer: its numbers, their windows, its tier and what the numbers say of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.reclassifier.application.ports import ReclassifierReader, Segment, StoredRuleSet
+from services.reclassifier.domain.classification import Judgement, judge
+from services.reclassifier.domain.features import Features
+from services.reclassifier.domain.orders import customer_of_owner
+from services.reclassifier.domain.standing import Standing, standing_at
+
+NO_RULES_WINDOWS = (90,)
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerView:
+    """One customer as of one moment. `counted_as` is under whom its orders count: itself, or who it was merged into."""
+
+    customer_id: str
+    counted_as: str
+    as_of: datetime
+    features: Features
+    segment: Segment | None
+    standing: Standing
+    rule_set: StoredRuleSet | None
+    judgement: Judgement | None
+
+
+async def read_customer(reader: ReclassifierReader, customer_id: str, rule_set_id: str) -> CustomerView | None:
+    """The view; None of a customer that neither the registry nor an order ever named."""
+    now = await reader.now()
+    owner = await reader.owner_of(customer_id)
+    rule_set = await reader.rule_set(rule_set_id)
+    windows = NO_RULES_WINDOWS if rule_set is None else rule_set.rule_set.windows
+    features = (await reader.features([owner], now.toordinal(), windows))[owner]
+    counted_as = customer_of_owner(owner) or customer_id
+    segment = (await reader.segments([counted_as])).get(counted_as)
+    if segment is None and features.last_order_day is None and features.next_day is None:
+        return None
+    standing = standing_at(() if segment is None else segment.assignments, now)
+    judgement = None if rule_set is None or segment is None else judge(rule_set.rule_set, standing, features, now)
+    return CustomerView(customer_id, counted_as, now, features, segment, standing, rule_set, judgement)

@@ -1,0 +1,23 @@
+"""Whether there is anything left to do: what the driver of a replay waits for."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from services.reclassifier.application.ports import ReclassifierReader
+
+COUNTED_MAX: Final = 10_000  # beyond that the exact number says no more
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What is left to do as far as the database knows, and a count of everything ever done."""
+
+    activity: int
+    customers_due: int
+    events_unpublished: int
+
+
+async def backlog(reader: ReclassifierReader) -> Backlog:
+    """Customers that wait for a replay to settle are no backlog while it collects."""
+    due = 0 if await reader.collecting() else await reader.customers_due(COUNTED_MAX)
+    return Backlog(await reader.activity(), due, await reader.events_unpublished())

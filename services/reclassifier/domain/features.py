@@ -1,0 +1,59 @@
+"""What a customer's orders look like over windows of days that end today.
+
+A window of W days holds the days after today - W up to and including today. `unpriced_lines` says how far a value is
+only a lower bound. Days in the future (a source whose clock is ahead) count when they come.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from services.reclassifier.domain.orders import Activity, Day
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Sums over one window; `first_day` is its oldest day with any activity, the next one to fall out."""
+
+    days: int
+    orders: int = 0
+    units: int = 0
+    value_micros: int = 0
+    unpriced_lines: int = 0
+    first_day: Day | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Everything that a rule may look at, as of one day. `next_day` is the earliest day to come with activity."""
+
+    today: Day
+    windows: Mapping[int, Window]
+    last_order_day: Day | None = None
+    next_day: Day | None = None
+
+    @property
+    def recency_days(self) -> int | None:
+        """Days since the last order; None without one."""
+        return None if self.last_order_day is None else self.today - self.last_order_day
+
+
+def features_of(days: Mapping[Day, Activity], today: Day, windows: Iterable[int]) -> Features:
+    """The features from a customer's days. The database computes the same in bulk; this is the definition."""
+    active = {day: activity for day, activity in days.items() if any(activity)}
+    ordered = [day for day, activity in active.items() if activity.orders > 0 and day <= today]
+    return Features(
+        today,
+        {length: _window(active, today, length) for length in windows},
+        last_order_day=max(ordered, default=None),
+        next_day=min((day for day in active if day > today), default=None),
+    )
+
+
+def _window(active: Mapping[Day, Activity], today: Day, length: int) -> Window:
+    inside = [day for day in active if today - length < day <= today]
+    total = Activity()
+    for day in inside:
+        total = total.plus(active[day])
+    return Window(
+        length, total.orders, total.units, total.value_micros, total.unpriced_lines, min(inside, default=None)
+    )

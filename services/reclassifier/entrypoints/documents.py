@@ -1,0 +1,182 @@
+"""What the reclassifier's routes answer with."""
+
+from datetime import date, datetime
+from decimal import Decimal
+
+from pydantic import BaseModel, ConfigDict
+
+from services.reclassifier.application.ports import Proposal, ProposalState, StoredRuleSet
+from services.reclassifier.application.read_customer import CustomerView
+from services.reclassifier.application.rule_set_document import RuleSetDocument
+from services.reclassifier.domain.classification import Move
+from services.reclassifier.domain.features import Window
+from services.reclassifier.domain.orders import MICROS_PER_UNIT
+from services.reclassifier.domain.predicates import Finding
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class WindowDocument(_Answer):
+    """Sums over the `days` days that end with the day of `as_of`, days in UTC."""
+
+    days: int
+    orders: int
+    units: int
+    value: Decimal
+    unpriced_lines: int
+
+
+class NumberDocument(_Answer):
+    """One number beside its limit."""
+
+    name: str
+    value: str
+    limit: str
+
+
+class MoveDocument(_Answer):
+    """Where the numbers put a customer."""
+
+    from_tier: str
+    to_tier: str
+    reason: str
+    evidence: list[NumberDocument]
+
+
+class FeaturesDocument(_Answer):
+    """What is known of a customer; `staleness`: everything that the log delivered before `as_of` was read is in it."""
+
+    customer_id: str
+    counted_as: str
+    as_of: datetime
+    windows: list[WindowDocument]
+    recency_days: int | None
+    last_order_day: date | None
+    tier: str | None
+    tier_since: datetime | None
+    overridden: bool
+    segment_sequence: int | None
+    rule_set: str | None
+    rule_version: int | None
+    move_due: MoveDocument | None
+    next_look_at: datetime | None
+
+
+class ProposalDocument(_Answer):
+    """A proposal with what became of it, as far as it shows."""
+
+    position: int
+    proposal_id: str
+    customer_id: str
+    from_tier: str
+    to_tier: str
+    rule: str
+    rule_version: int
+    as_of: datetime
+    expires_at: datetime
+    based_on_sequence: int
+    reason: str
+    evidence: list[NumberDocument]
+    state: ProposalState
+
+
+class ProposalsPage(_Answer):
+    """Proposals in the order of their positions; `next_after` is the cursor of the next page, null at the end."""
+
+    items: list[ProposalDocument]
+    next_after: int | None
+
+
+class StoredRuleSetDocument(_Answer):
+    """A version of a rule set."""
+
+    rule_set: str
+    version: int
+    in_force: bool
+    author: str
+    stored_at: datetime
+    document: RuleSetDocument
+
+
+class RuleSetsPage(_Answer):
+    """The newest version of every rule set."""
+
+    items: list[StoredRuleSetDocument]
+
+
+def features_document(view: CustomerView) -> FeaturesDocument:
+    """The view as it is answered."""
+    features, segment, judgement = view.features, view.segment, view.judgement
+    return FeaturesDocument(
+        customer_id=view.customer_id,
+        counted_as=view.counted_as,
+        as_of=view.as_of,
+        windows=[_window(features.windows[days]) for days in sorted(features.windows)],
+        recency_days=features.recency_days,
+        last_order_day=None if features.last_order_day is None else date.fromordinal(features.last_order_day),
+        tier=view.standing.tier,
+        tier_since=view.standing.since,
+        overridden=view.standing.overridden,
+        segment_sequence=None if segment is None else segment.sequence,
+        rule_set=None if view.rule_set is None else view.rule_set.rule_set.rule_set_id,
+        rule_version=None if view.rule_set is None else view.rule_set.rule_set.version,
+        move_due=None if judgement is None or judgement.move is None else _move(judgement.move),
+        next_look_at=None if judgement is None else judgement.again_at,
+    )
+
+
+def proposal_document(proposal: Proposal) -> ProposalDocument:
+    """A proposal as it is answered."""
+    return ProposalDocument(
+        position=proposal.position,
+        proposal_id=proposal.proposal_id,
+        customer_id=proposal.customer_id,
+        from_tier=proposal.from_tier,
+        to_tier=proposal.to_tier,
+        rule=proposal.rule_set_id,
+        rule_version=proposal.rule_version,
+        as_of=proposal.as_of,
+        expires_at=proposal.expires_at,
+        based_on_sequence=proposal.based_on_sequence,
+        reason=proposal.reason,
+        evidence=[_number(one) for one in proposal.evidence],
+        state=proposal.state,
+    )
+
+
+def rule_set_document(stored: StoredRuleSet, *, in_force: bool) -> StoredRuleSetDocument:
+    """A version of a rule set as it is answered."""
+    return StoredRuleSetDocument(
+        rule_set=stored.rule_set.rule_set_id,
+        version=stored.rule_set.version,
+        in_force=in_force,
+        author=stored.author,
+        stored_at=stored.stored_at,
+        document=RuleSetDocument.model_validate(stored.document),
+    )
+
+
+def _window(window: Window) -> WindowDocument:
+    return WindowDocument(
+        days=window.days,
+        orders=window.orders,
+        units=window.units,
+        value=_amount(window.value_micros),
+        unpriced_lines=window.unpriced_lines,
+    )
+
+
+def _amount(micros: int) -> Decimal:
+    whole, rest = divmod(micros, MICROS_PER_UNIT)
+    return Decimal(f"{whole}.{rest:06d}")  # as text: arithmetic would round to the context's digits
+
+
+def _move(move: Move) -> MoveDocument:
+    evidence = [_number(one) for one in move.evidence]
+    return MoveDocument(from_tier=move.from_tier, to_tier=move.to_tier, reason=move.reason, evidence=evidence)
+
+
+def _number(finding: Finding) -> NumberDocument:
+    return NumberDocument(name=finding.name, value=finding.value, limit=finding.limit)

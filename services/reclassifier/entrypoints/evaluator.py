@@ -1,0 +1,75 @@
+"""The task that judges customers: right after a batch brought news, and by the calendar."""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from services.chassis.database import DatabaseError
+from services.reclassifier.application.evaluate import Evaluation, evaluate_due
+from services.reclassifier.application.ports import Transactions
+from services.reclassifier.metrics import ReclassifierMetrics
+
+POLL_SECONDS: Final = 1.0  # the calendar's accuracy; news do not wait for it
+REPLAY_POLL_SECONDS: Final = 0.02  # a replay has thousands of half steps, whose beginning nobody announces
+
+_log = structlog.get_logger(__name__)
+
+
+class Evaluator:
+    """Works off what is due, a portion per transaction, whenever it is woken and at every poll."""
+
+    def __init__(
+        self,
+        transactions: Transactions,
+        metrics: ReclassifierMetrics,
+        *,
+        rule_set_id: str,
+        poll_seconds: float = POLL_SECONDS,
+    ) -> None:
+        self._transactions = transactions
+        self._metrics = metrics
+        self._rule_set_id = rule_set_id
+        self._poll_seconds = poll_seconds
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Say that something is due."""
+        self._woken.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Judge until `stop` is set; a database that is away is asked again."""
+        waker = asyncio.create_task(self._wake_when(stop), name="evaluator: wake at the stop")
+        try:
+            while not stop.is_set():
+                await self._round(stop)
+        finally:
+            waker.cancel()
+
+    async def _round(self, stop: asyncio.Event) -> None:
+        self._woken.clear()
+        try:
+            while not stop.is_set() and (await self.evaluate()).more:
+                pass
+        except DatabaseError as error:
+            _log.warning("evaluation_left_for_next_round", cause=repr(error))
+        try:
+            async with asyncio.timeout(self._poll_seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+
+    async def evaluate(self) -> Evaluation:
+        """Judge one portion of what is due."""
+        with self._metrics.evaluation_seconds.time():
+            evaluation = await self._transactions.run(
+                lambda transaction: evaluate_due(transaction, self._rule_set_id), label="evaluate"
+            )
+        self._metrics.judged.inc(evaluation.judged)
+        self._metrics.proposals.at("promotion").inc(evaluation.promotions)
+        self._metrics.proposals.at("demotion").inc(evaluation.demotions)
+        return evaluation
+
+    async def _wake_when(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._woken.set()

@@ -1,0 +1,36 @@
+"""What the reclassifier measures; label values are closed lists, never a customer."""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from services.chassis.metrics import BUCKETS, counter
+
+RECORD_OUTCOMES: Final = ("news", "known")
+DIRECTIONS: Final = ("promotion", "demotion")
+
+
+class ReclassifierMetrics:
+    """The reclassifier's own metrics."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.records = counter(
+            registry,
+            "reclassifier_order_records_total",
+            "Records of orders: with news, or older than or equal to what was known.",
+            {"outcome": RECORD_OUTCOMES},
+        )
+        self.proposals = counter(
+            registry, "reclassifier_proposals_total", "Proposals made, by direction.", {"direction": DIRECTIONS}
+        )
+        self.judged = Counter("reclassifier_customers_judged_total", "Judgements of customers.", registry=registry)
+        self.due = Gauge("reclassifier_customers_due_items", "Customers to be judged now.", registry=registry)
+        self.evaluation_seconds = Histogram(
+            "reclassifier_evaluation_seconds",
+            "Time to judge one portion of customers and store what came of it.",
+            registry=registry,
+            buckets=BUCKETS,
+        )
+        self.rule_set_versions = Counter(
+            "reclassifier_rule_set_versions_total", "Versions of rule sets that were stored.", registry=registry
+        )
