@@ -76,6 +76,9 @@ class Isolation:
 
     async def _halve(self, batch: Sequence[Delivery], error: Exception) -> list[Rejected]:
         if len(batch) == 1:
+            received = batch[0].received
+            place = {"topic": received.record.topic, "partition": received.partition, "offset": received.offset}
+            _log.error("event_failed", consumer=self._name, **place, exc_info=error)
             # Only the name: an error's text may hold the payload.
             return [Rejected(0, HANDLER_FAILED, type(error).__name__)]
         middle = len(batch) // 2
@@ -103,5 +106,4 @@ class Isolation:
             partition=first.partition,
             offset=first.offset,
             error=repr(error),
-            exc_info=None if is_operational(error) else error,
         )

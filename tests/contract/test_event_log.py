@@ -25,6 +25,7 @@ from services.chassis.event_log.port import (
 )
 from services.chassis.event_log.postgres import PostgresEventLog
 from tests.support.memory_log import MemoryEventLog, MemoryStore
+from tests.support.waiting import until
 
 DEADLINE_SECONDS = 30.0
 
@@ -408,14 +409,12 @@ async def joined(consumer: GroupConsumer, partitions: int) -> None:
 
 async def joined_together(first: GroupConsumer, second: GroupConsumer, partitions: int) -> None:
     """Wait until two members share the partitions, by looking only: nothing is polled away."""
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while not (  # noqa: ASYNC110 - a group has no event for it
-            first.assigned()
-            and second.assigned()
-            and len(first.assigned() | second.assigned()) == partitions
-            and first.assigned().isdisjoint(second.assigned())
-        ):
-            await asyncio.sleep(0.02)
+
+    def shared() -> bool:
+        mine, others = first.assigned(), second.assigned()
+        return bool(mine and others) and mine.isdisjoint(others) and len(mine | others) == partitions
+
+    await until(shared)
 
 
 def _memory() -> World:
