@@ -24,6 +24,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's protocol, bounded."""
 
     _header_bytes = 0
+    _unfinished_bytes = 0
     _in_headers = True  # before the first byte counts as well
     _too_large = False
     _timer: asyncio.TimerHandle | None = None
@@ -39,17 +40,26 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse, and watch the clock if the headers are still incomplete."""
+        """Parse; if the headers are still incomplete, count what came and watch the clock."""
+        was_in_headers = self._in_headers
         super().data_received(data)
-        if self._in_headers:
-            self._watch()
-        elif self._timer is not None:
+        if self.transport.is_closing():
+            return
+        if not self._in_headers:
             self._unwatch()
+            return
+        if was_in_headers:  # the parser keeps an unfinished header to itself: its callbacks have not counted it
+            self._unfinished_bytes += len(data)
+        if self._unfinished_bytes > HEADERS_MAX_BYTES:
+            self._too_large = True
+            self.send_400_response("")
+        else:
+            self._watch()
 
     def on_message_begin(self) -> None:
         """A request starts."""
         super().on_message_begin()
-        self._header_bytes = 0
+        self._header_bytes = self._unfinished_bytes = 0
         self._in_headers = True
 
     def on_url(self, url: bytes) -> None:

@@ -84,6 +84,9 @@ class Jwks:
         limit = REFRESH_AFTER_SECONDS if key_id in self._keys else REFRESH_MIN_SECONDS
         if self._asked_at is None or now - self._asked_at >= limit:
             await self._refresh(now)
+        elif key_id not in self._keys and self._turn.locked():
+            async with self._turn:  # wait for the answer that somebody else asked for
+                pass
         if not self._keys:
             msg = "the issuer's key set could not be read yet"
             raise JwksUnreadable(msg)
