@@ -54,25 +54,20 @@ SELECT p.item_id FROM unnest($1::text[], $2::text[]) AS k (item_id, location_id)
 JOIN position p USING (item_id, location_id) ORDER BY p.item_id, p.location_id FOR UPDATE OF p
 """
 _LOCK_QUOTA_COUNTERS: Final = "LOCK TABLE usage IN EXCLUSIVE MODE"
-# Of a promise the document says by which tier, zone and channel it was decided; the ledger says how much and when.
 _PROTECTION_CONSUMED: Final = """
 SELECT r.protection_id AS limit_id, r.start_day, c.promise_id, c.line, c.part, c.open + c.shipped AS quantity
-FROM protection r JOIN commitment c ON c.item_id = r.item_id AND c.location_id = r.location_id
+FROM protection r JOIN commitment c ON c.item_id = r.item_id AND c.location_id = r.location_id AND c.tier = r.tier
     AND c.available_day BETWEEN r.start_day AND r.end_day AND c.open + c.shipped > 0
-JOIN promise p ON p.promise_id = c.promise_id
-    AND convert_from(p.document, 'UTF8')::jsonb -> 'served_as' ->> 'tier' = r.tier
 WHERE r.document_id = $1 AND r.document_version = $2
 """
+# Zone and channel of an order are in its promise.
 _QUOTA_CONSUMED: Final = """
 SELECT r.quota_id AS limit_id, r.start_day, c.promise_id, c.line, c.part, c.open + c.shipped AS quantity
-FROM quota r JOIN commitment c ON (r.item_id IS NULL OR c.item_id = r.item_id)
+FROM quota r JOIN commitment c ON (r.item_id IS NULL OR c.item_id = r.item_id) AND (r.tier IS NULL OR c.tier = r.tier)
     AND c.available_day BETWEEN r.start_day AND r.end_day AND c.open + c.shipped > 0
-JOIN promise p ON p.promise_id = c.promise_id
-CROSS JOIN LATERAL (SELECT convert_from(p.document, 'UTF8')::jsonb AS document) AS d
+JOIN promise p ON p.promise_id = c.promise_id AND (r.channel IS NULL OR p.channel = r.channel)
+    AND (r.zone IS NULL OR convert_from(p.document, 'UTF8')::jsonb ->> 'zone' = r.zone)
 WHERE r.document_id = $1 AND r.document_version = $2
-    AND (r.tier IS NULL OR d.document -> 'served_as' ->> 'tier' = r.tier)
-    AND (r.zone IS NULL OR d.document ->> 'zone' = r.zone)
-    AND (r.channel IS NULL OR d.document ->> 'channel' = r.channel)
 """
 _POST: Final = """
 UPDATE commitment c SET postings = coalesce(c.postings, '[]'::jsonb) || k.posting

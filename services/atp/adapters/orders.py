@@ -33,7 +33,8 @@ FROM unnest($1::uuid[]) AS k (promise_id) JOIN promise p ON p.promise_id = k.pro
 """
 _PARTS: Final = """
 SELECT c.promise_id, c.line, c.part, c.item_id, c.location_id, c.service, c.quantity, c.open, c.shipped, c.delivered,
-       c.assumed, c.available_day, c.ship_day, c.arrival_day, c.cost_minor, c.postings
+       c.assumed, c.available_day, c.ship_day, c.arrival_day, c.cost_minor, c.postings, c.tier, c.decision_id,
+       c.decision_index
 FROM unnest($1::uuid[]) AS k (promise_id) JOIN commitment c ON c.promise_id = k.promise_id
 ORDER BY c.promise_id, c.line, c.part
 """
@@ -64,10 +65,11 @@ WITH identities AS (
     SELECT $18::uuid, $19::timestamptz, $20::text, $21::bytea, $22::bytea WHERE $18::uuid IS NOT NULL
 )
 INSERT INTO commitment (promise_id, line, part, item_id, location_id, service, quantity, open, shipped, delivered,
-                        assumed, available_day, ship_day, arrival_day, cost_minor, postings)
+                        assumed, available_day, ship_day, arrival_day, cost_minor, postings, tier, decision_id,
+                        decision_index)
 SELECT * FROM unnest($23::uuid[], $24::text[], $25::int[], $26::text[], $27::text[], $28::text[], $29::bigint[],
                      $30::bigint[], $31::bigint[], $32::bigint[], $33::bool[], $34::int[], $35::int[], $36::int[],
-                     $37::bigint[], $38::jsonb[])
+                     $37::bigint[], $38::jsonb[], $39::text[], $40::uuid[], $41::int[])
 """
 _UPDATE_IDENTITIES: Final = """
 UPDATE order_identity i SET version = k.version, promise_id = k.promise_id, fingerprint = k.fingerprint,
@@ -85,11 +87,12 @@ WHERE p.promise_id = k.promise_id
 """
 _STORE_PARTS: Final = """
 INSERT INTO commitment (promise_id, line, part, item_id, location_id, service, quantity, open, shipped, delivered,
-                        assumed, available_day, ship_day, arrival_day, cost_minor, postings)
+                        assumed, available_day, ship_day, arrival_day, cost_minor, postings, tier, decision_id,
+                        decision_index)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[],
                      $9::bigint[], $10::bigint[], $11::bool[], $12::int[], $13::int[], $14::int[], $15::bigint[],
-                     $16::jsonb[])
-ON CONFLICT (promise_id, line, part) DO UPDATE SET quantity = excluded.quantity, open = excluded.open,
+                     $16::jsonb[], $17::text[], $18::uuid[], $19::int[])
+ON CONFLICT (promise_id, line, part) DO UPDATE SET open = excluded.open,
     shipped = excluded.shipped, delivered = excluded.delivered, cost_minor = excluded.cost_minor,
     postings = excluded.postings
 """
@@ -263,7 +266,8 @@ def _part(row: asyncpg.Record) -> Part:
         postings=tuple(Posting(UsageKey(*usage), quantity) for *usage, quantity in postings),
         assumed=row["assumed"],
     )
-    return Part(row["line"], row["part"], planned, row["open"], row["shipped"], row["delivered"])
+    taken_by = (row["tier"], row["decision_id"], row["decision_index"])
+    return Part(row["line"], row["part"], planned, *taken_by, row["open"], row["shipped"], row["delivered"])
 
 
 def _identity_columns(orders: Sequence[OrderCopy]) -> list[list[Any]]:
@@ -318,6 +322,9 @@ def _part_columns(parts: Sequence[tuple[PromiseCopy, Part]]) -> list[list[Any]]:
         [each.arrival_day for each in planned],
         [each.cost_minor for each in planned],
         [_postings(each.postings) for each in planned],
+        [part.tier for _, part in parts],
+        [part.decision_id for _, part in parts],
+        [part.decision_index for _, part in parts],
     ]
 
 

@@ -25,11 +25,17 @@ class Backorder:
 
 @dataclass(slots=True)
 class Part:
-    """A promised quantity of a line and what became of it. `open` is held or committed and not yet shipped."""
+    """A promised quantity of a line and what became of it. `open` is held or committed and not yet shipped.
+
+    `tier` is the one that it was decided by, `decision_id` and `decision_index` the decision that took it.
+    """
 
     line: str
     number: int
     planned: Planned
+    tier: str
+    decision_id: UUID
+    decision_index: int
     open: int
     shipped: int = 0
     delivered: int = 0

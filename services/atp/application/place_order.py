@@ -200,7 +200,18 @@ def _take_line(
     batch: Batch, promise: PromiseCopy, request: Request, asked: RequestLine, decision: LineDecision
 ) -> None:
     for number, planned in enumerate(decision.planned, start=1):
-        promise.parts.append(Part(decision.line, number, planned, planned.quantity, changed=True))
+        promise.parts.append(
+            Part(
+                decision.line,
+                number,
+                planned,
+                request.tier.tier,
+                promise.decision_id,
+                promise.decision_index,
+                planned.quantity,
+                changed=True,
+            )
+        )
     if decision.backordered:
         add_backorder(batch, promise, request, asked, decision.backordered)
 

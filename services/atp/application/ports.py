@@ -228,6 +228,10 @@ class Session(Protocol):
         """Remember events of the log; return those not seen before."""
         ...
 
+    async def forget(self, event_ids: Sequence[str]) -> None:
+        """Take events out of the memory again: they were refused, and must be decided when they are sent again."""
+        ...
+
     async def stored_answers(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], StoredAnswer]:
         """What was answered to these (caller, idempotency key)."""
         ...

@@ -219,24 +219,26 @@ def _improve(
     assert promise is not None  # noqa: S101 - only an answered order has backorders
     document = load(promise.document)
     by_line: dict[str, dict[str, Any]] = {line["line"]: line for line in document["lines"]}
+    served = _served(batch, promise)
+    promise.decision_id, promise.decision_index = batch.decision_id, batch.workbook.decisions - 1
     for _, decision in decisions:
-        _add_parts(promise, decision)
+        _add_parts(promise, decision, served.tier.tier)
         _rewrite(by_line[decision.line], decision)
         open_rest = promise.backorders.pop(decision.line)
         if decision.backordered:
             promise.backorders[decision.line] = replace(open_rest, quantity=decision.backordered)
-    promise.decision_id, promise.decision_index = batch.decision_id, batch.workbook.decisions - 1
-    document["served_as"] = served_as(_served(batch, promise))
+    document["served_as"] = served_as(served)
     document["decided_at"] = batch.now
     document["cost_minor"] = total_cost(document["lines"])
     revise(batch, order, document, cause=cause, change="promise_changed", origin=command.origin)
 
 
-def _add_parts(promise: PromiseCopy, decision: LineDecision) -> None:
+def _add_parts(promise: PromiseCopy, decision: LineDecision, tier: str) -> None:
     number = max((part.number for part in promise.parts if part.line == decision.line), default=0)
     for planned in decision.planned:
         number += 1
-        promise.parts.append(Part(decision.line, number, planned, planned.quantity, changed=True))
+        taken_by = (promise.decision_id, promise.decision_index)
+        promise.parts.append(Part(decision.line, number, planned, tier, *taken_by, planned.quantity, changed=True))
 
 
 def _rewrite(line: Document, decision: LineDecision) -> None:

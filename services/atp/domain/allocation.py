@@ -8,7 +8,8 @@ keeps only what is covered by receipts due within it, each unit covering one pro
 Units cover earliest first, so that a cover once given does not move as s grows. Assumed receipts cover nothing.
 
 Guarantee (tests/property): what a tier may still take under its protection is not lowered by the decision for a tier
-that the protection restricts, and shipping what was promised changes nothing for anybody.
+that the protection restricts, where all protections of a position have one mode; and shipping what was promised
+changes nothing for anybody.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -303,6 +303,9 @@ PROMISES = (
         arrival_day int NOT NULL,
         cost_minor bigint NOT NULL,
         postings jsonb,
+        tier text COLLATE "C" NOT NULL,
+        decision_id uuid NOT NULL,
+        decision_index int NOT NULL,
         PRIMARY KEY (promise_id, line, part),
         CHECK (open + shipped <= quantity)
     ) PARTITION BY RANGE (promise_id)
@@ -310,6 +313,9 @@ PROMISES = (
     "CREATE TABLE commitment_default PARTITION OF commitment DEFAULT",
     "COMMENT ON COLUMN commitment.open IS 'held or committed and not yet shipped; what was given back is in neither'",
     "COMMENT ON COLUMN commitment.assumed IS 'beyond the horizon: it has an assumed receipt on its day'",
+    "COMMENT ON COLUMN commitment.quantity IS 'as taken; it never changes'",
+    "COMMENT ON COLUMN commitment.tier IS 'the tier that counted when it was decided'",
+    "COMMENT ON COLUMN commitment.decision_id IS 'the batch that took it, by its step decision_index'",
     "COMMENT ON COLUMN commitment.postings IS 'where it was taken: [[kind, limit, period start, quantity], ...]'",
     """
     CREATE TABLE decision_batch (
@@ -369,11 +375,9 @@ PROJECTIONS = (
         sequence bigint NOT NULL,
         status text NOT NULL CHECK (status IN ('active', 'merged', 'deleted')),
         merged_into text COLLATE "C",
-        assignments jsonb NOT NULL,
-        next_change_at timestamptz
+        assignments jsonb NOT NULL
     )
     """,
-    "CREATE INDEX segment_next_change ON segment (next_change_at) WHERE next_change_at IS NOT NULL",
     """
     CREATE TABLE segment_identifier (
         system text COLLATE "C" NOT NULL,

@@ -1,0 +1,286 @@
+"""Puts the ATP together: the one place that sees both sides of its ports.
+
+A process may have any of the roles: `api` answers requests, `consumer` takes in what the log brings and re-decides,
+`relay` publishes. Each has the engine, for whatever it has to decide. Migrations are a step of a deployment.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from services.atp.adapters.backlog import backlog, items_to_serve, move_replay
+from services.atp.adapters.partitions import keep_months
+from services.atp.adapters.planning import PostgresPlanning
+from services.atp.adapters.promise_reader import PostgresPromiseReader
+from services.atp.adapters.segments import SegmentProjection
+from services.atp.adapters.transactions import MARKED, PostgresTransactions
+from services.atp.application.batch import Handler
+from services.atp.application.cancel_order import Cancelling
+from services.atp.application.commands import CancelOrder, ConfirmOrder, PlaceOrder, ServeBackorders
+from services.atp.application.confirm_order import Confirming
+from services.atp.application.engine import Engine
+from services.atp.application.fulfil_orders import Delivering, DeliverOrder, ShipOrder, Shipping
+from services.atp.application.place_order import Placing
+from services.atp.application.redecide import Redecision
+from services.atp.application.serve_backorders import Serving
+from services.atp.application.take_supply import (
+    Buffering,
+    Counting,
+    CountStock,
+    MoveStock,
+    Moving,
+    ScheduleReceipt,
+    Scheduling,
+    SetBuffer,
+)
+from services.atp.entrypoints.app import create_atp_app
+from services.atp.entrypoints.configuration_routes import configuration_routes
+from services.atp.entrypoints.internal_routes import internal_routes
+from services.atp.entrypoints.order_intake import UNKNOWN_ORDER, OrderIntake
+from services.atp.entrypoints.supply_events import UNEXPECTED, CatalogEvents, FulfilmentEvents, SupplyEvents
+from services.atp.entrypoints.supply_routes import supply_routes
+from services.atp.metrics import AtpMetrics
+from services.atp.settings import AtpSettings
+from services.chassis.auth import Authenticator
+from services.chassis.business_time import ensure_schema, refuse_stored_time
+from services.chassis.cache import Cache, RedisCache
+from services.chassis.clocks import SystemClock
+from services.chassis.consumer import ConsumerRunner
+from services.chassis.consumer_metrics import ConsumerMetrics
+from services.chassis.database import Connection, Database, DatabaseError
+from services.chassis.deliveries import Handler as EventHandler
+from services.chassis.event_log.port import EventLog, EventLogError, Producer
+from services.chassis.ids import new_id
+from services.chassis.lifecycle import Quiet, Role, Service, SideTask, Stage
+from services.chassis.metrics import new_registry
+from services.chassis.partitions import keep_partitions
+from services.chassis.projection import ProjectionRunner
+from services.chassis.rate_limit import Budget, RateLimiter
+from services.chassis.relay import Relay
+from services.chassis.relay_metrics import RelayMetrics
+from services.contracts import catalogue, topics
+from services.contracts.topics import dead_letters
+
+NAME: Final = "atp"
+SCHEMA: Final = "atp"
+MIGRATIONS: Final = Path(__file__).with_name("migrations")
+CONNECT_TIMEOUT_SECONDS: Final = 5.0
+REPLAY_POLL_SECONDS: Final = 0.02  # a replay waits for the re-decision in each of its steps
+PROJECTION: Final = "atp.segments"
+PROJECTED: Final = (topics.SEGMENTS_CURRENT.name, topics.SEGMENTS_POLICIES.name)
+GROUPS: Final = {
+    "atp.orders": topics.ORDERS.name,
+    "atp.supply": topics.SUPPLY.name,
+    "atp.fulfilments": topics.FULFILMENTS.name,
+    "atp.catalog": topics.CATALOG.name,
+}
+REJECTS: Final = (
+    catalogue.UNKNOWN_TYPE,
+    catalogue.UNKNOWN_VERSION,
+    catalogue.WRONG_TOPIC,
+    catalogue.INVALID_PAYLOAD,
+    UNKNOWN_ORDER,
+    UNEXPECTED,
+)
+HANDLERS: Final[Sequence[tuple[type, type[Handler[Any]]]]] = (
+    (PlaceOrder, Placing),
+    (ConfirmOrder, Confirming),
+    (CancelOrder, Cancelling),
+    (ServeBackorders, Serving),
+    (MoveStock, Moving),
+    (CountStock, Counting),
+    (ScheduleReceipt, Scheduling),
+    (SetBuffer, Buffering),
+    (ShipOrder, Shipping),
+    (DeliverOrder, Delivering),
+)
+
+
+async def build(
+    settings: AtpSettings,
+    *,
+    database_url: str,
+    event_log: EventLog,
+    authenticator: Authenticator,
+    roles: frozenset[Role],
+) -> Service:
+    """The service, not yet started; topics and schema exist when it starts. `stop` closes it also if it never did."""
+    await _check_business_time(database_url, replay=settings.replay)
+    database = await Database.open(database_url, schema=SCHEMA, name=NAME, max_size=settings.database_pool_max)
+    return _Atp(settings, database, event_log, roles).service(authenticator)
+
+
+async def _check_business_time(database_url: str, *, replay: bool) -> None:
+    connection = await asyncpg.connect(database_url, timeout=CONNECT_TIMEOUT_SECONDS)
+    try:
+        await ensure_schema(connection)
+        await refuse_stored_time(connection, replay)
+    finally:
+        await connection.close()
+
+
+class _Atp:
+    """The parts of one running ATP."""
+
+    def __init__(self, settings: AtpSettings, database: Database, event_log: EventLog, roles: frozenset[Role]) -> None:
+        self._settings = settings
+        self._database = database
+        self._event_log = event_log
+        self._roles = roles
+        self._wall = SystemClock()
+        self._collectors: CollectorRegistry = new_registry()
+        self._metrics = AtpMetrics(self._collectors)
+        self._consumer_metrics = ConsumerMetrics(
+            self._collectors, {**{group: [topic] for group, topic in GROUPS.items()}, PROJECTION: PROJECTED}, REJECTS
+        )
+        stale_after = timedelta(seconds=settings.atp_tier_projection_stale_seconds)
+        self._engine = Engine(
+            PostgresTransactions(database, stale_after=stale_after),
+            {command: handler() for command, handler in HANDLERS},
+            wall=self._wall,
+            metrics=self._metrics,
+            currency=settings.currency,
+        )
+        self._projection = ProjectionRunner(
+            event_log,
+            PROJECTED,
+            database,
+            SegmentProjection(partial(self._metrics.counted, "unreadable_segment")),
+            name=PROJECTION,
+            metrics=self._consumer_metrics,
+        )
+        self._planning = PostgresPlanning(database)
+        self._cache: Cache | None = None
+        if settings.redis_url is not None:
+            self._cache = RedisCache.open(settings.redis_url, prefix=NAME, wall=self._wall)
+        budget = Budget(float(settings.atp_commands_per_second), settings.atp_commands_burst)
+        self._limiter = RateLimiter(budget, wall=self._wall, cache=self._cache)
+        self._producer: Producer | None = None
+        self._tasks: list[SideTask] = []
+
+    def service(self, authenticator: Authenticator) -> Service:
+        """As its process hosts it."""
+        return Service(
+            name=NAME,
+            app=self._app(authenticator),
+            start=self._start,
+            stop=self._stop,
+            ready=self._ready,
+            quiet=self._quiet,
+            tasks=self._tasks,
+        )
+
+    def _app(self, authenticator: Authenticator) -> FastAPI:
+        move = partial(move_replay, self._database) if self._settings.replay else None
+        routers = (
+            supply_routes(self._engine),
+            configuration_routes(self._planning),
+            internal_routes(self._quiet, move),
+        )
+        return create_atp_app(
+            self._engine,
+            PostgresPromiseReader(self._database),
+            routers,
+            serving=Role.API in self._roles,
+            version=version("tiercel"),
+            authenticator=authenticator,
+            registry=self._collectors,
+            readiness=self._ready,
+            limiter=self._limiter,
+        )
+
+    async def _start(self) -> None:
+        self._tasks.append(SideTask("partitions", self._keep_partitions))
+        self._tasks.append(SideTask("months", self._keep_months))
+        if self._cache is not None:
+            self._tasks.append(SideTask("rate limits", self._limiter.run, Stage.SERVER))
+        if self._roles & {Role.API, Role.CONSUMER}:
+            # The engine ends after the consumers, which would otherwise find it closed; it has nothing left by then.
+            self._tasks.append(SideTask("engine", self._engine.run, Stage.RELAY))
+            self._tasks.append(SideTask("projection", self._projection.run))
+        if Role.CONSUMER in self._roles:
+            self._tasks += self._consumer_tasks()
+        if Role.RELAY in self._roles:
+            self._producer = await self._event_log.producer(NAME)
+            relay = Relay(
+                self._database,
+                self._producer,
+                wall=self._wall,
+                name=f"{NAME}-{new_id()}",
+                metrics=RelayMetrics(self._collectors),
+            )
+            self._tasks.append(SideTask("relay", relay.run, Stage.RELAY))
+
+    async def _stop(self) -> None:
+        if self._producer is not None:
+            await self._producer.close()
+        await self._database.close()
+        if self._cache is not None:
+            await self._cache.close()
+
+    async def _keep_partitions(self, stop: asyncio.Event) -> None:
+        await keep_partitions(self._database, stop, self._wall)
+
+    async def _keep_months(self, stop: asyncio.Event) -> None:
+        await keep_months(self._database, stop, self._wall)
+
+    def _consumer_tasks(self) -> list[SideTask]:
+        handlers: dict[str, EventHandler] = {
+            "atp.orders": OrderIntake(self._engine),
+            "atp.supply": SupplyEvents(self._engine),
+            "atp.fulfilments": FulfilmentEvents(self._engine),
+            "atp.catalog": CatalogEvents(self._planning),
+        }
+        tasks = [SideTask("redecision", self._redecide)]
+        for group, topic in GROUPS.items():
+            runner = ConsumerRunner(
+                self._event_log,
+                group,
+                [topic],
+                handlers[group],
+                dead_letters=dead_letters,
+                metrics=self._consumer_metrics,
+            )
+            tasks.append(SideTask(group, runner.run))
+        return tasks
+
+    async def _redecide(self, stop: asyncio.Event) -> None:
+        poll_seconds = REPLAY_POLL_SECONDS if self._settings.replay else self._settings.atp_redecision_poll_seconds
+        redecision = Redecision(self._engine, partial(items_to_serve, self._database), poll_seconds=poll_seconds)
+        async with self._database.listen(f"{MARKED}_{SCHEMA}", redecision.wake):
+            await redecision.run(stop)
+
+    async def _ready(self) -> dict[str, str | bool]:
+        checks: dict[str, str | bool] = {"tier_projection": self._projection.caught_up}
+        try:
+            await self._database.read(_look, label="readiness")
+        except DatabaseError:
+            return {**checks, "database": False}
+        return {**checks, "database": True}
+
+    async def _quiet(self) -> Quiet:
+        left = await self._database.read(backlog, label="quiet")
+        pending = {
+            "events_unpublished": left.events_unpublished,
+            "positions_marked": left.positions_marked,
+            "lines_queued": self._engine.waiting_lines(),
+            "tiers_unread": await self._projection.lag(),
+        }
+        try:
+            for group, topic in GROUPS.items():
+                pending[f"{topic}_unread"] = await self._event_log.group_lag(group, [topic])
+        except EventLogError:
+            pending["log_unreachable"] = 1  # nobody can say that there is nothing
+        return Quiet(quiet=not any(pending.values()), activity=left.activity, pending=pending)
+
+
+async def _look(connection: Connection) -> None:
+    await connection.execute("SELECT FROM configuration")
