@@ -191,6 +191,7 @@ class ProjectionRunner:
             self._applied = dict.fromkeys(ends, 0) | await self._stored_offsets()
             await reader.seek(self._applied)
             self._reader = None if to_the_end else reader
+            self.caught_up = self.caught_up or _reached(self._applied, ends)
             while not stop.is_set() and not (to_the_end and _reached(self._applied, ends)):
                 received = await reader.poll(self._batch_max, self._limits.poll_seconds)
                 if received:
