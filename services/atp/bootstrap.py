@@ -29,6 +29,7 @@ from services.atp.application.confirm_order import Confirming
 from services.atp.application.engine import Engine
 from services.atp.application.fulfil_orders import Delivering, DeliverOrder, ShipOrder, Shipping
 from services.atp.application.place_order import Placing
+from services.atp.application.read_availability import Availability, ReadAvailability
 from services.atp.application.redecide import Redecision
 from services.atp.application.serve_backorders import Serving
 from services.atp.application.take_supply import (
@@ -42,6 +43,7 @@ from services.atp.application.take_supply import (
     SetBuffer,
 )
 from services.atp.entrypoints.app import create_atp_app
+from services.atp.entrypoints.availability_routes import availability_routes
 from services.atp.entrypoints.configuration_routes import configuration_routes
 from services.atp.entrypoints.internal_routes import internal_routes
 from services.atp.entrypoints.order_intake import UNKNOWN_ORDER, OrderIntake
@@ -101,6 +103,7 @@ HANDLERS: Final[Sequence[tuple[type, type[Handler[Any]]]]] = (
     (SetBuffer, Buffering),
     (ShipOrder, Shipping),
     (DeliverOrder, Delivering),
+    (ReadAvailability, Availability),
 )
 
 
@@ -183,6 +186,7 @@ class _Atp:
         routers = (
             supply_routes(self._engine),
             configuration_routes(self._planning),
+            availability_routes(self._engine),
             internal_routes(self._quiet, move),
         )
         return create_atp_app(

@@ -114,23 +114,29 @@ def _replay(
             report.broken_chains.setdefault(place, f"version {stock.version} is not what the batch before it left")
     index = 0
     for kind, step in record["steps"]:
-        match kind:
-            case "decide" | "serve":
-                report.decisions += 1
-                _take(stocks, items, taken.get(index, ()), today, report)
-                index += 1
-            case "put":
-                stocks[_place(step)] = _stock(step)
-            case "release":
-                for part in step:
-                    _give(stocks, part, part["quantity"])
-            case "ship":
-                part, quantity, on_hand_change = step
-                _give(stocks, part, quantity)
-                stocks[_place(part)].on_hand += -quantity if on_hand_change is None else on_hand_change
+        if kind in ("decide", "serve"):
+            report.decisions += 1
+            _take(stocks, items, taken.get(index, ()), today, report)
+            index += 1
+        else:
+            _apply(stocks, kind, step)
     for place, stock in stocks.items():
         if stock.key() != found.get(place):
             left[place] = replace(stock, version=stock.version + 1)
+
+
+def _apply(stocks: dict[Place, _Stock], kind: str, step: Any) -> None:
+    """A step that is no decision: supply, goods given back, goods that left."""
+    match kind:
+        case "put":
+            stocks[_place(step)] = _stock(step)
+        case "release":
+            for part in step:
+                _give(stocks, part, part["quantity"])
+        case "ship":
+            part, quantity, on_hand_change = step
+            _give(stocks, part, quantity)
+            stocks[_place(part)].on_hand += -quantity if on_hand_change is None else on_hand_change
 
 
 def _take(

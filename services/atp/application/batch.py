@@ -42,6 +42,7 @@ class Needs:
     customers: dict[CustomerKey, None] = field(default_factory=dict)
     items: dict[str, None] = field(default_factory=dict)
     zones: dict[str, None] = field(default_factory=dict)
+    every_zone: bool = False
     positions: dict[PositionKey, None] = field(default_factory=dict)
     quotas: dict[UsageKey, None] = field(default_factory=dict)
     freed_items: dict[str, None] = field(default_factory=dict)  # may free quantity: their backorders are counted
@@ -212,9 +213,8 @@ class Loader:
         )
 
     def _position_keys(self, items: list[str]) -> list[PositionKey]:
-        locations = {
-            offer.location_id: None for zone in self.needs.zones for offer in self.configuration.offers_for(zone)
-        }
+        zones = self.configuration.offers if self.needs.every_zone else self.needs.zones
+        locations = {offer.location_id: None for zone in zones for offer in self.configuration.offers_for(zone)}
         keys = {PositionKey(item, location): None for item in items for location in locations}
         return sorted({**keys, **self.needs.positions})
 

@@ -20,6 +20,7 @@ NO_DECISION: Final = register(
 )
 NOT_A_REPLAY: Final = register(ProblemCode("not_a_replay", 409, "This process does not take part in a replay"))
 ITEM_UNKNOWN: Final = register(ProblemCode("item_unknown", 404, "No such item"))
+TIER_UNKNOWN: Final = register(ProblemCode("tier_unknown", 422, "No such tier"))
 LOCATION_UNKNOWN: Final = register(ProblemCode("location_unknown", 422, "A lane names a location that is not defined"))
 DOCUMENT_UNKNOWN: Final = register(ProblemCode("document_unknown", 404, "No such document"))
 PERIODS_OVERLAP: Final = register(
