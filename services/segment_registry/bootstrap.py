@@ -18,6 +18,7 @@ from services.chassis.business_time import ensure_schema, refuse_stored_time
 from services.chassis.cache import Cache, RedisCache
 from services.chassis.clocks import SystemClock
 from services.chassis.consumer import ConsumerRunner
+from services.chassis.consumer_metrics import ConsumerMetrics
 from services.chassis.database import Connection, Database, DatabaseError
 from services.chassis.event_log.port import EventLog, EventLogError, Producer
 from services.chassis.ids import new_id
@@ -35,7 +36,7 @@ from services.segment_registry.application.report_quiet import backlog
 from services.segment_registry.application.seed_default_tier import seed_default_tier
 from services.segment_registry.entrypoints.app import create_registry_app
 from services.segment_registry.entrypoints.desk import Desk
-from services.segment_registry.entrypoints.proposals import GROUP, ProposalsHandler, WaitingProposals
+from services.segment_registry.entrypoints.proposals import GROUP, REFUSALS, ProposalsHandler, WaitingProposals
 from services.segment_registry.metrics import RegistryMetrics
 from services.segment_registry.settings import SegmentRegistrySettings
 
@@ -156,7 +157,8 @@ class _Registry:
             [SEGMENTS_PROPOSALS.name],
             ProposalsHandler(self._transactions, self._metrics),
             dead_letters=dead_letters,
-            metrics=None,
+            metrics=ConsumerMetrics(self._collectors, {GROUP: [SEGMENTS_PROPOSALS.name]}, REFUSALS),
+            wall=self._wall,
         )
         poll_seconds = REPLAY_SETTLE_POLL_SECONDS if self._settings.replay else SETTLE_POLL_SECONDS
         waiting = WaitingProposals(self._transactions, self._metrics, poll_seconds=poll_seconds)

@@ -41,8 +41,8 @@ class RegistryMetrics:
         )
         self.imported = counter(
             registry,
-            "registry_import_customers_total",
-            "Customers in bulk imports by what became of them; refused ones are rows.",
+            "registry_import_rows_total",
+            "Rows of bulk imports by what became of them.",
             {"outcome": IMPORT_OUTCOMES},
         )
         self.tier_versions = Counter(

@@ -140,4 +140,4 @@ async def test_a_bulk_with_a_key_is_taken_in_once(registry: RegistryUnderTest) -
     assert second.content == first.content
     assert first.json()["created"] == 1
     labels = {"outcome": "malformed"}
-    assert registry.metrics_registry.get_sample_value("registry_import_customers_total", labels) == 1
+    assert registry.metrics_registry.get_sample_value("registry_import_rows_total", labels) == 1

@@ -56,7 +56,7 @@ async def close_assignments(connection: Connection, closed: Sequence[tuple[str, 
             " FROM unnest($1::uuid[], $2::bigint[]) AS closed (customer_id, sequence)"
             " WHERE assignment.customer_id = closed.customer_id AND assignment.sequence = closed.sequence"
             " AND superseded_at IS NULL",
-            [UUID(customer_id) for customer_id, _ in closed],
+            [customer_id for customer_id, _ in closed],
             [assignment.sequence for _, assignment in closed],
             at,
         )
@@ -99,7 +99,7 @@ def _assignment(row: asyncpg.Record) -> Assignment:
 def _values(customer_id: str, assignment: Assignment, at: datetime) -> tuple[Any, ...]:
     grounds = assignment.grounds
     return (
-        UUID(customer_id),
+        customer_id,
         assignment.sequence,
         assignment.tier,
         assignment.kind,

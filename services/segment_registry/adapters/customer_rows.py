@@ -122,7 +122,7 @@ async def _insert(connection: Connection, customers: Sequence[Customer], at: dat
         "customer",
         columns=["customer_id", "sequence", "timeline_sequence", "created_at", "changed_at"],
         records=[
-            (UUID(customer.customer_id), customer.sequence, customer.timeline_sequence, at, customer.changed_at)
+            (customer.customer_id, customer.sequence, customer.timeline_sequence, at, customer.changed_at)
             for customer in customers
         ],
     )
@@ -135,7 +135,7 @@ async def _update(connection: Connection, customers: Sequence[Customer]) -> None
         " FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::timestamptz[])"
         " AS new (customer_id, sequence, timeline_sequence, changed_at)"
         " WHERE customer.customer_id = new.customer_id",
-        [UUID(customer.customer_id) for customer in customers],
+        [customer.customer_id for customer in customers],
         [customer.sequence for customer in customers],
         [customer.timeline_sequence for customer in customers],
         [customer.changed_at for customer in customers],
@@ -144,11 +144,11 @@ async def _update(connection: Connection, customers: Sequence[Customer]) -> None
 
 async def _save_identifiers(connection: Connection, before: Mapping[str, Customer], after: Sequence[Customer]) -> None:
     removed: list[Identifier] = []
-    added: list[tuple[str, str, UUID]] = []
+    added: list[tuple[str, str, str]] = []
     for customer in after:
         former = before[customer.customer_id].identifiers if customer.customer_id in before else ()
         if former != customer.identifiers:
-            owner = UUID(customer.customer_id)
+            owner = customer.customer_id
             removed += [identifier for identifier in former if identifier not in customer.identifiers]
             added += [(*identifier, owner) for identifier in customer.identifiers if identifier not in former]
     if removed:

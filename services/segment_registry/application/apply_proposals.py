@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from services.chassis.envelope import Event
 from services.segment_registry.application.change_customers import audit_of_move, store_change
 from services.segment_registry.application.ports import (
     AuditEntry,
@@ -12,7 +13,7 @@ from services.segment_registry.application.ports import (
     RegistryTransaction,
     TierLock,
 )
-from services.segment_registry.application.publishing import segment_changed, segment_current
+from services.segment_registry.application.publishing import events_of
 from services.segment_registry.domain.customers import Customer
 from services.segment_registry.domain.moves import Moved
 from services.segment_registry.domain.proposals import judge
@@ -75,14 +76,14 @@ async def _decide(transaction: RegistryTransaction, verdicts: Sequence[ProposalV
     now = await transaction.now()
     decided = _judge_all(verdicts, customers, tiers, now)
     await transaction.save_proposals([one.verdict for one in decided], now)
-    last_causes = {one.moved.customer.customer_id: one for one in decided if one.moved is not None}
-    after = [one.moved.customer for one in last_causes.values() if one.moved is not None]
-    events = [
-        segment_current(one.moved.customer, one.verdict.cause, now)
-        for one in last_causes.values()
-        if one.moved is not None
-    ]
-    events += [segment_changed(one.moved.move, one.verdict.cause, now) for one in decided if one.moved is not None]
+    moved = [(one.moved, one.verdict.cause) for one in decided if one.moved is not None]
+    last = {each.customer.customer_id: (each.customer, cause) for each, cause in moved}
+    events: list[Event] = []
+    for customer, cause in last.values():
+        events += events_of([customer], [], cause, now)
+    for each, cause in moved:
+        events += events_of([], [each.move], cause, now)
+    after = [customer for customer, _ in last.values()]
     await store_change(transaction, customers, after, events, [_entry(one) for one in decided], at=now)
     return [one.verdict for one in decided]
 

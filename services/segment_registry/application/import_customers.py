@@ -2,47 +2,75 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 import orjson
 
 from services.chassis.ids import new_ids
 from services.chassis.outbox import Lane
-from services.segment_registry.application.change_customers import store_change
 from services.segment_registry.application.ports import AuditEntry, Commander, RegistryTransaction, TierLock
 from services.segment_registry.application.publishing import events_of
-from services.segment_registry.domain.imports import ImportDecision, ImportRow, Snapshot, import_rows
+from services.segment_registry.domain.imports import Bulk, ImportDecision, ImportRow, RowRefused, import_rows
 
-IMPORT_ROWS_MAX: Final = 5_000  # a quarter of a second of locks; a million customers are 200 requests
+IMPORT_ROWS_MAX: Final = 5_000  # of one transaction: a second of locks on a busy machine
+SLICE_ROWS: Final = 500  # decided and stored at a time: single commands of this process wait for no more than that
+
+
+@dataclass(slots=True)
+class Imported:
+    """What became of the rows of a bulk, in numbers, and the rows left out."""
+
+    created: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    refused: list[RowRefused] = field(default_factory=list)
+
+    def add(self, decision: ImportDecision) -> None:
+        """Count some rows."""
+        self.created += decision.created
+        self.changed += decision.changed
+        self.unchanged += decision.unchanged
+        self.refused += decision.refused
 
 
 async def import_customers(
     transaction: RegistryTransaction, rows: Sequence[ImportRow], commander: Commander
-) -> ImportDecision:
+) -> Imported:
     """Take in the good rows; the bad ones are in the answer."""
     tiers = await transaction.lock_tiers(TierLock.SHARED)
     identifiers = list(dict.fromkeys(identifier for row in rows for identifier in row.identifiers))
     owners, customers = await transaction.lock_owners(identifiers)
     now = await transaction.now()
-    ids = iter([str(customer_id) for customer_id in new_ids(len(rows))])
-    snapshot = Snapshot(owners, customers, tiers)
-    decision = import_rows(rows, snapshot, new_ids=ids, author=commander.author, now=now)
-    if decision.customers:
-        events = events_of(decision.customers, decision.moves, commander.cause, now)
-        audit = [_entry(rows, decision, commander.author)]
-        await store_change(transaction, customers, decision.customers, events, audit, at=now, lane=Lane.BULK)
-    return decision
+    ids = (str(customer_id) for customer_id in new_ids(len(rows)))
+    bulk = Bulk(owners, customers, tiers, ids, commander.author, now)
+    imported = Imported()
+    for start in range(0, len(rows), SLICE_ROWS):
+        decision = import_rows(rows[start : start + SLICE_ROWS], bulk)
+        imported.add(decision)
+        await _store(transaction, decision, commander, now)
+    if imported.created or imported.changed:
+        await transaction.append_audit([_entry(rows, imported, commander.author)], now)
+    return imported
 
 
-def _entry(rows: Sequence[ImportRow], decision: ImportDecision, author: str) -> AuditEntry:
+async def _store(
+    transaction: RegistryTransaction, decision: ImportDecision, commander: Commander, now: datetime
+) -> None:
+    await transaction.save_customers(decision.before, decision.after, now)
+    await transaction.publish(events_of(decision.after, decision.moves, commander.cause, now), Lane.BULK)
+
+
+def _entry(rows: Sequence[ImportRow], imported: Imported, author: str) -> AuditEntry:
     content = [[row.index, [list(each) for each in row.identifiers], row.tier, row.reason] for row in rows]
     digest = hashlib.sha256(orjson.dumps(content)).hexdigest()
     detail = {
         "rows": len(rows),
-        "created": decision.created,
-        "changed": decision.changed,
-        "unchanged": decision.unchanged,
-        "refused": len(decision.refused),
+        "created": imported.created,
+        "changed": imported.changed,
+        "unchanged": imported.unchanged,
+        "refused": len(imported.refused),
         "sha256": digest,
     }
     return AuditEntry(author, "customers.imported", f"sha256:{digest}", detail)

@@ -1,13 +1,13 @@
 """The events of the registry, as their contracts say; built without models, which tests then hold them to."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import orjson
 
 from services.chassis.envelope import Event
-from services.chassis.ids import new_id
+from services.chassis.ids import new_id, new_ids
 from services.contracts.catalogue import SEGMENT_CHANGED, SEGMENT_CURRENT, TIER_POLICY, EventType
 from services.segment_registry.application.ports import Cause
 from services.segment_registry.domain.customers import Customer
@@ -19,18 +19,20 @@ SOURCE: Final = "segment_registry"
 
 def tier_policy(tier: Tier, cause: Cause, at: datetime) -> Event:
     """The tier with its policy."""
-    return _event(TIER_POLICY, tier.tier, tier.version, tier_document(tier), cause=cause, at=at)
+    return _event(str(new_id()), TIER_POLICY, (tier.tier, tier.version), tier_document(tier), cause, at)
 
 
-def segment_current(customer: Customer, cause: Cause, at: datetime) -> Event:
-    """All that a subscriber needs of a customer: identifiers, the assignment in force and those to come."""
-    document = current_document(customer, at)
-    return _event(SEGMENT_CURRENT, customer.customer_id, customer.sequence, document, cause=cause, at=at)
-
-
-def segment_changed(move: Move, cause: Cause, at: datetime) -> Event:
-    """One move of one customer."""
-    return _event(SEGMENT_CHANGED, move.customer_id, move.sequence, _changed_document(move), cause=cause, at=at)
+def events_of(customers: Sequence[Customer], moves: Sequence[Move], cause: Cause, at: datetime) -> list[Event]:
+    """The events of a change: the new states of the customers, then their moves."""
+    ids = (str(event_id) for event_id in new_ids(len(customers) + len(moves)))
+    events = []
+    for customer in customers:
+        place = (customer.customer_id, customer.sequence)
+        events.append(_event(next(ids), SEGMENT_CURRENT, place, current_document(customer, at), cause, at))
+    for move in moves:
+        place = (move.customer_id, move.sequence)
+        events.append(_event(next(ids), SEGMENT_CHANGED, place, _changed_document(move), cause, at))
+    return events
 
 
 def tier_document(tier: Tier) -> dict[str, Any]:
@@ -82,9 +84,13 @@ def _changed_document(move: Move) -> dict[str, Any]:
     }
 
 
-def _event(kind: EventType, key: str, sequence: int, document: dict[str, Any], *, cause: Cause, at: datetime) -> Event:
+def _event(  # noqa: PLR0917 - private, called with all of them
+    event_id: str, kind: EventType, place: tuple[str, int], document: dict[str, Any], cause: Cause, at: datetime
+) -> Event:
+    """`place` is the key and its version."""
+    key, sequence = place
     return Event(
-        id=str(new_id()),
+        id=event_id,
         type=kind.name,
         source=SOURCE,
         topic=kind.topic.name,
@@ -97,10 +103,3 @@ def _event(kind: EventType, key: str, sequence: int, document: dict[str, Any], *
         traceparent=cause.traceparent,
         dataschema=kind.dataschema,
     )
-
-
-def events_of(customers: Iterable[Customer], moves: Iterable[Move], cause: Cause, at: datetime) -> list[Event]:
-    """The events of a change: the new states, then the moves."""
-    events = [segment_current(customer, cause, at) for customer in customers]
-    events.extend(segment_changed(move, cause, at) for move in moves)
-    return events

@@ -40,30 +40,9 @@ class RowRefused:
     reason: IdentifierRefusal | MoveRefusal
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What the rows are decided on: who owns which identifier, these customers, all tiers."""
-
-    owners: Mapping[Identifier, str]
-    customers: Mapping[str, Customer]
-    tiers: Mapping[str, Tier]
-
-
-@dataclass(frozen=True, slots=True)
-class ImportDecision:
-    """`customers` are the new and changed ones as they are now, in the order of the rows; `refused` by index."""
-
-    customers: tuple[Customer, ...]
-    moves: tuple[Move, ...]
-    refused: tuple[RowRefused, ...]
-    created: int
-    changed: int
-    unchanged: int
-
-
 @dataclass(slots=True)
-class _Bulk:
-    """The snapshot as the rows so far have left it."""
+class Bulk:
+    """What rows are decided on, and what the rows so far have made of it: owners and customers grow."""
 
     owners: dict[Identifier, str]
     customers: dict[str, Customer]
@@ -73,41 +52,54 @@ class _Bulk:
     now: datetime
 
 
-def import_rows(
-    rows: Sequence[ImportRow], snapshot: Snapshot, *, new_ids: Iterator[str], author: str, now: datetime
-) -> ImportDecision:
-    """Decide a bulk; `new_ids` yields an id for each customer that is new."""
-    bulk = _Bulk(dict(snapshot.owners), dict(snapshot.customers), snapshot.tiers, new_ids, author, now)
+@dataclass(frozen=True, slots=True)
+class ImportDecision:
+    """What became of some rows of a bulk.
+
+    `before` and `after` are the customers that are new or changed, `after` in the order of the rows; the numbers count
+    rows; `refused` is in the order of the rows.
+    """
+
+    before: Mapping[str, Customer]
+    after: tuple[Customer, ...]
+    moves: tuple[Move, ...]
+    refused: tuple[RowRefused, ...]
+    created: int
+    changed: int
+    unchanged: int
+
+
+def import_rows(rows: Sequence[ImportRow], bulk: Bulk) -> ImportDecision:
+    """Decide rows of a bulk, in order; `bulk` is then as they leave it."""
+    before: dict[str, Customer] = {}
     touched: dict[str, None] = {}
     notices: list[Move] = []
     refused: list[RowRefused] = []
-    unchanged = 0
+    created = changed = unchanged = 0
     for row in rows:
         decided = _decide(row, bulk)
         if isinstance(decided, RowRefused):
             refused.append(decided)
             continue
         customer, notice = decided
-        if bulk.customers.get(customer.customer_id) is customer:
+        former = bulk.customers.get(customer.customer_id)
+        if former is customer:
             unchanged += 1
             continue
+        created += former is None
+        changed += former is not None
+        if former is not None and customer.customer_id not in touched:
+            before[customer.customer_id] = former
+        touched[customer.customer_id] = None
         bulk.customers[customer.customer_id] = customer
         bulk.owners.update(dict.fromkeys(row.identifiers, customer.customer_id))
-        touched[customer.customer_id] = None
         if notice is not None:
             notices.append(notice)
-    created = sum(customer_id not in snapshot.customers for customer_id in touched)
-    return ImportDecision(
-        customers=tuple(bulk.customers[customer_id] for customer_id in touched),
-        moves=tuple(notices),
-        refused=tuple(refused),
-        created=created,
-        changed=len(touched) - created,
-        unchanged=unchanged,
-    )
+    after = tuple(bulk.customers[customer_id] for customer_id in touched)
+    return ImportDecision(before, after, tuple(notices), tuple(refused), created, changed, unchanged)
 
 
-def _decide(row: ImportRow, bulk: _Bulk) -> tuple[Customer, Move | None] | RowRefused:
+def _decide(row: ImportRow, bulk: Bulk) -> tuple[Customer, Move | None] | RowRefused:
     customer = _found_or_new(row, bulk)
     if isinstance(customer, IdentifiersRefused):
         return RowRefused(row.index, customer.reason)
@@ -123,7 +115,7 @@ def _decide(row: ImportRow, bulk: _Bulk) -> tuple[Customer, Move | None] | RowRe
             return RowRefused(row.index, reason)
 
 
-def _found_or_new(row: ImportRow, bulk: _Bulk) -> Customer | IdentifiersRefused:
+def _found_or_new(row: ImportRow, bulk: Bulk) -> Customer | IdentifiersRefused:
     found = resolve(row.identifiers, bulk.owners)
     if isinstance(found, IdentifiersRefused):
         return found

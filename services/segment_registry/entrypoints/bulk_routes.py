@@ -18,9 +18,9 @@ from services.chassis.problems import (
 from services.chassis.strict_json import require_json
 from services.contracts.catalogue import describe
 from services.segment_registry.application.answer_once import Answer
-from services.segment_registry.application.import_customers import IMPORT_ROWS_MAX, import_customers
+from services.segment_registry.application.import_customers import IMPORT_ROWS_MAX, Imported, import_customers
 from services.segment_registry.application.ports import RegistryTransaction
-from services.segment_registry.domain.imports import ImportDecision, ImportRow
+from services.segment_registry.domain.imports import ImportRow
 from services.segment_registry.entrypoints.desk import (
     Desk,
     IdempotencyKey,
@@ -69,16 +69,16 @@ def bulk_routes(desk: Desk) -> APIRouter:
         rows, malformed = parse_rows(request.headers.get("content-type", ""), await request.body())
         who = commander(request, principal)
 
-        decided: list[ImportDecision] = []  # of the attempt that was committed
+        decided: list[Imported] = []  # of the attempt that was committed
 
         async def command(transaction: RegistryTransaction) -> Answer:
-            decision = await import_customers(transaction, rows, who)
-            decided[:] = [decision]
-            return answer(import_value(decision, malformed))
+            imported = await import_customers(transaction, rows, who)
+            decided[:] = [imported]
+            return answer(import_value(imported, malformed))
 
         done = await desk.run(request, principal, command, key)
-        for decision in decided:
-            _count(desk, decision, len(malformed))
+        for imported in decided:
+            _count(desk, imported, len(malformed))
         return done
 
     @router.get(
@@ -125,11 +125,11 @@ def _items(body: bytes) -> list[Any]:
     return items
 
 
-def _count(desk: Desk, decision: ImportDecision, malformed: int) -> None:
+def _count(desk: Desk, imported: Imported, malformed: int) -> None:
     counts = desk.metrics.imported
-    counts.at("created").inc(decision.created)
-    counts.at("changed").inc(decision.changed)
-    counts.at("unchanged").inc(decision.unchanged)
+    counts.at("created").inc(imported.created)
+    counts.at("changed").inc(imported.changed)
+    counts.at("unchanged").inc(imported.unchanged)
     counts.at("malformed").inc(malformed)
-    for row in decision.refused:
+    for row in imported.refused:
         counts.at(row.reason).inc()

@@ -9,12 +9,11 @@ from services.contracts.orders import CustomerRef
 from services.contracts.payload import Code, Identifier, Moment, Note, Payload, Version
 from services.contracts.segments import Assignment as AssignmentContract
 from services.contracts.segments import Evidence, TierDefined, TierPolicy
-from services.segment_registry.application.import_customers import IMPORT_ROWS_MAX
+from services.segment_registry.application.import_customers import IMPORT_ROWS_MAX, Imported
 from services.segment_registry.application.ports import AuditRecord
 from services.segment_registry.application.read_customers import CustomerView
 from services.segment_registry.domain.customers import IDENTIFIERS_MAX, Customer
 from services.segment_registry.domain.customers import Identifier as DomainIdentifier
-from services.segment_registry.domain.imports import ImportDecision
 from services.segment_registry.domain.timeline import Assignment
 
 Basis = Literal["assigned", "override", "unassigned"]
@@ -140,7 +139,7 @@ class RejectedRow(Payload):
 
 
 class ImportDocument(Payload):
-    """What became of a bulk: numbers of customers, and the rows left out."""
+    """What became of a bulk: numbers of rows, and the rows left out."""
 
     created: int
     changed: int
@@ -232,14 +231,14 @@ def move_value(customer_id: str, sequence: int, assignment: Assignment, *, chang
     }
 
 
-def import_value(decision: ImportDecision, malformed: Iterable[RejectedRow]) -> dict[str, Any]:
+def import_value(imported: Imported, malformed: Iterable[RejectedRow]) -> dict[str, Any]:
     """An `ImportDocument`."""
     rejected = [{"index": row.index, "code": row.code, "detail": row.detail[:_ROW_DETAIL_MAX]} for row in malformed]
-    rejected += [{"index": row.index, "code": row.reason, "detail": ""} for row in decision.refused]
+    rejected += [{"index": row.index, "code": row.reason, "detail": ""} for row in imported.refused]
     return {
-        "created": decision.created,
-        "changed": decision.changed,
-        "unchanged": decision.unchanged,
+        "created": imported.created,
+        "changed": imported.changed,
+        "unchanged": imported.unchanged,
         "rejected": sorted(rejected, key=lambda row: row["index"]),
     }
 

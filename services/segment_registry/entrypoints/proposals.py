@@ -9,7 +9,14 @@ import structlog
 from services.chassis.consumer import Delivery, Rejected
 from services.chassis.database import DatabaseError
 from services.chassis.envelope import Event
-from services.contracts.catalogue import INVALID_PAYLOAD, EventRefused, decode
+from services.contracts.catalogue import (
+    INVALID_PAYLOAD,
+    UNKNOWN_TYPE,
+    UNKNOWN_VERSION,
+    WRONG_TOPIC,
+    EventRefused,
+    decode,
+)
 from services.contracts.segments import SegmentProposed
 from services.segment_registry.application.apply_proposals import ReceivedProposal, apply_proposals
 from services.segment_registry.application.ports import Cause, ProposalVerdict, RegistryReader, Transactions
@@ -19,6 +26,7 @@ from services.segment_registry.entrypoints.authors import author_of
 from services.segment_registry.metrics import RegistryMetrics
 
 GROUP: Final = "segment_registry"
+REFUSALS: Final = (UNKNOWN_TYPE, UNKNOWN_VERSION, WRONG_TOPIC, INVALID_PAYLOAD)
 _log = structlog.get_logger(__name__)
 
 
