@@ -26,6 +26,7 @@ from services.chassis.database import Database, DatabaseError
 from services.chassis.event_log.kafka import KafkaEventLog
 from services.chassis.event_log.kafka_client import KafkaSecurity
 from services.chassis.event_log.port import EventLog, EventLogError
+from services.chassis.event_log.prefixed import with_prefix
 from services.chassis.lifecycle import ALL_ROLES, Role, Service, Supervisor
 from services.chassis.process import Hosted, run_process, run_services, starting
 from services.chassis.server import listen
@@ -74,7 +75,8 @@ def open_event_log(settings: ChassisSettings, *, name: str) -> EventLog:
         password=None if password is None else password.get_secret_value(),
         ca_file=None if ca_file is None else str(ca_file),
     )
-    return KafkaEventLog(str(settings.kafka_bootstrap), security=security, name=name)
+    log = KafkaEventLog(str(settings.kafka_bootstrap), security=security, name=name)
+    return with_prefix(log, settings.kafka_topic_prefix)
 
 
 async def _run(

@@ -7,7 +7,7 @@ to change.
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import Field, SecretStr, StringConstraints, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -57,6 +57,9 @@ class ChassisSettings(BaseSettings):
     kafka_username: str | None = None
     kafka_password: SecretStr | None = None
     kafka_ca_file: Path | None = None
+    kafka_topic_prefix: Annotated[str, StringConstraints(pattern=r"^[a-z0-9._-]{0,64}$")] = Field(
+        "", description="before every topic and group: several deployments on one cluster"
+    )
 
     redis_url: str | None = Field(None, description="redis://…; without it caches and rate limits are per process")
 
@@ -99,10 +102,10 @@ class ChassisSettings(BaseSettings):
         return self
 
 
-def load(cls: type[S]) -> S:
-    """The settings from the environment, or the end of the process with one sentence on standard error."""
+def load(cls: type[S], **given: Any) -> S:
+    """The settings from what is given and the environment, or the end of the process with one sentence."""
     try:
-        return cls()
+        return cls(**given)
     except ValidationError as error:
         sys.exit(f"{cls.__name__}: {explain(error, str(cls.model_config.get('env_prefix', '')))}")
 

@@ -24,6 +24,7 @@ from services.chassis.event_log.port import (
     TopicSpec,
 )
 from services.chassis.event_log.postgres import PostgresEventLog
+from services.chassis.event_log.prefixed import with_prefix
 from tests.support.memory_log import MemoryEventLog, MemoryStore
 from tests.support.waiting import until
 
@@ -38,13 +39,15 @@ class World:
     compact: Callable[[EventLog, str], Awaitable[None]]
 
 
-@pytest.fixture(params=["memory", "postgres", pytest.param("kafka", marks=pytest.mark.kafka)])
+@pytest.fixture(params=["memory", "prefixed", "postgres", pytest.param("kafka", marks=pytest.mark.kafka)])
 def world(request: pytest.FixtureRequest) -> World:
     match request.param:
         case "kafka":
             return _kafka(request.getfixturevalue("kafka_bootstrap"))
         case "postgres":
             return _postgres(request.getfixturevalue("database_url"))
+        case "prefixed":
+            return _prefixed(_memory(), "one.")
         case _:
             return _memory()
 
@@ -415,6 +418,16 @@ async def joined_together(first: GroupConsumer, second: GroupConsumer, partition
         return bool(mine and others) and mine.isdisjoint(others) and len(mine | others) == partitions
 
     await until(shared)
+
+
+def _prefixed(world: World, prefix: str) -> World:
+    async def open_log() -> EventLog:
+        return with_prefix(await world.open(), prefix)
+
+    async def compact(log: EventLog, topic: str) -> None:
+        await world.compact(log, prefix + topic)
+
+    return World(open_log, compact)
 
 
 def _memory() -> World:
