@@ -20,7 +20,7 @@ from services.atp.application.content import OrderKey
 from services.atp.application.documents import Document, load, schedule_line, total_cost
 from services.atp.application.orders import OrderCopy, Part, PromiseCopy, Unapplied
 from services.atp.application.revision import revise
-from services.atp.domain.model import Planned
+from services.atp.domain.model import Planned, Posting
 from services.atp.domain.promise_state import next_state
 from services.atp.domain.release import split
 
@@ -76,17 +76,23 @@ def give_back(batch: Batch, promise: PromiseCopy) -> None:
     for part in promise.parts:
         if not part.open:
             continue
-        part.planned, freed = _divided(part)
+        kept, freed = _divided(part)
+        part.planned = replace(part.planned, postings=kept)
         part.open, part.changed = 0, True
         batch.workbook.release([freed])
         batch.free(freed.key, "stock_freed")
 
 
-def _divided(part: Part) -> tuple[Planned, Planned]:
-    """What stays in the ledger (what has shipped, or a trace of what was given back whole), and what is given back."""
+def _divided(part: Part) -> tuple[tuple[Posting, ...], Planned]:
+    """What stays consumed (it has shipped), and what is given back."""
     if not part.shipped:
-        return replace(part.planned, postings=()), part.planned
-    return split(part.planned, part.shipped)
+        return (), part.planned
+    shipped, rest = split(part.planned, part.shipped)
+    return shipped.postings, rest
+
+
+def _shipped_of(part: Part) -> Planned:
+    return part.planned if part.shipped == part.planned.quantity else split(part.planned, part.shipped)[0]
 
 
 def _keep(batch: Batch, command: CancelOrder, order: OrderCopy | None) -> Outcome:
@@ -107,7 +113,7 @@ def _cancelled_document(promise: PromiseCopy) -> Document:
         line["outcome"] = "cancelled"
         line["promised"] = sum(part.shipped for part in shipped)
         line["backordered"] = 0
-        line["schedule"] = [schedule_line(part.planned) for part in shipped]
+        line["schedule"] = [schedule_line(_shipped_of(part)) for part in shipped]
         line["why"] = []
     document["cost_minor"] = total_cost(lines)
     return document
