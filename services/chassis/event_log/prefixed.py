@@ -113,8 +113,8 @@ class _Reader:
     async def seek(self, offsets: Mapping[TopicPartition, int]) -> None:
         await self._reader.seek(_there(offsets, self._prefix))
 
-    def positions(self) -> dict[TopicPartition, int]:
-        return _here(self._reader.positions(), self._prefix)
+    async def positions(self) -> dict[TopicPartition, int]:
+        return _here(await self._reader.positions(), self._prefix)
 
     async def poll(self, max_records: int, timeout_seconds: float) -> list[Received]:
         return _received(await self._reader.poll(max_records, timeout_seconds), self._prefix)
