@@ -14,14 +14,26 @@ import orjson
 from services.chassis.auth import SCOPE_WILDCARD, file_entry, mint
 
 
-class KeyFileError(Exception):
-    """The file cannot be used, or what is asked of it makes no sense; the text says what to change."""
+class KeyRefused(Exception):  # noqa: N818 - says what happened
+    """What is asked makes no sense, or the file cannot be used; the text says what to change."""
+
+
+class UnknownKey(KeyRefused):
+    """There is no such key."""
+
+    def __init__(self, key_id: str, place: str) -> None:
+        super().__init__(f"{place} hold no valid key with the id {key_id}: the part between `tiercel_` and the dot")
+
+
+def check_scopes(scopes: Sequence[str]) -> None:
+    """Raise KeyRefused unless the scopes say what the key is for."""
+    if SCOPE_WILDCARD in scopes or not scopes:
+        raise KeyRefused("name the scopes that the key is for; there is no key for everything")
 
 
 def add_key(file: Path, *, subject: str, scopes: Sequence[str], channels: Sequence[str] | None = None) -> str:
     """Mint a key, add its hash to the file (made if it is missing), and return the key, which is shown this once."""
-    if SCOPE_WILDCARD in scopes or not scopes:
-        raise KeyFileError("name the scopes that the key is for; there is no key for everything")
+    check_scopes(scopes)
     entries = _read(file) if file.exists() else []
     key, hashed = mint(scopes, subject=subject, channels=channels)
     _write(file, [*entries, file_entry(hashed)])
@@ -36,14 +48,14 @@ def revoke_key(file: Path, key_id: str) -> None:
             entry.setdefault("revoked_at", datetime.now(UTC).isoformat())
             _write(file, entries)
             return
-    raise KeyFileError(f"{file} holds no key with the id {key_id}; it is the part between `tiercel_` and the dot")
+    raise UnknownKey(key_id, f"the keys in {file}")
 
 
 def _read(file: Path) -> list[dict[str, Any]]:
     try:
         entries: list[dict[str, Any]] = orjson.loads(file.read_bytes())
     except (OSError, orjson.JSONDecodeError) as error:
-        raise KeyFileError(f"{file} cannot be read as a list of hashed keys: {error}") from error
+        raise KeyRefused(f"{file} cannot be read as a list of hashed keys: {error}") from error
     return entries
 
 

@@ -202,19 +202,15 @@ def migrated(states: Callable[[Connection], Awaitable[Mapping[str, Migration]]])
     return check
 
 
-def log(open_log: Callable[[], Awaitable[EventLog]], topics: Sequence[str]) -> Check:
+def log(event_log: EventLog, topics: Sequence[str]) -> Check:
     """Whether the event log answers and every topic is there."""
 
     async def check() -> Finding:
-        event_log = await open_log()
-        try:
-            missing = [topic for topic in topics if not await _exists(event_log, topic)]
-        finally:
-            await event_log.close()
+        missing = [topic for topic in topics if not await _exists(event_log, topic)]
         return judged(
             well=not missing,
             said=f"{len(topics) - len(missing)} of {len(topics)} topics are there",
-            mend=f"run `tiercel topics` (missing: {', '.join(missing)})",
+            mend=f"see whether it runs; then run `tiercel topics` (missing: {', '.join(missing[:3])}, ...)",
         )
 
     return check

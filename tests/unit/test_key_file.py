@@ -7,7 +7,7 @@ import pytest
 
 from services.chassis.auth import ApiKeys, FileKeys, Unauthenticated
 from services.chassis.clocks import SystemClock
-from tiercel.credentials import KeyFileError, add_key, revoke_key
+from tiercel.credentials import KeyRefused, add_key, revoke_key
 
 
 def _keys(file: Path) -> ApiKeys:
@@ -46,20 +46,20 @@ def test_the_file_holds_no_secret_and_nothing_is_left_beside_it(tmp_path: Path) 
 
 @pytest.mark.parametrize("scopes", [[], ["*"], ["atp.read", "*"]])
 def test_a_key_for_everything_is_refused(tmp_path: Path, scopes: list[str]) -> None:
-    with pytest.raises(KeyFileError, match="scopes"):
+    with pytest.raises(KeyRefused, match="scopes"):
         add_key(tmp_path / "api_keys.json", subject="shop", scopes=scopes)
 
 
 def test_revoking_an_unknown_key_says_what_an_id_is(tmp_path: Path) -> None:
     file = tmp_path / "api_keys.json"
     add_key(file, subject="shop", scopes=["atp.promise"])
-    with pytest.raises(KeyFileError, match="between"):
+    with pytest.raises(KeyRefused, match="between"):
         revoke_key(file, "0000")
 
 
 def test_a_file_that_is_no_list_of_keys_is_not_overwritten(tmp_path: Path) -> None:
     file = tmp_path / "api_keys.json"
     file.write_text("not json")
-    with pytest.raises(KeyFileError, match="cannot be read"):
+    with pytest.raises(KeyRefused, match="cannot be read"):
         add_key(file, subject="shop", scopes=["atp.promise"])
     assert file.read_text() == "not json"

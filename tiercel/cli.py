@@ -1,0 +1,161 @@
+"""The command `tiercel`. What a command does is in `tiercel/commands/`; here is what may be said to it.
+
+A command imports what it needs when it runs, so that the others do not wait for it.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
+
+import typer
+
+T = TypeVar("T")
+DATA: Final = Path(".tiercel")
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Order promising.")
+dlq = typer.Typer(no_args_is_help=True, help="Events that could not be processed.")
+keys = typer.Typer(no_args_is_help=True, help="API keys of the distributed form.")
+app.add_typer(dlq, name="dlq")
+app.add_typer(keys, name="keys")
+
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", help="The folder of an embedded deployment; without it, the one of the TIERCEL_ settings."),
+]
+Topic = Annotated[str, typer.Argument(help="The topic of the events, without .dlq.")]
+Partition = Annotated[int, typer.Option(min=0, help="Where the event was read.")]
+Offset = Annotated[int, typer.Option(min=0, help="Where the event was read.")]
+KeyFile = Annotated[
+    Path | None, typer.Option("--file", help="A file of hashed keys; without it, the key tables of the services.")
+]
+
+
+def main() -> None:
+    """Run the command."""
+    app()
+
+
+def _run(command: Coroutine[Any, Any, T]) -> T:
+    return _reporting(lambda: asyncio.run(command))
+
+
+def _reporting(command: Callable[[], T]) -> T:
+    """What is expected to go wrong ends with one sentence and status 1."""
+    from tiercel.failures import EXPECTED
+
+    try:
+        return command()
+    except EXPECTED as error:
+        sys.exit(f"tiercel: {type(error).__name__}: {error}")
+
+
+@app.command()
+def serve(
+    port: Annotated[
+        int, typer.Option(min=0, max=65_533, help="Of the ATP; the others take the next two. 0: free ones.")
+    ] = 8080,
+    data: Annotated[Path, typer.Option(help="Where everything is kept.")] = DATA,
+    ready_file: Annotated[Path | None, typer.Option(help="Written once all are ready: addresses and key.")] = None,
+) -> None:
+    """Keep all three services up in one process, with a PostgreSQL of their own. Not for production."""
+    from tiercel.commands.serve import serve as run
+
+    raise typer.Exit(_reporting(lambda: run(port=port, data=data, ready_file=ready_file)))
+
+
+@app.command()
+def doctor(data: Data = None) -> None:
+    """Ask everything that a deployment stands on; status 1 if something must be mended."""
+    from tiercel.commands.deployment import diagnose
+
+    if not _run(diagnose(data)):
+        raise typer.Exit(1)
+
+
+@app.command()
+def migrate(data: Data = None) -> None:
+    """Bring the schema of every service to its newest version."""
+    from tiercel.commands.deployment import migrate as run
+
+    _run(run(data))
+    print("Every schema is at its newest version.")
+
+
+@app.command()
+def topics(data: Data = None) -> None:
+    """Create the topics that are missing."""
+    from tiercel.commands.deployment import create_topics
+
+    print(f"{_run(create_topics(data))} topics are there.")
+
+
+@dlq.command("list")
+def dlq_list(
+    topic: Annotated[str | None, typer.Argument(help="One line for each of this topic.")] = None, data: Data = None
+) -> None:
+    """How many wait, by topic and reason; with a topic, which."""
+    from tiercel.commands import dead_letters
+
+    _run(dead_letters.print_counts(data) if topic is None else dead_letters.print_letters(data, topic))
+
+
+@dlq.command("show")
+def dlq_show(topic: Topic, partition: Partition, offset: Offset, data: Data = None) -> None:
+    """Everything about one."""
+    from services.chassis.dead_letters import Place
+    from tiercel.commands import dead_letters
+
+    _run(dead_letters.print_letter(data, Place(topic, partition, offset)))
+
+
+@dlq.command("replay")
+def dlq_replay(
+    topic: Topic,
+    partition: Annotated[int | None, typer.Option(min=0, help="Where the event was read.")] = None,
+    offset: Annotated[int | None, typer.Option(min=0, help="Where the event was read.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All that wait.")] = False,
+    data: Data = None,
+) -> None:
+    """Put one, or all that wait, back to the end of their topic, with their own event ids."""
+    from services.chassis.dead_letters import Place
+    from tiercel.commands import dead_letters
+
+    one = partition is not None and offset is not None
+    if one is every:
+        raise typer.BadParameter("give --partition and --offset of one event, or --all")
+    place = Place(topic, partition, offset) if partition is not None and offset is not None else None
+    print(f"{_run(dead_letters.replay(data, topic, place))} put back.")
+
+
+@dlq.command("discard")
+def dlq_discard(topic: Topic, partition: Partition, offset: Offset, data: Data = None) -> None:
+    """End the waiting of one without putting it back: it was mended elsewhere, or is of no use."""
+    from services.chassis.dead_letters import Place
+    from tiercel.commands import dead_letters
+
+    _run(dead_letters.discard(data, Place(topic, partition, offset)))
+
+
+@keys.command("mint")
+def keys_mint(
+    subject: Annotated[str, typer.Option(help="Who it is for; shown in logs and audit.")],
+    scope: Annotated[list[str], typer.Option(help="What it may do, e.g. atp.promise; may be repeated.")],
+    channel: Annotated[list[str] | None, typer.Option(help="Only orders of this channel; may be repeated.")] = None,
+    file: KeyFile = None,
+) -> None:
+    """Make a key, and print it this once; only its hash is stored."""
+    from tiercel.commands.keys import new_key
+
+    print(_run(new_key(file, subject=subject, scopes=scope, channels=channel)))
+
+
+@keys.command("revoke")
+def keys_revoke(
+    key_id: Annotated[str, typer.Argument(help="The part between tiercel_ and the dot.")], file: KeyFile = None
+) -> None:
+    """End a key."""
+    from tiercel.commands.keys import revoke
+
+    _run(revoke(file, key_id))

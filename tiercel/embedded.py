@@ -1,0 +1,134 @@
+"""The all-in-one form: a private PostgreSQL, the event log in it, and the three services in this process.
+
+For a laptop, a demonstration and tests, never for production: one process, one machine, no replica of anything. What it
+answered is durable all the same: a crash of the process, or of the machine, loses no promise.
+
+    sockets bound ─▶ PostgreSQL up ─▶ event log, topics ─▶ migrations ─▶ services started ─▶ ready ─▶ `then`
+    a stop, or a death, at any point: whatever was opened is closed in the opposite order
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from socket import socket
+from typing import Final
+
+from services.chassis.auth import SCOPE_WILDCARD, ApiKeys, Authenticator, MintedKeys, mint
+from services.chassis.clocks import SystemClock
+from services.chassis.embedded_postgres import EmbeddedPostgres
+from services.chassis.event_log.port import EventLog
+from services.chassis.event_log.postgres import PostgresEventLog
+from services.chassis.lifecycle import ALL_ROLES, Service, Supervisor
+from services.chassis.process import Hosted, run_services, starting
+from services.chassis.server import listen
+from services.chassis.settings import Form, load
+from tiercel import reaching, topics
+from tiercel.parts import ATP, PARTS, RECLASSIFIER, SEGMENT_REGISTRY, migrate_all
+
+READY_SECONDS_MAX: Final = 60.0  # after a crash, projections may have much to catch up with
+READY_POLL_SECONDS: Final = 0.05
+STARTED_IN_ORDER: Final = (SEGMENT_REGISTRY, RECLASSIFIER, ATP)  # the ATP reads tiers that the registry publishes
+
+
+class NotReady(Exception):  # noqa: N818 - says what happened
+    """A service did not become ready; the text names what it waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What is up: the address of each service, a key that opens all of them, and what lies below."""
+
+    urls: Mapping[str, str]
+    api_key: str
+    database_url: str
+    event_log: EventLog
+
+
+async def run_embedded(
+    supervisor: Supervisor,
+    *,
+    data: Path,
+    interface: str,
+    port: int,
+    replay: bool = False,
+    claimed: Callable[[], None] | None = None,
+    then: Callable[[Running], Awaitable[None]],
+) -> None:
+    """Start everything, await `then` once all three services are ready, and run until the supervisor stops.
+
+    `claimed` is called as soon as the data folder is known to be nobody else's.
+    The services listen on `port` and the two after it; 0 takes three free ones.
+
+    Raises:
+        PortInUse, EmbeddedPostgresError, ReplayTimeStored, NotReady: nothing is left running.
+        TaskDied: something of it died while it ran; everything was closed.
+    """
+    listeners = {part.name: listen(interface, port + number if port else 0) for number, part in enumerate(PARTS)}
+    async with starting(supervisor):
+        database_url = await _claim(supervisor, data)
+        if claimed is not None:
+            claimed()
+        running, services = await _open(supervisor, listeners, interface, database_url, replay=replay)
+    hosted = [Hosted(services[part.name], listeners[part.name]) for part in STARTED_IN_ORDER]
+
+    async def go_on() -> None:
+        if await _all_ready(supervisor, services):
+            await then(running)
+
+    await run_services(hosted, supervisor=supervisor, then=go_on)
+
+
+async def _claim(supervisor: Supervisor, data: Path) -> str:
+    """Start PostgreSQL on the folder, which one process can do; its address."""
+    postgres = EmbeddedPostgres()
+    supervisor.on_close("PostgreSQL", partial(asyncio.to_thread, postgres.stop))
+    database_url = await asyncio.to_thread(postgres.start, reaching.postgres_folder(data))
+    reaching.note_running(data, database_url)
+    supervisor.on_close("note", partial(asyncio.to_thread, reaching.forget_running, data))
+    return database_url
+
+
+async def _open(
+    supervisor: Supervisor, listeners: Mapping[str, socket], interface: str, database_url: str, *, replay: bool
+) -> tuple[Running, dict[str, Service]]:
+    event_log = await PostgresEventLog.open(database_url)
+    supervisor.on_close("event log", event_log.close)
+    await event_log.ensure_topics(topics.specs())
+    await migrate_all(database_url)
+    key, hashed = mint([SCOPE_WILDCARD], subject="embedded")
+    wall = SystemClock()
+    authenticator = Authenticator(wall=wall, api_keys=ApiKeys([MintedKeys([hashed])], wall=wall))
+    services = {
+        part.name: await part.program.build(
+            load(part.program.settings, form=Form.EMBEDDED, replay=replay, redis_url=None),
+            database_url=database_url,
+            event_log=event_log,
+            authenticator=authenticator,
+            roles=ALL_ROLES,
+        )
+        for part in PARTS
+    }
+    urls = {name: f"http://{interface}:{listener.getsockname()[1]}" for name, listener in listeners.items()}
+    return Running(urls, key, database_url, event_log), services
+
+
+async def _all_ready(supervisor: Supervisor, services: Mapping[str, Service]) -> bool:
+    """Whether all became ready; not if the end began before."""
+    missing: list[str] = []
+    try:
+        async with asyncio.timeout(READY_SECONDS_MAX):
+            while not supervisor.stopping:
+                missing = [
+                    f"{name}: {what}"
+                    for name, service in services.items()
+                    for what, there in (await service.ready()).items()
+                    if there is False
+                ]
+                if not missing:
+                    return True
+                await asyncio.sleep(READY_POLL_SECONDS)
+    except TimeoutError:
+        raise NotReady(f"not ready after {READY_SECONDS_MAX:.0f} s: {', '.join(missing)}") from None
+    return False

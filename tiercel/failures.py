@@ -1,0 +1,31 @@
+"""What can go wrong in a command without a mistake in the code: it is told in one sentence, all else with its trace."""
+
+from typing import Final
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError
+
+from services.chassis.auth import AuthNotConfigured
+from services.chassis.business_time import ReplayTimeStored
+from services.chassis.database import DatabaseError
+from services.chassis.dlq import LetterGone, ValueOmitted
+from services.chassis.embedded_postgres import EmbeddedPostgresError
+from services.chassis.event_log.port import EventLogError
+from services.chassis.migrations import MigrationLockBusy
+from tiercel.credentials import KeyRefused
+
+EXPECTED: Final = (
+    OSError,
+    AuthNotConfigured,
+    DBAPIError,
+    DatabaseError,
+    EmbeddedPostgresError,
+    EventLogError,
+    KeyRefused,
+    LetterGone,
+    MigrationLockBusy,
+    ReplayTimeStored,
+    ValueOmitted,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresError,
+)
