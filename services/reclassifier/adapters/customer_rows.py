@@ -17,7 +17,7 @@ INSERT INTO customer (owner, due_at, correlation_id, causation_id, traceparent)
 SELECT owner, '-infinity', correlation_id, causation_id, traceparent
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
     AS due (owner, correlation_id, causation_id, traceparent)
-ORDER BY owner
+ORDER BY owner COLLATE "C"
 ON CONFLICT (owner) DO UPDATE SET due_at = '-infinity', correlation_id = excluded.correlation_id,
     causation_id = excluded.causation_id, traceparent = excluded.traceparent
 """

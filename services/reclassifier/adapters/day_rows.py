@@ -14,7 +14,7 @@ _ADD: Final = """
 INSERT INTO activity_day AS stored (owner, day, orders, units, value_micros, unpriced_lines)
 SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::numeric[], $6::bigint[])
     AS added (owner, day, orders, units, value_micros, unpriced_lines)
-ORDER BY owner, day
+ORDER BY owner COLLATE "C", day
 ON CONFLICT (owner, day) DO UPDATE SET orders = stored.orders + excluded.orders,
     units = stored.units + excluded.units, value_micros = stored.value_micros + excluded.value_micros,
     unpriced_lines = stored.unpriced_lines + excluded.unpriced_lines
@@ -40,7 +40,7 @@ WITH moved AS (
 )
 INSERT INTO activity_day AS stored (owner, day, orders, units, value_micros, unpriced_lines)
 SELECT owner, day, sum(orders), sum(units), sum(value_micros), sum(unpriced_lines)
-FROM moved GROUP BY owner, day ORDER BY owner, day
+FROM moved GROUP BY owner, day ORDER BY owner COLLATE "C", day
 ON CONFLICT (owner, day) DO UPDATE SET orders = stored.orders + excluded.orders,
     units = stored.units + excluded.units, value_micros = stored.value_micros + excluded.value_micros,
     unpriced_lines = stored.unpriced_lines + excluded.unpriced_lines

@@ -32,7 +32,8 @@ unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[],
               shipped_units, shipped_value_micros, shipped_unpriced_lines)
 """
 _INSERT: Final = f"""
-INSERT INTO recorded_order SELECT * FROM {_VALUES} ORDER BY source, order_id
+INSERT INTO recorded_order SELECT * FROM {_VALUES}
+ORDER BY source COLLATE "C", order_id COLLATE "C"
 ON CONFLICT DO NOTHING RETURNING source, order_id
 """  # noqa: S608 - constants
 _UPDATE: Final = f"""
@@ -48,7 +49,7 @@ FROM {_VALUES} WHERE o.source = given.source AND o.order_id = given.order_id
 # A merged customer's owner is the end of its chain; a circle, which the registry never publishes, ends at its limit.
 _OWNERS_OF_CUSTOMERS: Final = """
 WITH RECURSIVE chain AS (
-    SELECT wanted AS customer_id, wanted AS owned_by, 0 AS hops FROM unnest($1::text[]) wanted
+    SELECT wanted COLLATE "C" AS customer_id, wanted COLLATE "C" AS owned_by, 0 AS hops FROM unnest($1::text[]) wanted
     UNION ALL
     SELECT chain.customer_id, segment.merged_into, hops + 1
     FROM chain JOIN segment ON segment.customer_id = chain.owned_by

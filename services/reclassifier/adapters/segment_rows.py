@@ -15,7 +15,9 @@ from services.reclassifier.domain.standing import Assigned
 
 _UPSERT: Final = """
 INSERT INTO segment AS stored (customer_id, sequence, status, merged_into, assignments)
-SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[]::jsonb[]) ORDER BY 1
+SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[]::jsonb[])
+    AS given (customer_id, sequence, status, merged_into, assignments)
+ORDER BY customer_id COLLATE "C"
 ON CONFLICT (customer_id) DO UPDATE SET sequence = excluded.sequence, status = excluded.status,
     merged_into = excluded.merged_into, assignments = excluded.assignments
 WHERE stored.sequence < excluded.sequence
@@ -29,7 +31,8 @@ DELETE FROM segment_identifier stored WHERE customer_id = ANY($1) AND NOT EXISTS
 """
 _ADD_IDENTIFIERS: Final = """
 INSERT INTO segment_identifier (system, id, customer_id)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) ORDER BY 1, 2, 3
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) AS held (system, id, customer_id)
+ORDER BY system COLLATE "C", id COLLATE "C", customer_id COLLATE "C"
 ON CONFLICT DO NOTHING RETURNING system, id, customer_id
 """
 
