@@ -83,7 +83,10 @@ class StartFailed(EmbeddedPostgresError):  # noqa: N818 - says what happened
 
 
 class EmbeddedPostgres:
-    """One server over one data folder. Its methods block: call them from a thread when an event loop is running."""
+    """One server over one data folder; keep the object for as long as the server is wanted.
+
+    Its methods block: call them from a thread when an event loop is running.
+    """
 
     def __init__(self, settings: Mapping[str, str] | None = None) -> None:
         self._settings = {**_SETTINGS, **(settings or {})}

@@ -1,7 +1,7 @@
-"""A relay in a process of its own, for tests that stop or kill it: `python -m tests.support.relay_process URL SCHEMA LEASE`.
+"""A relay in a process of its own, for tests that stop or kill it.
 
-Its log is the table `shelf` in the same schema. Each call to publish prints "publishing", waits for a line on standard
-input, and then stores the records in order.
+`python -m tests.support.relay_process URL SCHEMA LEASE_SECONDS`. Its log is the table `shelf` in the same schema. Each
+call to publish prints "publishing", waits for a line on standard input, and then stores the records in order.
 """
 
 import asyncio
