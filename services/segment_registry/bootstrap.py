@@ -20,6 +20,7 @@ from services.chassis.clocks import SystemClock
 from services.chassis.consumer import ConsumerRunner
 from services.chassis.consumer_metrics import ConsumerMetrics
 from services.chassis.database import Connection, Database, DatabaseError
+from services.chassis.dlq import DeadLetterWatch
 from services.chassis.event_log.port import EventLog, EventLogError, Producer
 from services.chassis.ids import new_id
 from services.chassis.lifecycle import Quiet, Role, Service, SideTask, Stage
@@ -151,18 +152,29 @@ class _Registry:
         await keep_partitions(self._database, stop, self._wall)
 
     def _consumer_tasks(self) -> list[SideTask]:
+        consumed = [SEGMENTS_PROPOSALS.name]
+        metrics = ConsumerMetrics(self._collectors, {GROUP: consumed}, REFUSALS)
         runner = ConsumerRunner(
             self._event_log,
             GROUP,
-            [SEGMENTS_PROPOSALS.name],
+            consumed,
             ProposalsHandler(self._transactions, self._metrics),
             dead_letters=dead_letters,
-            metrics=ConsumerMetrics(self._collectors, {GROUP: [SEGMENTS_PROPOSALS.name]}, REFUSALS),
+            metrics=metrics,
             wall=self._wall,
         )
         poll_seconds = REPLAY_SETTLE_POLL_SECONDS if self._settings.replay else SETTLE_POLL_SECONDS
-        waiting = WaitingProposals(self._transactions, self._metrics, poll_seconds=poll_seconds)
-        return [SideTask("proposals", runner.run), SideTask("waiting proposals", waiting.run)]
+        return [
+            SideTask("proposals", runner.run),
+            SideTask(
+                "waiting proposals",
+                WaitingProposals(self._transactions, self._metrics, poll_seconds=poll_seconds).run,
+            ),
+            SideTask(
+                "dead letters",
+                DeadLetterWatch(self._event_log, consumed, dead_letters=dead_letters, metrics=metrics).run,
+            ),
+        ]
 
     async def _relay(self, database: Database) -> Relay:
         self._producer = await self._event_log.producer(NAME)

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -20,12 +19,12 @@ from services.contracts.payload import Payload
 from services.segment_registry.adapters.registry_store import SCHEMA, PostgresTransactions
 from services.segment_registry.application.ports import Cause, Commander
 from services.segment_registry.application.seed_default_tier import seed_default_tier
+from services.segment_registry.bootstrap import MIGRATIONS
 from services.segment_registry.entrypoints.app import create_registry_app
 from services.segment_registry.entrypoints.desk import Desk
 from services.segment_registry.metrics import RegistryMetrics
 from tests.support.http import Credentials, everything_is_ready
 
-MIGRATIONS = Path("services/segment_registry/migrations")
 SCOPES = ("registry.read", "registry.write", "registry.import", "replay.drive")
 SYSTEM = Commander("system", Cause("start", "start"))
 
@@ -102,13 +101,20 @@ class RegistryUnderTest:
         return document
 
 
+async def prepare(database_url: str) -> None:
+    """Make the schemas, unless another test of the module has."""
+    connection = await asyncpg.connect(database_url)
+    made = await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", f"{SCHEMA}.audit_head")
+    await business_time.ensure_schema(connection)
+    await connection.close()
+    if not made:
+        await migrate(database_url, schema=SCHEMA, script_location=MIGRATIONS)
+
+
 @asynccontextmanager
 async def registry_over(database_url: str) -> AsyncIterator[RegistryUnderTest]:
     """The registry on a migrated database with the default tier, gold and silver."""
-    connection = await asyncpg.connect(database_url)
-    await business_time.ensure_schema(connection)
-    await connection.close()
-    await migrate(database_url, schema=SCHEMA, script_location=MIGRATIONS)
+    await prepare(database_url)
     database = await Database.open(database_url, schema=SCHEMA, name="registry under test")
     transactions = PostgresTransactions(database)
     metrics_registry = CollectorRegistry()
