@@ -7,6 +7,7 @@ hot routes (plain Starlette, no request machinery) with `add_hot_route`.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from copy import deepcopy
 from typing import Any, Final
 
 import orjson
@@ -14,6 +15,8 @@ from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from starlette.routing import Route
 from starlette.types import Scope
 
@@ -22,7 +25,17 @@ from services.chassis.docs_page import content_security_policy, render_docs_page
 from services.chassis.edge import Edge, EdgeSettings, Endpoint, Limiter
 from services.chassis.logs import AccessLog
 from services.chassis.metrics import HttpMetrics
-from services.chassis.problems import PROBLEM_SCHEMA, install_handlers
+from services.chassis.problems import (
+    BODY_TOO_LARGE,
+    FORBIDDEN,
+    MALFORMED_JSON,
+    MEDIA_TYPE,
+    PROBLEM_SCHEMA,
+    UNAUTHENTICATED,
+    VALIDATION_FAILED,
+    install_handlers,
+    problem_responses,
+)
 
 Readiness = Callable[[], Awaitable[dict[str, str | bool]]]
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -66,6 +79,7 @@ def create_app(
     )
     app.state.draining = False
     app.state.hot_operations = {}  # (path, method) -> OpenAPI operation
+    app.state.hot_models = []
     app.state.hot_endpoints = {}  # (method, path) -> guarded endpoint
     install_handlers(app)
     _add_own_routes(app, registry, readiness)
@@ -90,16 +104,19 @@ def add_hot_route(
     scope: str,
     methods: Sequence[str] = ("POST",),
     operation: Mapping[str, Any] | None = None,
+    models: Sequence[type[BaseModel]] = (),
 ) -> None:
     """A route that the edge calls directly, without FastAPI's matching and request machinery.
 
-    `path` has no parameters; `operation` is its OpenAPI object. It raises Problem like any other endpoint.
+    `path` has no parameters; `operation` is its OpenAPI object, `models` are those that it refers to as
+    `#/components/schemas/<name>`. The endpoint raises Problem like any other.
     """
     guarded = secured(scope)(endpoint)
     app.router.routes.append(Route(path, guarded, methods=list(methods)))  # for its 405, and to be enumerated
     for method in methods:
         app.state.hot_endpoints[method, path] = guarded
-        app.state.hot_operations[path, method.lower()] = dict(operation or {})
+        app.state.hot_operations[path, method.lower()] = deepcopy(dict(operation or {}))
+    app.state.hot_models += models
 
 
 class _Routing:
@@ -176,20 +193,52 @@ _SECURITY_SCHEMES: Final[Mapping[str, Any]] = {
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document: FastAPI's, plus hot routes, security of every operation and the problem schema."""
+    """The OpenAPI document: FastAPI's, plus hot routes, the scope of every operation, and our own refusals."""
     if app.openapi_schema:
         return app.openapi_schema
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     for (path, method), operation in app.state.hot_operations.items():
         document["paths"].setdefault(path, {})[method] = operation
-    components = document.setdefault("components", {})
-    components["securitySchemes"] = dict(_SECURITY_SCHEMES)
-    components.setdefault("schemas", {})["Problem"] = dict(PROBLEM_SCHEMA)
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for name, schema in _schemas(app.state.hot_models).items():
+        schemas.setdefault(name, schema)
+    for name in _FRAMEWORK_ERRORS:
+        schemas.pop(name, None)
+    schemas["Problem"] = dict(PROBLEM_SCHEMA)
+    document["components"]["securitySchemes"] = dict(_SECURITY_SCHEMES)
     for route in declared_routes(app):
         for method, operation in document["paths"].get(route.path, {}).items():
             if method.upper() in route.methods:
-                scopes = sorted(route.scopes)
-                operation["security"] = [{"token": scopes}, {"api_key": scopes}]
+                _complete(operation, sorted(route.scopes))
     document["paths"] = dict(sorted(document["paths"].items()))
     app.openapi_schema = document
     return document
+
+
+_FRAMEWORK_ERRORS: Final = ("HTTPValidationError", "ValidationError")  # FastAPI's own, which are never sent here
+
+
+def _schemas(models: Sequence[type[BaseModel]]) -> dict[str, Any]:
+    wanted: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "validation") for model in models]
+    _, definitions = models_json_schema(wanted, ref_template="#/components/schemas/{model}")
+    found: dict[str, Any] = definitions.get("$defs", {})
+    return found
+
+
+def _complete(operation: dict[str, Any], scopes: Sequence[str]) -> None:
+    """Add what is true of every operation: its scopes, and the problems that the shell answers with."""
+    operation["security"] = [{"token": list(scopes)}, {"api_key": list(scopes)}]
+    responses = operation.setdefault("responses", {})
+    if "HTTPValidationError" in str(responses.get("422")):
+        del responses["422"]
+        responses.update(_as_text(problem_responses(MALFORMED_JSON, BODY_TOO_LARGE, VALIDATION_FAILED)))
+    for status, response in _as_text(problem_responses(UNAUTHENTICATED, FORBIDDEN)).items():
+        responses.setdefault(status, response)
+    responses.setdefault("default", {"description": "A problem", "content": {MEDIA_TYPE: _PROBLEM_REFERENCE}})
+
+
+_PROBLEM_REFERENCE: Final[Mapping[str, Any]] = {"schema": {"$ref": "#/components/schemas/Problem"}}
+
+
+def _as_text(responses: Mapping[int | str, Any]) -> dict[str, Any]:
+    return {str(status): response for status, response in responses.items()}

@@ -5,13 +5,16 @@ The services are found by their folders, so a new one is tried from its first da
 
 import importlib
 import inspect
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
 
+import orjson
 import pytest
 from fastapi import FastAPI
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from services.chassis.auth import declared_routes, unprotected_routes
 from services.chassis.event_log.port import EventLog
@@ -80,3 +83,12 @@ async def test_every_operation_says_which_scope_it_asks_for(name: str, database_
         for method, operation in operations.items():
             assert operation["security"], f"{method} {path}"
             assert all(scopes for each in operation["security"] for scopes in each.values()), f"{method} {path}"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+async def test_the_description_is_valid_and_refers_to_nothing_that_is_missing(name: str, database_url: str) -> None:
+    async with _application(name, database_url, Credentials()) as app:
+        document = orjson.loads(orjson.dumps(app.openapi()))
+    OpenAPIV31SpecValidator(document).validate()
+    references = set(re.findall(r'"#/components/schemas/([^"]+)"', orjson.dumps(document).decode()))
+    assert references - set(document["components"]["schemas"]) == set()
