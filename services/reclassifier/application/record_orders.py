@@ -35,24 +35,42 @@ class Recording:
 
 
 async def record_orders(transaction: ReclassifierTransaction, records: Sequence[RecordedOrder]) -> Recording:
-    """Bring orders, days and due evaluations up to date with these records."""
+    """Bring orders, days and due evaluations up to date with these records.
+
+    Two transactions that store some of the same new orders at the same time (as after a rebalance) may wait for each
+    other in a circle; the database ends one of them, and it is run again.
+    """
     waiting = join_all(record.state for record in records)
     causes = {record.state.key: record.cause for record in records}
     await transaction.hold_ownership(changing=False)
-    orders_changed = 0
+    kept: list[_Change] = []
     while waiting:  # twice only if another transaction stores one of the new orders meanwhile
-        stored = await transaction.lock_orders(waiting)
-        after = await _counted(transaction, _joined(waiting, stored))
-        new = [counted for key, counted in after.items() if key not in stored]
-        changed = [counted for key, counted in after.items() if key in stored and counted != stored[key]]
-        lost = await transaction.save_orders(new, changed)
-        kept = [counted for counted in (*new, *changed) if counted.state.key not in lost]
-        await _count(transaction, stored, kept, causes)
-        orders_changed += len(kept)
-        waiting = {key: state for key, state in waiting.items() if key in lost}
-    if orders_changed:
-        await transaction.count_activity()
-    return Recording(orders_changed, len(records) - orders_changed)
+        saved, lost = await _save(transaction, waiting)
+        kept += saved
+        waiting = {key: waiting[key] for key in waiting if key in lost}
+    await _count(transaction, kept, causes)
+    return Recording(len(kept), len(records) - len(kept))
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """An order before and after; None before its first record."""
+
+    before: Counted | None
+    after: Counted
+
+
+async def _save(
+    transaction: ReclassifierTransaction, waiting: Mapping[OrderKey, OrderState]
+) -> tuple[list[_Change], set[OrderKey]]:
+    """Store what is new; returns it, and the keys of orders that another transaction stored first."""
+    stored = await transaction.lock_orders(waiting)
+    after = await _counted(transaction, _joined(waiting, stored))
+    changed = [_Change(stored.get(key), counted) for key, counted in after.items() if counted != stored.get(key)]
+    lost = await transaction.save_orders(
+        [one.after for one in changed if one.before is None], [one.after for one in changed if one.before is not None]
+    )
+    return [one for one in changed if one.after.state.key not in lost], lost
 
 
 def _joined(waiting: Mapping[OrderKey, OrderState], stored: Mapping[OrderKey, Counted]) -> list[OrderState]:
@@ -72,17 +90,15 @@ def _owner(state: OrderState, by_customer: Mapping[str, str], by_reference: Mapp
 
 
 async def _count(
-    transaction: ReclassifierTransaction,
-    stored: Mapping[OrderKey, Counted],
-    kept: Sequence[Counted],
-    causes: Mapping[OrderKey, Cause],
+    transaction: ReclassifierTransaction, kept: Sequence[_Change], causes: Mapping[OrderKey, Cause]
 ) -> None:
     found: list[tuple[OwnedDay, Activity]] = []
     due: dict[str, Cause | None] = {}
-    for counted in kept:
-        key = counted.state.key
-        for day, activity in changes(stored.get(key), counted):
+    for change in kept:
+        for day, activity in changes(change.before, change.after):
             found.append((day, activity))
-            due[day.owner] = causes[key]
+            due[day.owner] = causes[change.after.state.key]
     await transaction.add_activity(sum_changes(found))
     await transaction.make_due(due)
+    if kept:
+        await transaction.count_activity()
