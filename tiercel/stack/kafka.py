@@ -1,16 +1,13 @@
 """Apache Kafka for the native stack: one KRaft node from its published Java artifacts, fetched once by Maven."""
 
-import asyncio
 import base64
 import hashlib
-import logging
 import shutil
+import socket
+import struct
 import uuid
 from pathlib import Path
 from typing import Final
-
-from aiokafka import AIOKafkaClient
-from aiokafka.errors import KafkaError
 
 from tiercel.stack import packages, process
 from tiercel.stack.layout import HOST, PROJECT, Layout, settle_port
@@ -20,6 +17,12 @@ NEEDS: Final = (packages.JAVA, packages.MAVEN)
 READY_SECONDS: Final = 90  # 3 s on an idle machine; log recovery after a kill takes longer
 STOP_SECONDS: Final = 45
 ANSWER_SECONDS: Final = 3
+
+# One question of Kafka's protocol: metadata (API 3, version 1) of no topic, without a client id.
+CORRELATION: Final = 7
+METADATA_REQUEST: Final = struct.pack(">ihhihi", 14, 3, 1, CORRELATION, -1, 0)
+METADATA_ANSWER: Final = struct.Struct(">iii")  # its size, the correlation, how many brokers; the rest is not read
+
 NATIVE: Final = PROJECT / "deploy" / "native"
 
 
@@ -54,9 +57,18 @@ def start(layout: Layout) -> None:
 
 
 def answers(layout: Layout) -> bool:
-    """Whether the broker serves its cluster's metadata."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a refused connection is an answer here, not news
-    return asyncio.run(_serves(f"{HOST}:{layout.ports[NAME]}"))
+    """Whether the broker serves its cluster's metadata with a broker in it."""
+    address = (HOST, layout.ports[NAME])
+    try:
+        with socket.create_connection(address, timeout=ANSWER_SECONDS) as connection:
+            connection.sendall(METADATA_REQUEST)
+            answer = connection.recv(METADATA_ANSWER.size, socket.MSG_WAITALL)
+    except OSError:
+        return False
+    if len(answer) < METADATA_ANSWER.size:
+        return False
+    _, correlation, brokers = METADATA_ANSWER.unpack(answer)
+    return bool(correlation == CORRELATION and brokers > 0)
 
 
 def stop(layout: Layout) -> bool:
@@ -67,18 +79,6 @@ def stop(layout: Layout) -> bool:
 def environment(layout: Layout) -> dict[str, str]:
     """The settings that point to it."""
     return {"TIERCEL_KAFKA_BOOTSTRAP": f"{HOST}:{layout.ports[NAME]}"}
-
-
-async def _serves(bootstrap: str) -> bool:
-    client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=ANSWER_SECONDS * 1_000)
-    try:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            await client.bootstrap()
-            return bool(client.cluster.brokers())
-    except (KafkaError, TimeoutError, OSError):
-        return False
-    finally:
-        await client.close()
 
 
 def _fetch(layout: Layout) -> Path:

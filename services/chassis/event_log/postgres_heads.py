@@ -38,6 +38,7 @@ class Heads:
         if self._watcher is not None:
             self._watcher.cancel()
             await asyncio.wait([self._watcher])
+            self._watcher = None
 
     def advance(self, heads: Mapping[TopicPartition, int]) -> None:
         """Partitions go this far now: wake those who wait."""
