@@ -66,6 +66,32 @@ def serve(
 
 
 @app.command()
+def demo(
+    orders: Annotated[
+        Path | None, typer.Option(help="An order history, CSV or Parquet; without it, a made-up one.")
+    ] = None,
+    mapping: Annotated[
+        str, typer.Option("--map", help='Where the columns are: "order_id=Invoice sku=StockCode quantity=Qty ...".')
+    ] = "",
+    form: Annotated[str, typer.Option(help="embedded, or distributed (real servers on loopback).")] = "embedded",
+    supply: Annotated[int, typer.Option(min=1, max=500, help="Modelled supply, percent of demand.")] = 90,
+    data: Annotated[Path, typer.Option(help="Where the replay keeps its things; emptied at the start.")] = DATA,
+) -> None:
+    """Replay an order history through the three services and check what came of it."""
+    from tiercel.demo.run import Wish
+    from tiercel.demo.run import demo as run
+
+    if form not in ("embedded", "distributed"):
+        raise typer.BadParameter("--form is embedded or distributed")
+    pairs = [pair.partition("=") for pair in mapping.replace(",", " ").split()]
+    if any(not separator for _, separator, _ in pairs):
+        raise typer.BadParameter("--map is a list of field=COLUMN")
+    named = {name: column for name, _, column in pairs}
+    wish = Wish(orders, named, form, data, supply)
+    raise typer.Exit(_reporting(lambda: run(wish)))
+
+
+@app.command()
 def doctor(data: Data = None) -> None:
     """Ask everything that a deployment stands on; status 1 if something must be mended."""
     from tiercel.commands.deployment import diagnose

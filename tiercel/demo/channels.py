@@ -157,12 +157,12 @@ class LogChannel:
         reader = self._reader
         ends = await reader.end_offsets()
 
-        def complete() -> bool:
-            at = reader.positions()
-            return all(at.get(place, 0) >= end for place, end in ends.items()) or self._ended()
-
         async with asyncio.timeout(ANSWER_SECONDS_MAX), self._news:
-            await self._news.wait_for(complete)
+            while not self._ended():
+                at = await reader.positions()
+                if all(at.get(place, 0) >= end for place, end in ends.items()):
+                    return
+                await self._news.wait()
 
     def _ended(self) -> bool:
         return self._task is None or self._task.done()

@@ -36,7 +36,6 @@ class Sent:
     copies: int = 0
     receipts: int = 0
     snapshots: int = 0
-    disagreements: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -142,8 +141,8 @@ class Replay:
         await self._settle(at)
 
     async def _by_http_batch(self, bodies: list[dict[str, Any]]) -> None:
-        answer = await self.clients.call("atp", "POST", "/v1/promises:batch", {"orders": bodies})
-        for body, result in zip(bodies, answer["results"], strict=True):
+        answer = await self.clients.call("atp", "POST", "/v1/promises:batch", {"items": bodies})
+        for body, result in zip(bodies, answer["items"], strict=True):
             if "promise" not in result or result["promise"] is None:
                 message = f"order {body['order']['order_id']} was refused: {result}"
                 raise ReplayFailedError(message)

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, time
 from typing import Any, Final
 
 from tiercel.demo.stock_model import Delivery, Opening
-from tiercel.demo.world import WAREHOUSE
+from tiercel.demo.world import PURCHASING, WAREHOUSE
 
 COUNTED_EACH_WEEK: Final = 10  # positions that get a full count on a count day
 COUNT_EVERY_DAYS: Final = 7
@@ -52,8 +52,10 @@ class Warehouse:
     shipments: list[Shipment] = field(default_factory=list)
     movements_sent: int = 0
     shipments_sent: int = 0
+    deliveries_sent: int = 0
     _tasks: dict[str, list[_Task]] = field(default_factory=dict)
     _gone: dict[tuple[str, str, str], int] = field(default_factory=lambda: defaultdict(int))
+    _backordered: dict[str, int] = field(default_factory=dict)
     _in_transit: list[tuple[date, int, Shipment]] = field(default_factory=list)
 
     def open_stock(self, openings: tuple[Opening, ...], day: date) -> list[dict[str, Any]]:
@@ -71,7 +73,7 @@ class Warehouse:
         for delivery in deliveries:
             reference = f"GR-{delivery.reference}"
             movement = self._movement(delivery.sku, delivery.location, delivery.quantity, day, reference)
-            found.append(movement | {"receipt_reference": delivery.reference})
+            found.append(movement | {"receipt_reference": delivery.reference, "receipt_source": PURCHASING})
         return found
 
     def count(self, day: date) -> list[dict[str, Any]]:
@@ -96,6 +98,7 @@ class Warehouse:
     def learn(self, promise: dict[str, Any]) -> None:
         """Take over a promise as published: its schedule, less what has left, replaces what was known of the order."""
         order = promise["order"]
+        self._backordered[order["order_id"]] = sum(line["backordered"] > 0 for line in promise["lines"])
         tasks: list[_Task] = []
         if promise["state"] != "cancelled":
             for line in promise["lines"]:
@@ -130,6 +133,7 @@ class Warehouse:
         events = []
         while self._in_transit and self._in_transit[0][0] <= day:
             _, number, shipment = heapq.heappop(self._in_transit)
+            self.deliveries_sent += 1
             events.append(
                 {
                     "source": WAREHOUSE,
@@ -141,6 +145,11 @@ class Warehouse:
                 }
             )
         return events
+
+    @property
+    def backlog_lines(self) -> int:
+        """Order lines of which something is backordered, as far as promises say."""
+        return sum(self._backordered.values())
 
     @property
     def busy(self) -> bool:

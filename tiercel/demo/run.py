@@ -1,0 +1,128 @@
+"""`tiercel demo`: an order history, or the generated one, through the running services, and what came of it."""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from tiercel.demo.channels import LogChannel, ReplayFailedError, ServiceClients
+from tiercel.demo.driver import Replay
+from tiercel.demo.forms import Ground, run_on_embedded, run_on_stack
+from tiercel.demo.generated import generate
+from tiercel.demo.history import History
+from tiercel.demo.invariants import Invariants, check
+from tiercel.demo.peak_memory import own_peak_mib, peaks_mib
+from tiercel.demo.reading import UnusableHistoryError, read_history
+from tiercel.demo.setting_up import set_up, tier_changes
+from tiercel.demo.settling import settled
+from tiercel.demo.stock_model import StockPlan, plan_supply
+from tiercel.demo.summary import count
+from tiercel.demo.telling import Teller, show
+from tiercel.demo.warehouse import Warehouse
+
+OUTPUT: Final = Path("build/demo")
+SUPPLY_SHARE_PERCENT: Final = 90
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What the work leaves for the exit status."""
+
+    faults: list[str] = field(default_factory=list)
+    finished: bool = False
+
+
+def demo(
+    *,
+    orders: Path | None,
+    mapping: Mapping[str, str],
+    form: str,
+    data: Path,
+    supply_percent: int,
+    output: Path = OUTPUT,
+) -> int:
+    """Replay; 0 if every invariant holds."""
+    try:
+        history = generate() if orders is None else read_history(orders, mapping, output / "set_aside.csv")
+    except UnusableHistoryError as error:
+        print(f"tiercel demo: {error}", file=sys.stderr)
+        return 2
+    for reason, rows in sorted(history.set_aside_by_reason.items()):
+        print(f"{rows:,} rows set aside: {reason} ({history.set_aside_file})", file=sys.stderr)
+    plan = plan_supply(history, supply_share=Fraction(supply_percent, 100))
+    outcome = _Outcome()
+    work = partial(_replay, history, plan, form, output, outcome)
+    run = run_on_embedded if form == "embedded" else run_on_stack
+    try:
+        status = run(work, data / f"demo-{form}")
+    except ReplayFailedError as error:
+        print(f"tiercel demo: {error}", file=sys.stderr)
+        return 1
+    return status if outcome.finished and not outcome.faults else 1
+
+
+async def _replay(
+    history: History, plan: StockPlan, form: str, output: Path, outcome: _Outcome, ground: Ground
+) -> None:
+    warehouse = Warehouse()
+    async with ServiceClients(ground.endpoints) as clients, LogChannel(ground.event_log, warehouse.learn) as channel:
+        await set_up(clients, history)
+        await settled(clients)
+        teller = Teller(len(history.orders), lambda: warehouse.backlog_lines)
+        replay = Replay(history, plan, clients, channel, warehouse, teller.day)
+        started = time.monotonic()
+        try:
+            await replay.run()
+        finally:
+            teller.end()
+        seconds = time.monotonic() - started
+        changes = await tier_changes(ground.event_log)
+        found = await check(ground.database_url, history, replay.sent, channel.answers, warehouse)
+        memory = own_peak_mib() + peaks_mib(ground.process_ids)
+    summary = _summary(history, form, found, len(changes), seconds, memory)
+    counted = count(channel.answers.first, channel.answers.promises, warehouse.shipments)
+    summary |= {
+        "promised_lines": counted.promised_lines,
+        "backordered_lines": counted.backordered_lines,
+        "by_tier": counted.by_tier,
+    }
+    await asyncio.to_thread(_write, output / "summary.json", summary)
+    notes = [
+        f"{replay.sent.orders_by_http:,} orders by HTTP, {replay.sent.orders_by_log:,} by the event log,"
+        f" {replay.sent.copies:,} events sent twice on purpose; promise changes: "
+        + ", ".join(f"{cause} {number:,}" for cause, number in sorted(channel.answers.changes_by_cause.items()))
+    ]
+    show(summary, changes, found, notes)
+    outcome.faults, outcome.finished = found.faults, True
+
+
+def _summary(
+    history: History, form: str, found: Invariants, changes: int, seconds: float, memory: float
+) -> dict[str, Any]:
+    return {
+        "form": form,
+        "source": history.source,
+        "orders": len(history.orders),
+        "lines": history.lines,
+        "units": history.units,
+        "answered_once": found.answered_once,
+        "unanswered": found.unanswered,
+        "oversold_positions": found.oversold_positions,
+        "duplicate_effects": found.duplicate_effects,
+        "lost_events": found.lost_events,
+        "tier_changes": changes,
+        "seconds": round(seconds, 2),
+        "promises_per_second": round(len(history.orders) / seconds, 1),
+        "peak_rss_mib": round(memory, 1),
+    }
+
+
+def _write(path: Path, summary: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(summary, indent=2) + "\n")

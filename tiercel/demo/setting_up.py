@@ -1,0 +1,58 @@
+"""Puts the little company into the services before its first order: tiers, customers, items, network."""
+
+from typing import Any
+
+import orjson
+
+from services.chassis.envelope import from_record
+from services.chassis.event_log.port import EventLog
+from services.contracts import topics
+from tiercel.demo.channels import ServiceClients
+from tiercel.demo.history import History
+from tiercel.demo.world import CUSTOMER_SYSTEM, LOCATIONS, LOWEST, TIERS, lanes
+
+IMPORT_ROWS = 5_000
+ITEM_ROWS = 1_000
+CHANGES_AT_ONCE = 2_000
+POLL_SECONDS = 1.0
+
+
+async def set_up(clients: ServiceClients, history: History) -> None:
+    """Define everything; customers start in the tier that the history gave, or in the lowest."""
+    for tier, body in TIERS:
+        await clients.call("segment_registry", "PUT", f"/v1/tiers/{tier}", body)
+    customers = sorted({order.customer_id for order in history.orders})
+    named = {tier for tier, _ in TIERS}
+    rows = []
+    for customer in customers:
+        tier = history.tiers.get(customer, LOWEST)
+        row = {"identifiers": [{"system": CUSTOMER_SYSTEM, "id": customer}], "reason": "start of the replay"}
+        rows.append(row | {"tier": tier if tier in named else LOWEST})
+    for start in range(0, len(rows), IMPORT_ROWS):
+        await clients.call("segment_registry", "POST", "/v1/imports", {"items": rows[start : start + IMPORT_ROWS]})
+    for location, body in LOCATIONS:
+        await clients.call("atp", "PUT", f"/v1/locations/{location}", body)
+    await clients.call("atp", "PUT", "/v1/lanes", {"items": lanes(history)})
+    skus = sorted({line.sku for order in history.orders for line in order.lines})
+    for start in range(0, len(skus), ITEM_ROWS):
+        items = [{"sku": sku} for sku in skus[start : start + ITEM_ROWS]]
+        await clients.call("atp", "POST", "/v1/items", {"items": items})
+
+
+async def tier_changes(log: EventLog) -> list[dict[str, Any]]:
+    """Every move that a rule made, as the registry published it, in order of its effective date."""
+    reader = await log.reader([topics.SEGMENTS_CHANGES.name])
+    found = []
+    try:
+        ends = await reader.end_offsets()
+        while True:
+            at = await reader.positions()
+            if all(at.get(place, 0) >= end for place, end in ends.items()):
+                break
+            for received in await reader.poll(CHANGES_AT_ONCE, POLL_SECONDS):
+                change = orjson.loads(from_record(received).data)
+                if change["rule"] is not None:
+                    found.append(change)
+    finally:
+        await reader.close()
+    return sorted(found, key=lambda change: (change["effective_from"], change["customer_id"]))
