@@ -17,8 +17,10 @@ DATA: Final = Path(".tiercel")
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Order promising.")
 dlq = typer.Typer(no_args_is_help=True, help="Events that could not be processed.")
 keys = typer.Typer(no_args_is_help=True, help="API keys of the distributed form.")
+ledger = typer.Typer(no_args_is_help=True, help="The ledger of commitments and what decisions read.")
 app.add_typer(dlq, name="dlq")
 app.add_typer(keys, name="keys")
+app.add_typer(ledger, name="ledger")
 
 Data = Annotated[
     Path | None,
@@ -185,3 +187,25 @@ def keys_revoke(
     from tiercel.commands.keys import revoke
 
     _run(revoke(file, key_id))
+
+
+@ledger.command("verify")
+def ledger_verify(
+    decisions: Annotated[
+        bool, typer.Option("--decisions", help="Repeat every decision, to find what was oversold.")
+    ] = False,
+    data: Data = None,
+) -> None:
+    """Compare every aggregate with the ledger; status 1 if one differs."""
+    from tiercel.commands.ledger import verify
+
+    if not _run(verify(data, decisions=decisions)):
+        raise typer.Exit(1)
+
+
+@ledger.command("rebuild")
+def ledger_rebuild(data: Data = None) -> None:
+    """Set every aggregate that differs to what the ledger says; decisions wait meanwhile."""
+    from tiercel.commands.ledger import rebuild
+
+    print(f"{_run(rebuild(data))} aggregates were changed.")

@@ -217,5 +217,10 @@ def _deliveries_by_day(
     return announced, arriving
 
 
+def eve_of(history: History) -> datetime:
+    """A moment before everything: when the company is set up."""
+    return _morning_of(history.orders[0].ordered_at.date()) - timedelta(days=1)
+
+
 def _morning_of(day: date) -> datetime:
     return datetime.combine(day, time(0, 1), UTC)

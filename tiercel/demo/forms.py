@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import asyncpg
 import httpx
@@ -131,16 +131,8 @@ async def _processes(
     try:
         for name, port in ports.items():
             with (folder / f"{name}.log").open("wb") as log:
-                running[name] = await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    "-m",
-                    f"services.{name}",
-                    "--port",
-                    str(port),
-                    env=environment,
-                    stdout=log,
-                    stderr=log,
-                )
+                command = (sys.executable, "-m", f"services.{name}", "--port", str(port))
+                running[name] = await asyncio.create_subprocess_exec(*command, env=environment, stdout=log, stderr=log)
         urls = {name: f"http://{LOOPBACK}:{port}" for name, port in ports.items()}
         for name, url in urls.items():
             await _until_ready(name, url, running[name], folder / f"{name}.log")
@@ -195,6 +187,6 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _log_file(path: Path) -> Iterator[object]:
+def _log_file(path: Path) -> Iterator[BinaryIO]:
     with path.open("wb", buffering=0) as log:
         yield log

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from tiercel.demo.channels import LogChannel, ReplayFailedError, ServiceClients
-from tiercel.demo.driver import Replay
+from tiercel.demo.driver import Replay, eve_of
 from tiercel.demo.forms import Ground, run_on_embedded, run_on_stack
 from tiercel.demo.generated import generate
 from tiercel.demo.history import History
-from tiercel.demo.invariants import Invariants, check
+from tiercel.demo.invariants import check
 from tiercel.demo.peak_memory import own_peak_mib, peaks_mib
 from tiercel.demo.reading import UnusableHistoryError, read_history
 from tiercel.demo.setting_up import set_up, tier_changes
-from tiercel.demo.settling import settled
+from tiercel.demo.settling import set_time, settled
 from tiercel.demo.stock_model import StockPlan, plan_supply
 from tiercel.demo.summary import count
 from tiercel.demo.telling import Teller, show
@@ -38,44 +38,60 @@ class _Outcome:
     finished: bool = False
 
 
-def demo(
-    *,
-    orders: Path | None,
-    mapping: Mapping[str, str],
-    form: str,
-    data: Path,
-    supply_percent: int,
-    output: Path = OUTPUT,
-) -> int:
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What to replay and where: `supply_percent` is the modelled supply against demand."""
+
+    orders: Path | None
+    mapping: Mapping[str, str]
+    form: str
+    data: Path
+    supply_percent: int = SUPPLY_SHARE_PERCENT
+    output: Path = OUTPUT
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    wish: Wish
+    history: History
+    plan: StockPlan
+    outcome: _Outcome
+
+
+def demo(wish: Wish) -> int:
     """Replay; 0 if every invariant holds."""
     try:
-        history = generate() if orders is None else read_history(orders, mapping, output / "set_aside.csv")
+        history = _history(wish)
     except UnusableHistoryError as error:
         print(f"tiercel demo: {error}", file=sys.stderr)
         return 2
     for reason, rows in sorted(history.set_aside_by_reason.items()):
         print(f"{rows:,} rows set aside: {reason} ({history.set_aside_file})", file=sys.stderr)
-    plan = plan_supply(history, supply_share=Fraction(supply_percent, 100))
-    outcome = _Outcome()
-    work = partial(_replay, history, plan, form, output, outcome)
-    run = run_on_embedded if form == "embedded" else run_on_stack
+    plan = plan_supply(history, supply_share=Fraction(wish.supply_percent, 100))
+    job = _Job(wish, history, plan, _Outcome())
+    run = run_on_embedded if wish.form == "embedded" else run_on_stack
     try:
-        status = run(work, data / f"demo-{form}")
+        status = run(partial(_replay, job), wish.data / f"demo-{wish.form}")
     except ReplayFailedError as error:
         print(f"tiercel demo: {error}", file=sys.stderr)
         return 1
-    return status if outcome.finished and not outcome.faults else 1
+    return status if job.outcome.finished and not job.outcome.faults else 1
 
 
-async def _replay(
-    history: History, plan: StockPlan, form: str, output: Path, outcome: _Outcome, ground: Ground
-) -> None:
-    warehouse = Warehouse()
+def _history(wish: Wish) -> History:
+    if wish.orders is None:
+        return generate()
+    return read_history(wish.orders, wish.mapping, wish.output / "set_aside.csv")
+
+
+async def _replay(job: _Job, ground: Ground) -> None:
+    history, warehouse = job.history, Warehouse()
     async with ServiceClients(ground.endpoints) as clients, LogChannel(ground.event_log, warehouse.learn) as channel:
+        await set_time(clients, eve_of(history), "settle", 0)
         await set_up(clients, history)
         await settled(clients)
         teller = Teller(len(history.orders), lambda: warehouse.backlog_lines)
-        replay = Replay(history, plan, clients, channel, warehouse, teller.day)
+        replay = Replay(history, job.plan, clients, channel, warehouse, teller.day)
         started = time.monotonic()
         try:
             await replay.run()
@@ -85,42 +101,37 @@ async def _replay(
         changes = await tier_changes(ground.event_log)
         found = await check(ground.database_url, history, replay.sent, channel.answers, warehouse)
         memory = own_peak_mib() + peaks_mib(ground.process_ids)
-    summary = _summary(history, form, found, len(changes), seconds, memory)
     counted = count(channel.answers.first, channel.answers.promises, warehouse.shipments)
-    summary |= {
-        "promised_lines": counted.promised_lines,
-        "backordered_lines": counted.backordered_lines,
-        "by_tier": counted.by_tier,
-    }
-    await asyncio.to_thread(_write, output / "summary.json", summary)
-    notes = [
-        f"{replay.sent.orders_by_http:,} orders by HTTP, {replay.sent.orders_by_log:,} by the event log,"
-        f" {replay.sent.copies:,} events sent twice on purpose; promise changes: "
-        + ", ".join(f"{cause} {number:,}" for cause, number in sorted(channel.answers.changes_by_cause.items()))
-    ]
-    show(summary, changes, found, notes)
-    outcome.faults, outcome.finished = found.faults, True
-
-
-def _summary(
-    history: History, form: str, found: Invariants, changes: int, seconds: float, memory: float
-) -> dict[str, Any]:
-    return {
-        "form": form,
+    summary: dict[str, Any] = {
+        "form": job.wish.form,
         "source": history.source,
         "orders": len(history.orders),
         "lines": history.lines,
         "units": history.units,
         "answered_once": found.answered_once,
         "unanswered": found.unanswered,
+        "promised_lines": counted.promised_lines,
+        "backordered_lines": counted.backordered_lines,
         "oversold_positions": found.oversold_positions,
         "duplicate_effects": found.duplicate_effects,
         "lost_events": found.lost_events,
-        "tier_changes": changes,
+        "tier_changes": len(changes),
         "seconds": round(seconds, 2),
         "promises_per_second": round(len(history.orders) / seconds, 1),
         "peak_rss_mib": round(memory, 1),
+        "by_tier": counted.by_tier,
     }
+    await asyncio.to_thread(_write, job.wish.output / "summary.json", summary)
+    show(summary, changes, found, [_note(replay, channel)])
+    job.outcome.faults, job.outcome.finished = found.faults, True
+
+
+def _note(replay: Replay, channel: LogChannel) -> str:
+    causes = ", ".join(f"{cause} {number:,}" for cause, number in sorted(channel.answers.changes_by_cause.items()))
+    return (
+        f"{replay.sent.orders_by_http:,} orders by HTTP, {replay.sent.orders_by_log:,} by the event log,"
+        f" {replay.sent.copies:,} events sent twice on purpose; promise changes: {causes or 'none'}"
+    )
 
 
 def _write(path: Path, summary: Mapping[str, Any]) -> None:
