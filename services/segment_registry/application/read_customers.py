@@ -39,9 +39,15 @@ async def resolve_identifier(reader: RegistryReader, identifier: Identifier) -> 
     return None if owner is None else await customer_at(reader, owner, None)
 
 
-async def page_of_customers(reader: RegistryReader, after: str | None, limit: int) -> list[CustomerView]:
-    """Customers by id, after the one given, at most `limit`; one made while somebody pages may be missed."""
+async def page_of_customers(
+    reader: RegistryReader, after: str | None, limit: int
+) -> tuple[list[CustomerView], str | None]:
+    """Customers by id, after the one given, at most `limit`, and where to go on (None: that was the last page).
+
+    One that is made while somebody pages may be missed.
+    """
     now = await reader.now()
     tiers = await reader.tiers()
-    page = await reader.page_of_customers(after, limit)
-    return [CustomerView(customer, served_tier(customer, tiers, now), now) for customer in page]
+    found = await reader.page_of_customers(after, limit + 1)
+    page = [CustomerView(customer, served_tier(customer, tiers, now), now) for customer in found[:limit]]
+    return page, page[-1].customer.customer_id if len(found) > limit else None

@@ -1,8 +1,7 @@
 """Bulk imports and the audit trail over HTTP."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import TypeAdapter, ValidationError
 
@@ -15,7 +14,6 @@ from services.chassis.problems import (
     Problem,
     problem_responses,
 )
-from services.chassis.strict_json import require_json
 from services.contracts.catalogue import describe
 from services.segment_registry.application.answer_once import Answer
 from services.segment_registry.application.import_customers import IMPORT_ROWS_MAX, Imported, import_customers
@@ -46,9 +44,6 @@ IMPORT_PATH: Final = "/v1/imports"
 IMPORT_BODY_MAX_BYTES: Final = 4_194_304  # 5,000 rows of 800 bytes: several identifiers and a sentence each
 AUDIT_PAGE_MAX: Final = 1_000  # records of one page
 _ROW: Final = TypeAdapter(ImportRowBody)
-_BODY_DESCRIPTION: Final[dict[str, Any]] = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": ImportBody.model_json_schema()}}}
-}
 
 
 def bulk_routes(desk: Desk) -> APIRouter:
@@ -62,11 +57,12 @@ def bulk_routes(desk: Desk) -> APIRouter:
         description="Good rows are stored together; bad ones are in the answer, by index and reason. Published behind"
         " single changes.",
         responses=problem_responses(MALFORMED_JSON, BODY_TOO_LARGE, VALIDATION_FAILED, IDEMPOTENCY_KEY_REUSED),
-        openapi_extra=_BODY_DESCRIPTION,
     )
-    async def post_import(request: Request, principal: Importer, key: IdempotencyKey = None) -> Response:
+    async def post_import(
+        request: Request, principal: Importer, body: ImportBody, key: IdempotencyKey = None
+    ) -> Response:
         see_everything(principal)
-        rows, malformed = parse_rows(request.headers.get("content-type", ""), await request.body())
+        rows, malformed = parse_rows(body.items)
         who = commander(request, principal)
 
         decided: list[Imported] = []  # of the attempt that was committed
@@ -99,12 +95,13 @@ def bulk_routes(desk: Desk) -> APIRouter:
     return router
 
 
-def parse_rows(content_type: str, body: bytes) -> tuple[list[ImportRow], list[RejectedRow]]:
+def parse_rows(items: object) -> tuple[list[ImportRow], list[RejectedRow]]:
     """The rows of a bulk, and those that break a rule of their schema. Raises Problem if it is no bulk at all."""
-    require_json(content_type)
+    if not isinstance(items, list) or not 1 <= len(items) <= IMPORT_ROWS_MAX:
+        raise Problem(VALIDATION_FAILED, f"items is a list of 1 to {IMPORT_ROWS_MAX} rows")
     rows: list[ImportRow] = []
     malformed: list[RejectedRow] = []
-    for index, item in enumerate(_items(body)):
+    for index, item in enumerate(items):
         try:
             row = _ROW.validate_python(item)
         except ValidationError as error:
@@ -112,17 +109,6 @@ def parse_rows(content_type: str, body: bytes) -> tuple[list[ImportRow], list[Re
         else:
             rows.append(ImportRow(index, domain_identifiers(row.identifiers), row.tier, row.reason))
     return rows, malformed
-
-
-def _items(body: bytes) -> list[Any]:
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise Problem(MALFORMED_JSON, "the body is not valid JSON") from None
-    items = document.get("items") if isinstance(document, dict) and set(document) == {"items"} else None
-    if not isinstance(items, list) or not 1 <= len(items) <= IMPORT_ROWS_MAX:
-        raise Problem(VALIDATION_FAILED, f"send {{'items': [...]}} with 1 to {IMPORT_ROWS_MAX} rows and nothing else")
-    return items
 
 
 def _count(desk: Desk, imported: Imported, malformed: int) -> None:

@@ -79,8 +79,7 @@ def _add_reads(router: APIRouter, desk: Desk) -> None:
     ) -> Response:
         see_everything(principal)
         after = None if cursor is None else str(cursor)
-        page = await desk.transactions.read(lambda reader: page_of_customers(reader, after, limit))
-        next_cursor = page[-1].customer.customer_id if len(page) == limit else None
+        page, next_cursor = await desk.transactions.read(lambda reader: page_of_customers(reader, after, limit))
         return response(answer({"items": [customer_value(view) for view in page], "next_cursor": next_cursor}))
 
     @router.get(
