@@ -31,7 +31,17 @@ from tiercel.parts import PARTS, migrate_all
 LOOPBACK: Final = "127.0.0.1"
 READY_SECONDS_MAX: Final = 60.0
 STOP_SECONDS_MAX: Final = 30.0
-SCOPES: Final = ("*",)
+SCOPES: Final = (
+    "atp.configure",
+    "atp.promise",
+    "atp.read",
+    "atp.supply",
+    "reclassifier.read",
+    "registry.import",
+    "registry.read",
+    "registry.write",
+    "replay.drive",
+)
 
 
 @dataclass(frozen=True, slots=True)
