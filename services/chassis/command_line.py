@@ -9,6 +9,7 @@ exit status 1   it could not start, or something of it died
 """
 
 import argparse
+import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from services.chassis.lifecycle import ALL_ROLES, Role, Service, Supervisor
 from services.chassis.process import Hosted, run_process, run_services, starting
 from services.chassis.server import listen
 from services.chassis.settings import ChassisSettings, Form, load
+from services.chassis.tracing import Tracing
 
 DRAIN_SECONDS: Final = 5.0  # a balancer that asks every second or two has seen by then that readiness is off
 KEY_CONNECTIONS: Final = 2  # the keys are read every two seconds
@@ -57,7 +59,7 @@ def main(program: Program, arguments: Sequence[str] | None = None) -> int:
     settings = load(program.settings)
     if settings.form is not Form.DISTRIBUTED:
         sys.exit(f"services.{program.name} runs in the distributed form; `tiercel serve` is the embedded one")
-    logs.configure(settings.log_level.value)
+    logs.configure(settings.log_level.value, access_log_every=settings.access_log_every)
     try:
         return run_process(partial(_run, program, settings, options), drain_seconds=DRAIN_SECONDS)
     except NOT_STARTED as error:
@@ -83,6 +85,9 @@ async def _run(
     program: Program, settings: ChassisSettings, options: argparse.Namespace, supervisor: Supervisor
 ) -> None:
     roles = frozenset(options.role or ALL_ROLES)
+    traces = Tracing.configured(settings.otlp_endpoint, service=program.name)
+    traces.activate()
+    supervisor.on_close("traces", partial(asyncio.to_thread, traces.close))
     async with starting(supervisor):
         listener = listen(options.host, options.port)
         service = await _compose(program, settings, roles, supervisor)

@@ -19,7 +19,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
+from opentelemetry.trace import SpanKind
 
+from services.chassis import tracing
 from services.chassis.clocks import SystemClock, WallClock
 from services.chassis.consumer_metrics import ConsumerMetrics
 from services.chassis.database import Retry
@@ -38,6 +40,7 @@ from services.chassis.event_log.port import (
     TopicPartition,
 )
 from services.chassis.isolation import Interrupted, Isolation, Patience
+from services.chassis.tracing import Name
 
 __all__ = ["ConsumerRunner", "ConsumerStalled", "Delivery", "Handler", "Limits", "Rejected"]
 
@@ -172,7 +175,13 @@ class ConsumerRunner:
     ) -> None:
         with self._metrics.batch_seconds.at(self._group).time():
             deliveries, letters = self._decode(received)
-            rejected = await isolation.apply(deliveries) if deliveries else []
+            with tracing.span(
+                f"process {self._group}",
+                SpanKind.CONSUMER,
+                {Name.MESSAGING_GROUP: self._group, Name.MESSAGING_BATCH_SIZE: len(deliveries)},
+                follows=(delivery.event.traceparent for delivery in deliveries),
+            ):
+                rejected = await isolation.apply(deliveries) if deliveries else []
         self._progress()
         letters += [self._letter(deliveries[each.index].received, each.code, each.detail) for each in rejected]
         self._count_applied(deliveries, rejected)

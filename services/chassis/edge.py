@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol
 
 import structlog
 from fastapi import Request, Response
+from opentelemetry.trace import SpanKind
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.chassis import logs, tracing
@@ -38,6 +39,7 @@ from services.chassis.problems import (
     from_exception,
 )
 from services.chassis.strict_json import BODY_KEY, is_json, refuse_ambiguous
+from services.chassis.tracing import Name
 
 _SAFE_ID: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -100,6 +102,7 @@ class _Exchange:
     status: int = 0
     body_complete: bool = False
     route: str | None = None
+    refusal: str | None = None
 
 
 class Edge:
@@ -156,7 +159,10 @@ class Edge:
         limit = asyncio.timeout(self._settings.deadlines_seconds.get(scope["path"], self._settings.deadline_seconds))
         try:
             async with limit:
-                await self._handle(scope, receive, send, headers, exchange)
+                if tracing.is_on():
+                    await self._traced(scope, receive, send, headers, exchange)
+                else:
+                    await self._handle(scope, receive, send, headers, exchange)
         except asyncio.CancelledError:  # the server cuts what is left after its grace period
             if not exchange.status:
                 await Problem(DRAINING).response(exchange.correlation)(scope, receive, send)
@@ -166,6 +172,16 @@ class Edge:
             if exchange.status:
                 raise  # half an answer is out: only the server can cut the connection
             await problem.response(exchange.correlation)(scope, receive, send)
+
+    async def _traced(
+        self, scope: Scope, receive: Receive, send: Send, headers: Mapping[bytes, bytes], exchange: _Exchange
+    ) -> None:
+        with tracing.span(scope["method"], SpanKind.SERVER, {Name.HTTP_METHOD: scope["method"]}) as span:
+            await self._handle(scope, receive, send, headers, exchange)
+            if span is not None:
+                route = exchange.route or self._routing.template(scope)
+                span.update_name(f"{scope['method']} {route}")
+                span.set_attributes({Name.HTTP_ROUTE: route, Name.HTTP_STATUS: exchange.status})
 
     async def _handle(
         self, scope: Scope, receive: Receive, send: Send, headers: Mapping[bytes, bytes], exchange: _Exchange
@@ -212,7 +228,8 @@ class Edge:
 
     def _problem_for(self, error: Exception, exchange: _Exchange, *, deadline_over: bool) -> Problem:
         if isinstance(error, Unauthenticated):
-            self._metrics.refused.labels(error.reason.value).inc()
+            exchange.refusal = error.reason.value
+            self._metrics.refused.labels(exchange.refusal).inc()
             return error
         if deadline_over and isinstance(error, TimeoutError):
             if exchange.body_complete:
@@ -240,6 +257,7 @@ class Edge:
             seconds=seconds,
             correlation=exchange.correlation,
             subject=None if exchange.principal is None else exchange.principal.subject,
+            refusal=exchange.refusal,
         )
 
 

@@ -78,6 +78,7 @@ def create_app(
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.draining = False
+    app.state.collectors = registry  # for the metrics reference, which is rendered from it
     app.state.hot_operations = {}  # (path, method) -> OpenAPI operation
     app.state.hot_models = []
     app.state.hot_endpoints = {}  # (method, path) -> guarded endpoint
@@ -88,7 +89,7 @@ def create_app(
         authenticator=authenticator,
         settings=EdgeSettings(body_limit_bytes, deadline_seconds, body_limits_bytes or {}, deadlines_seconds or {}),
         metrics=HttpMetrics(registry),
-        access_log=access_log or AccessLog(every=0),
+        access_log=access_log or AccessLog(),
         limiter=limiter,
         routing=_Routing(app),
     )

@@ -19,8 +19,12 @@ import orjson
 import structlog
 
 correlation_id: ContextVar[str | None] = ContextVar("correlation_id", default=None)
+_access_log_every: ContextVar[int] = ContextVar("access_log_every", default=0)
 causation_id: ContextVar[str | None] = ContextVar("causation_id", default=None)
 
+FAILURE: Final = 500  # statuses from here on are our fault
+REFUSALS: Final = frozenset({401, 403, 429})
+ACCESS_LINES_PER_SECOND_MAX: Final = 1_000  # about 1 % of a core and 250 kB a second
 REDACTED: Final = "[redacted]"
 TEXT_MAX_CHARS: Final = 8_192  # a stack trace fits; a body that somebody logs does not
 _SECRET_NAMES: Final = frozenset(
@@ -50,8 +54,9 @@ _SECRET_TEXT: Final = re.compile(
 Line = MutableMapping[str, Any]
 
 
-def configure(level: str = "INFO", stream: BinaryIO | None = None) -> None:
-    """Set up logging for this process; called once, by the composition root."""
+def configure(level: str = "INFO", stream: BinaryIO | None = None, *, access_log_every: int = 0) -> None:
+    """Set up logging for this process; called once, by the composition root, before tasks are started."""
+    _access_log_every.set(access_log_every)
     output = stream or sys.stderr.buffer
     shared: list[structlog.typing.Processor] = [
         _add_ids,
@@ -157,35 +162,65 @@ def _render_text(logger: object, name: str, line: Line) -> str:
 
 
 class AccessLog:
-    """One line per request: always for failures and slow answers, every n-th for the rest."""
+    """One line per request: for refused callers, failures and slow answers always, every n-th for the rest.
 
-    def __init__(self, *, every: int = 1, slow_seconds: float = 1.0, output: BinaryIO | None = None) -> None:
-        """`every` 1 writes each request, 100 one in a hundred, 0 only failures and slow ones."""
+    At most `ACCESS_LINES_PER_SECOND_MAX`: a flood of refusals must not become a flood of lines. What was left out is
+    counted in the next line.
+    """
+
+    def __init__(self, *, every: int | None = None, slow_seconds: float = 1.0, output: BinaryIO | None = None) -> None:
+        """`every` 1 writes each request, 100 one in a hundred, 0 only those that are always; None: as configured."""
         self._every = every
         self._slow_seconds = slow_seconds
         self._output = output
         self._seen = 0
+        self._second = 0
+        self._written = 0
+        self._left_out = 0
 
     def write(
-        self, *, method: str, path: str, status: int, seconds: float, correlation: str, subject: str | None
+        self,
+        *,
+        method: str,
+        path: str,
+        status: int,
+        seconds: float,
+        correlation: str,
+        subject: str | None,
+        refusal: str | None = None,
     ) -> None:
         """Write the line, or not. `path` is the route's template, never the path with its ids."""
         self._seen += 1
-        if status < 500 and seconds < self._slow_seconds and (not self._every or self._seen % self._every):  # noqa: PLR2004
+        if status < FAILURE and status not in REFUSALS and seconds < self._slow_seconds:
+            every = _access_log_every.get() if self._every is None else self._every
+            if not every or self._seen % every:
+                return
+        now = datetime.now(UTC)
+        if not self._has_room(int(now.timestamp())):
             return
-        line = orjson.dumps(
-            {
-                "event": "request",
-                "level": "info" if status < 500 else "error",  # noqa: PLR2004 -- server errors start here
-                "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-                "method": method,
-                "route": path,
-                "status": status,
-                "milliseconds": round(seconds * 1000, 3),
-                "correlation_id": correlation,
-                "subject": subject,
-            }
-        )
+        line = {
+            "event": "request",
+            "level": "info" if status < FAILURE else "error",
+            "at": now.isoformat(timespec="milliseconds"),
+            "method": method,
+            "route": path,
+            "status": status,
+            "milliseconds": round(seconds * 1000, 3),
+            "correlation_id": correlation,
+            "subject": subject,
+            **({"refusal": refusal} if refusal else {}),
+            **({"left_out": self._left_out} if self._left_out else {}),
+        }
+        self._left_out = 0
         output = self._output or sys.stderr.buffer
-        output.write(line + b"\n")
+        output.write(orjson.dumps(line) + b"\n")
         output.flush()
+
+    def _has_room(self, second: int) -> bool:
+        if second != self._second:
+            self._second, self._written = second, 0
+        self._written += 1
+        if self._written <= ACCESS_LINES_PER_SECOND_MAX:
+            return True
+        self._left_out += 1
+        return False

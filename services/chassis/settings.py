@@ -72,6 +72,9 @@ class ChassisSettings(BaseSettings):
         None, description="http(s) address of an OpenTelemetry collector; none: no traces"
     )
     log_level: LogLevel = LogLevel.INFO
+    access_log_every: Annotated[int, Field(ge=0)] = Field(
+        0, description="log one in so many requests: 1 logs each, 0 only failures and slow ones"
+    )
     replay: bool = Field(default=False, description="take part in a replay: business time is what its driver stored")
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = "GBP"
 

@@ -102,19 +102,42 @@ async def test_the_access_line_says_who_what_and_how_long_but_no_path_with_ids(h
     assert b"customer-17" not in house.access.getvalue()
 
 
-def test_the_access_log_can_be_thinned_out_but_failures_and_slow_answers_stay() -> None:
+def _write(access: logs.AccessLog, status: int, seconds: float = 0.001) -> None:
+    access.write(method="GET", path="/x", status=status, seconds=seconds, correlation="c", subject=None)
+
+
+def _statuses(output: io.BytesIO) -> list[int]:
+    return [orjson.loads(line)["status"] for line in output.getvalue().splitlines()]
+
+
+def test_the_access_log_can_be_thinned_out_but_refusals_failures_and_slow_answers_stay() -> None:
     output = io.BytesIO()
     access = logs.AccessLog(every=10, slow_seconds=1.0, output=output)
-
-    def write(status: int, seconds: float) -> None:
-        access.write(method="GET", path="/x", status=status, seconds=seconds, correlation="c", subject=None)
-
     for _ in range(100):
-        write(200, 0.001)
-    write(503, 0.001)
-    write(200, 1.5)
-    statuses = [orjson.loads(line)["status"] for line in output.getvalue().splitlines()]
-    assert statuses == [200] * 10 + [503, 200]
+        _write(access, 200)
+    for status in (401, 403, 429, 503):
+        _write(access, status)
+    _write(access, 200, seconds=1.5)
+    assert _statuses(output) == [200] * 10 + [401, 403, 429, 503, 200]
+
+
+def test_a_flood_of_refusals_is_not_a_flood_of_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "ACCESS_LINES_PER_SECOND_MAX", 10)
+    output = io.BytesIO()
+    access = logs.AccessLog(every=0, output=output)
+    for _ in range(1_000):
+        _write(access, 401)
+    assert len(_statuses(output)) <= 100
+    access._second = 0  # the next second begins
+    _write(access, 401)
+    assert orjson.loads(output.getvalue().splitlines()[-1])["left_out"] >= 900
+
+
+async def test_the_operator_sees_why_a_caller_was_refused(house: House) -> None:
+    async with client_of(house.app) as client:
+        await client.get("/hot", headers={"x-api-key": "nonsense"})
+    [line] = house.access_lines()
+    assert (line["status"], line["refusal"], line["subject"]) == (401, "malformed", None)
 
 
 class OneADay:
