@@ -11,7 +11,7 @@ from typing import Any, Final
 from tiercel.demo.channels import ReplayFailedError, ServiceClients
 
 SETTLE_SECONDS_MAX: Final = 300.0
-PAUSE_SECONDS_FIRST: Final = 0.004
+PAUSE_SECONDS_FIRST: Final = 0.01
 PAUSE_SECONDS_MAX: Final = 0.05
 SERVICES: Final = ("atp", "segment_registry", "reclassifier")
 
