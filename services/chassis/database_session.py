@@ -1,7 +1,8 @@
 """One connection to PostgreSQL: how it is set up, how its transaction ends, and what an error of it means."""
 
+from collections.abc import Collection
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias
 
 import asyncpg
 
@@ -19,6 +20,7 @@ LOCK_TIMEOUT_SECONDS: Final = 5  # rows are locked in one order, for millisecond
 STATEMENT_TIMEOUT_SECONDS: Final = 30
 IDLE_IN_TRANSACTION_TIMEOUT_SECONDS: Final = 15  # work waits for nothing but the database
 ROLLBACK_TIMEOUT_SECONDS: Final = 5
+FIRST_OID_OF_OTHERS: Final = 10_000  # below are the types that every PostgreSQL has, with numbers that never change
 
 
 def server_settings(schema: str, name: str) -> dict[str, str]:
@@ -44,6 +46,7 @@ class Session(_DriverConnection):
     """
 
     __slots__ = ("_announcements",)
+    _builtin_types: ClassVar[dict[frozenset[int], Any]] = {}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -77,6 +80,19 @@ class Session(_DriverConnection):
     def announcements(self) -> frozenset[str]:
         """The subjects to announce if this transaction commits."""
         return self._announcements
+
+    async def _introspect_types(self, typeoids: Collection[int], timeout: float | None) -> Any:  # noqa: ASYNC109
+        """Ask the server once per process, not once per connection, what an array of integers is.
+
+        The driver knows few array types by heart and asks for the others, some 25 ms, in the first statement of every
+        connection that uses them. Types that come with PostgreSQL have the same numbers and meaning everywhere.
+        """
+        asked = frozenset(typeoids)
+        if max(asked) >= FIRST_OID_OF_OTHERS:
+            return await super()._introspect_types(typeoids, timeout)  # type: ignore[misc]
+        if asked not in self._builtin_types:
+            self._builtin_types[asked] = await super()._introspect_types(typeoids, timeout)  # type: ignore[misc]
+        return self._builtin_types[asked]
 
 
 class Failure(Enum):
