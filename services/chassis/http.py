@@ -25,6 +25,7 @@ from services.chassis.docs_page import content_security_policy, render_docs_page
 from services.chassis.edge import Edge, EdgeSettings, Endpoint, Limiter
 from services.chassis.logs import AccessLog
 from services.chassis.metrics import HttpMetrics
+from services.chassis.problem_handlers import install_handlers
 from services.chassis.problems import (
     BODY_TOO_LARGE,
     FORBIDDEN,
@@ -33,7 +34,6 @@ from services.chassis.problems import (
     PROBLEM_SCHEMA,
     UNAUTHENTICATED,
     VALIDATION_FAILED,
-    install_handlers,
     problem_responses,
 )
 

@@ -17,10 +17,8 @@ from typing import Any, Final
 
 import asyncpg
 import orjson
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import Response
 from pydantic import ValidationError
-from starlette.exceptions import HTTPException
 
 from services.chassis.database import CommitUnknown, DatabaseUnavailable, StillInConflict
 
@@ -182,19 +180,6 @@ def from_validation_error(error: ValidationError) -> Problem:
     return validation_problem(errors, ("body",))
 
 
-_FROM_STATUS: Final[Mapping[int, ProblemCode]] = {
-    400: BAD_REQUEST,
-    401: UNAUTHENTICATED,
-    403: FORBIDDEN,
-    404: NOT_FOUND,
-    405: METHOD_NOT_ALLOWED,
-    409: CONFLICT,
-    413: BODY_TOO_LARGE,
-    415: UNSUPPORTED_MEDIA_TYPE,
-    503: DEPENDENCY_UNAVAILABLE,
-}
-
-
 def from_exception(error: BaseException) -> Problem | None:
     """The problem that an operating failure is answered with, or None if nobody foresaw it (then it is a 500)."""
     match error:
@@ -210,32 +195,6 @@ def from_exception(error: BaseException) -> Problem | None:
             return Problem(DEADLINE_EXCEEDED)
         case _:
             return None
-
-
-def install_handlers(app: FastAPI) -> None:
-    """Make every refusal of the framework and every Problem a problem document."""
-    app.add_exception_handler(Problem, _answer_problem)
-    app.add_exception_handler(RequestValidationError, _answer_validation)
-    app.add_exception_handler(HTTPException, _answer_http_exception)
-
-
-async def _answer_problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)  # noqa: S101 -- registered for this class only
-    return error.response(request.scope.get(CORRELATION_KEY))
-
-
-async def _answer_validation(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 -- registered for this class only
-    return validation_problem(error.errors()).response(request.scope.get(CORRELATION_KEY))
-
-
-async def _answer_http_exception(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 -- registered for this class only
-    kind = _FROM_STATUS.get(error.status_code)
-    if kind is None:
-        kind = ProblemCode(f"http_{error.status_code}", error.status_code, str(error.detail))
-    detail = str(error.detail) if kind is BAD_REQUEST else ""
-    return Problem(kind, detail, headers=error.headers).response(request.scope.get(CORRELATION_KEY))
 
 
 def problem_responses(*codes: ProblemCode | str) -> dict[int | str, dict[str, Any]]:

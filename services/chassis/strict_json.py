@@ -84,4 +84,9 @@ def is_json(content_type: str) -> bool:
 def require_json(content_type: str) -> None:
     """Raise Problem (415) unless the content type says JSON."""
     if not is_json(content_type):
-        raise Problem(UNSUPPORTED_MEDIA_TYPE, "send the body as application/json")
+        raise not_json()
+
+
+def not_json() -> Problem:
+    """The problem (415) of a body of another kind."""
+    return Problem(UNSUPPORTED_MEDIA_TYPE, "send the body as application/json")

@@ -142,8 +142,7 @@ async def test_a_path_may_have_its_own_limit() -> None:
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "", "application/jsonx"])
 async def test_another_kind_of_body_is_refused(house: House, path: str, kind: str) -> None:
     answer = await house.post(path, b'{"name": "a", "count": 1}', kind)
-    assert answer.status_code in {415, 422}
-    assert answer.headers["content-type"] == MEDIA_TYPE
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
 
 
 async def test_a_compressed_body_is_refused_before_it_can_explode(house: House) -> None:
