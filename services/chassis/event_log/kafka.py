@@ -5,57 +5,47 @@ The guards against what aiokafka gets wrong stand where they act: `kafka_client.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
-from aiokafka import AIOKafkaClient, AIOKafkaConsumer
 from aiokafka import TopicPartition as KafkaPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.cluster import ClusterMetadata
-from aiokafka.errors import NoError, TopicAlreadyExistsError, for_code
 
-from services.chassis.event_log.kafka_client import (
-    START_SECONDS,
-    KafkaSecurity,
-    answered,
-    connection_options,
-    let_go,
-)
-from services.chassis.event_log.kafka_consumer import KafkaGroupConsumer, KafkaReader, start_client, stop_client
+from services.chassis.event_log.kafka_client import KafkaSecurity, connection_options
+from services.chassis.event_log.kafka_cluster import KafkaCluster
+from services.chassis.event_log.kafka_consumer import KafkaGroupConsumer, KafkaReader, start_client
 from services.chassis.event_log.kafka_producer import KafkaProducer
 from services.chassis.event_log.port import LogUnavailable, TopicSpec
 
-REPLICAS_MAX: Final = 3  # of a topic created here; fewer on a smaller cluster
 TOPIC_READY_SECONDS: Final = 15.0
 TOPIC_READY_POLL_SECONDS: Final = 0.05
 
-T = TypeVar("T")
+Opened = TypeVar("Opened", KafkaProducer, KafkaGroupConsumer, KafkaReader)
 
 
 class KafkaEventLog:
     """The way to one Kafka cluster; `bootstrap` is `host:port[,host:port]`."""
 
     def __init__(self, bootstrap: str, *, security: KafkaSecurity | None = None, name: str = "tiercel") -> None:
+        """`name` begins the client ids, which show in the logs and quotas of the brokers."""
         self._bootstrap = bootstrap
         self._security = security or KafkaSecurity()
         self._name = name
+        self._cluster = KafkaCluster(self._options(name))
         self._opened: set[KafkaProducer | KafkaGroupConsumer | KafkaReader] = set()
-        self._offsets: AIOKafkaConsumer | None = None
-        self._offsets_lock = asyncio.Lock()
 
     async def ensure_topics(self, topics: Sequence[TopicSpec]) -> None:
         """See the port. Replicas: 3, or as many as there are brokers."""
-        cluster = await self._cluster()
+        cluster = await self._cluster.metadata()
         existing = cluster.topics()
         missing = [topic for topic in topics if topic.name not in existing]
         if missing:
-            replicas = min(REPLICAS_MAX, len(cluster.brokers()))
-            await self._with_admin(lambda admin: _create(admin, missing, replicas))
+            await self._cluster.create(missing, brokers=len(cluster.brokers()))
             await self._until_served(missing)
 
     async def partitions(self, topic: str) -> int:
         """See the port."""
-        return len(_partitions_of(await self._cluster(), topic))
+        return len(_partitions_of(await self._cluster.metadata(), [topic]))
 
     async def producer(self, name: str) -> KafkaProducer:
         """See the port."""
@@ -63,9 +53,7 @@ class KafkaEventLog:
 
     async def consumer(self, group: str, topics: Sequence[str], member: str | None = None) -> KafkaGroupConsumer:
         """See the port. A named member keeps its partitions for a restart of up to 10 s (static membership)."""
-        cluster = await self._cluster()
-        for topic in topics:
-            _partitions_of(cluster, topic)
+        _partitions_of(await self._cluster.metadata(), topics)
         name = group if member is None else f"{group}.{member}"
         client = await start_client(self._options(name), group=group, member=member)
         client.subscribe(topics)
@@ -73,106 +61,50 @@ class KafkaEventLog:
 
     async def reader(self, topics: Sequence[str]) -> KafkaReader:
         """See the port."""
-        cluster = await self._cluster()
-        places = [(topic, partition) for topic in topics for partition in _partitions_of(cluster, topic)]
+        partitions = _partitions_of(await self._cluster.metadata(), topics)
         name = f"{self._name}.reader"
         client = await start_client(self._options(name), group=None, member=None)
-        return self._remember(KafkaReader(client, name, places))
+        return self._remember(KafkaReader(client, name, partitions))
 
     async def group_lag(self, group: str, topics: Sequence[str]) -> int:
         """See the port."""
-        cluster = await self._cluster()
-        partitions = [KafkaPartition(topic, index) for topic in topics for index in _partitions_of(cluster, topic)]
-        committed = await self._with_admin(
-            lambda admin: admin.list_consumer_group_offsets(group, partitions=partitions)
-        )
-        ends = await self._ask_offsets(lambda client: client.end_offsets(partitions))
-        starts = await self._ask_offsets(lambda client: client.beginning_offsets(partitions))
-        done = {partition: max(at.offset, starts[partition]) for partition, at in committed.items()}
-        return sum(max(0, ends[partition] - done.get(partition, starts[partition])) for partition in partitions)
+        partitions = _partitions_of(await self._cluster.metadata(), topics)
+        committed = await self._cluster.committed(group, partitions)
+        bounds = await self._cluster.bounds(partitions)
+        return sum(max(0, end - max(start, committed.get(each, start))) for each, (start, end) in bounds.items())
 
     async def close(self) -> None:
         """See the port."""
-        await asyncio.gather(*(each.close() for each in tuple(self._opened)))
-        client, self._offsets = self._offsets, None
-        if client is not None:
-            await stop_client(client, self._name)
+        await asyncio.gather(self._cluster.close(), *(each.close() for each in tuple(self._opened)))
 
     def _options(self, name: str) -> dict[str, Any]:
         return connection_options(self._bootstrap, self._security, name)
 
-    def _remember(self, opened: "Opened") -> "Opened":
+    def _remember(self, opened: Opened) -> Opened:
         self._opened.add(opened)
         opened.on_close = self._opened.discard
         return opened
-
-    async def _cluster(self) -> ClusterMetadata:
-        """What the cluster is now: brokers, topics, partitions."""
-        client = AIOKafkaClient(**self._options(self._name))
-        try:
-            await answered(client.bootstrap(), "bootstrap", seconds=START_SECONDS)
-            return await answered(client.fetch_all_metadata(), "metadata")
-        finally:
-            await let_go(client.close(), self._name)
-
-    async def _with_admin(self, ask: Callable[[AIOKafkaAdminClient], Awaitable[T]]) -> T:
-        admin = AIOKafkaAdminClient(**self._options(self._name))
-        try:
-            await answered(admin.start(), "administration: start", seconds=START_SECONDS)
-            return await answered(ask(admin), "administration")
-        finally:
-            await let_go(admin.close(), self._name)
-
-    async def _ask_offsets(self, ask: Callable[[AIOKafkaConsumer], Awaitable[T]]) -> T:
-        """Ask a client that is kept for this, because lag is asked for again and again."""
-        async with self._offsets_lock:
-            if self._offsets is None:
-                self._offsets = await start_client(self._options(f"{self._name}.offsets"), group=None, member=None)
-            client = self._offsets
-            try:
-                return await answered(ask(client), "offsets")
-            except LogUnavailable:
-                self._offsets = None
-                await stop_client(client, self._name)
-                raise
 
     async def _until_served(self, topics: Sequence[TopicSpec]) -> None:
         """Wait until every new partition has a leader: the brokers know a topic a moment after its creation."""
         try:
             async with asyncio.timeout(TOPIC_READY_SECONDS):
-                while True:
-                    cluster = await self._cluster()
-                    if all(
-                        len(cluster.available_partitions_for_topic(topic.name) or ()) >= topic.partitions
-                        for topic in topics
-                    ):
-                        return
+                # A cluster has no event for it.
+                while not _have_leaders(await self._cluster.metadata(), topics):  # noqa: ASYNC110
                     await asyncio.sleep(TOPIC_READY_POLL_SECONDS)
         except TimeoutError as error:
             raise LogUnavailable(f"no leader for {[topic.name for topic in topics]}") from error
 
 
-Opened = TypeVar("Opened", KafkaProducer, KafkaGroupConsumer, KafkaReader)
+def _have_leaders(cluster: ClusterMetadata, topics: Sequence[TopicSpec]) -> bool:
+    return all(len(cluster.available_partitions_for_topic(topic.name) or ()) >= topic.partitions for topic in topics)
 
 
-async def _create(admin: AIOKafkaAdminClient, topics: Sequence[TopicSpec], replicas: int) -> None:
-    answer = await admin.create_topics(
-        [NewTopic(topic.name, topic.partitions, replicas, topic_configs=_settings(topic)) for topic in topics]
-    )
-    for name, code, message in answer.topic_errors:
-        error = for_code(code)
-        if error not in (NoError, TopicAlreadyExistsError):  # somebody else may create it at the same time
-            raise LogUnavailable(f"creating {name}: {message or error.__name__}")
-
-
-def _settings(topic: TopicSpec) -> dict[str, str]:
-    if topic.compacted:
-        return {"cleanup.policy": "compact"}
-    return {"cleanup.policy": "delete", "retention.ms": str(topic.retention_hours * 3_600_000)}
-
-
-def _partitions_of(cluster: ClusterMetadata, topic: str) -> list[int]:
-    partitions = cluster.partitions_for_topic(topic)
-    if not partitions:
-        raise LogUnavailable(f"topic {topic} does not exist")
-    return sorted(partitions)
+def _partitions_of(cluster: ClusterMetadata, topics: Sequence[str]) -> list[KafkaPartition]:
+    found: list[KafkaPartition] = []
+    for topic in topics:
+        partitions = cluster.partitions_for_topic(topic)
+        if not partitions:
+            raise LogUnavailable(f"topic {topic} does not exist")
+        found += [KafkaPartition(topic, partition) for partition in sorted(partitions)]
+    return found

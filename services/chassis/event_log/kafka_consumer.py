@@ -203,9 +203,9 @@ class KafkaGroupConsumer(_Polling):
 class KafkaReader(_Polling):
     """Reads all partitions of some topics, from the beginning."""
 
-    def __init__(self, client: AIOKafkaConsumer, name: str, partitions: Iterable[TopicPartition]) -> None:
+    def __init__(self, client: AIOKafkaConsumer, name: str, partitions: Iterable[KafkaPartition]) -> None:
         super().__init__(client, name)
-        self._partitions = sorted(KafkaPartition(*place) for place in partitions)
+        self._partitions = sorted(partitions)
         client.assign(self._partitions)
 
     async def end_offsets(self) -> dict[TopicPartition, int]:
