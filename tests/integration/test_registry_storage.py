@@ -1,15 +1,20 @@
 """What the registry's schema refuses by itself, and what happens when two are at it at once."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
 
 from services.chassis.database import Connection
 from services.segment_registry.application.answer_once import ATTEMPTS_MAX, Answer, RequestKey, answer_once
-from services.segment_registry.application.ports import LostRace, RegistryTransaction
+from services.segment_registry.application.assign_tier import assign_tier
+from services.segment_registry.application.ports import Cause, LostRace, RegistryTransaction
+from services.segment_registry.domain.customers import Customer
+from services.segment_registry.domain.moves import Moved, MoveRequest, move
+from services.segment_registry.domain.timeline import Grounds, Kind
 from tests.support.registry_service import RegistryUnderTest, registry_over
 
 NOW = datetime.now(UTC)
@@ -89,6 +94,43 @@ async def test_moves_at_once_follow_one_another(registry: RegistryUnderTest) -> 
     states = [event for event in await registry.published(customer) if event.type == "segment.current.v1"]
     sequences = [event.sequence for event in states]
     assert sequences == list(range(1, len(sequences) + 1))  # in the order of their positions, without a gap
+
+
+async def test_bulks_at_once_with_the_same_customers_all_arrive(registry: RegistryUnderTest) -> None:
+    names = [f"overlap {number}" for number in range(60)]
+    rows = [{"identifiers": [{"system": "erp", "id": name}], "tier": "gold"} for name in names]
+    again = [{"identifiers": [{"system": "erp", "id": name}], "tier": "silver"} for name in reversed(names)]
+    answers = await asyncio.gather(
+        *(registry.client.post("/v1/imports", json={"items": items}) for items in (rows, again, rows[30:], again[:30]))
+    )
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert sum(answer.json()["created"] for answer in answers) == len(names)
+
+
+async def test_what_is_stored_is_what_was_decided(registry: RegistryUnderTest) -> None:
+    chance = random.Random(7)
+    customer_id = await registry.new_customer("busy")
+    (decided,) = (await load(registry, customer_id)).values()
+    tiers = await registry.transactions.read(lambda reader: reader.tiers())
+    for _ in range(60):
+        start = NOW + timedelta(hours=chance.randrange(-200, 200))
+        end = chance.choice([None, start + timedelta(hours=chance.randrange(1, 90))])
+        kind = chance.choice(list(Kind))
+        request = MoveRequest(chance.choice(["gold", "silver", "standard"]), kind, start, end, Grounds("why", "ann"))
+        expected = move(decided, tiers, request, NOW)
+        outcome = await registry.transactions.run(
+            lambda transaction, request=request: assign_tier(transaction, customer_id, request, Cause("c", "c")),  # type: ignore[misc]
+            label="test",
+        )
+        assert type(outcome) is type(expected)
+        if isinstance(outcome, Moved):
+            decided = outcome.customer
+        assert (await load(registry, customer_id))[customer_id] == decided
+    assert len(decided.assignments) > 5
+
+
+async def load(registry: RegistryUnderTest, customer_id: str) -> dict[str, Customer]:
+    return await registry.transactions.read(lambda reader: reader.customers([customer_id], ended_too=True))
 
 
 async def test_swapping_ranks_at_once_never_shares_one(registry: RegistryUnderTest) -> None:
