@@ -22,7 +22,7 @@ from opentelemetry.trace import SpanKind
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.chassis import logs, tracing
-from services.chassis.auth import PUBLIC_PATHS, Authenticator, Principal, Unauthenticated
+from services.chassis.auth import PUBLIC_PATHS, Authenticator, Principal, Refusal, Unauthenticated
 from services.chassis.auth.routes import PRINCIPAL_KEY
 from services.chassis.metrics import HttpMetrics
 from services.chassis.problems import (
@@ -127,6 +127,8 @@ class Edge:
         self._routing = routing
         self._limiter = limiter
         self._checked = False
+        for reason in Refusal:
+            metrics.refused.labels(reason.value)  # there from the start: an alert needs a series to look at
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; other kinds of connections than HTTP are refused."""
