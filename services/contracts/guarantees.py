@@ -45,10 +45,10 @@ ALL: Final = (
     ),
     Guarantee(
         topics.SUPPLY,
-        "What a WMS or an ERP says about stock: movements, full counts, what is due in.",
+        "What a WMS or an ERP says about stock: movements, full counts, what is due in; and how far counts were off.",
         "atp",
-        (WMS, ERP),
-        ("atp",),
+        (WMS, ERP, "atp"),
+        ("atp", SUBSCRIBERS),
         "With `sequence` and `cursor` any interleaving ends in the same position. Without them a count that overtakes "
         "a movement, or is overtaken by one, may be applied in the order of arrival.",
         "A movement or count acts once per (source, reference); a scheduled receipt counts at its highest version.",

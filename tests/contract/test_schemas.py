@@ -1,5 +1,7 @@
-"""schemas/ is what the code says, and what is published stays."""
+"""schemas/ and the rendered reference are what the code says, and what is published stays."""
 
+import asyncio
+import importlib
 import json
 import re
 from datetime import datetime
@@ -9,16 +11,23 @@ from typing import Any
 import pytest
 import yaml
 from jsonschema import Draft7Validator, Draft202012Validator, FormatChecker
+from openapi_spec_validator import OpenAPIV31SpecValidator
 from referencing import Registry, Resource
 
 from services.contracts import guarantees, topics
 from services.contracts.catalogue import ALL, EventRefused, EventType, decode
-from tiercel.schemas.__main__ import main
+from services.contracts.promises import LineOutcome
+from tiercel.schemas import __main__ as command
 from tiercel.schemas.examples import VALID, invalid_payloads
+from tiercel.schemas.limits import LIMITS, Limit
+from tiercel.schemas.openapi import Described, describe_services
 from tiercel.schemas.published import edits, publish, read_manifest
-from tiercel.schemas.rendering import event_schemas, problems, render, write
+from tiercel.schemas.reference import OUTCOMES, reading_routes
+from tiercel.schemas.rendering import Rendered, Roots, event_schemas, problems, render, render_events, write
+from tiercel.schemas.staleness import STALENESS
 
-ROOT = Path(__file__).parents[2] / "schemas"
+PROJECT = Path(__file__).parents[2]
+ROOT = PROJECT / "schemas"
 VENDORED = Path(__file__).parents[1] / "support" / "vendored"
 FORMATS = FormatChecker(formats=["date"])
 
@@ -34,12 +43,22 @@ def _validator(event_type: EventType) -> Draft202012Validator:
     return Draft202012Validator(schema, format_checker=FORMATS)
 
 
-def test_what_is_checked_in_is_what_the_code_renders() -> None:
-    assert problems(ROOT, render()) == []
+@pytest.fixture(scope="module")
+def services(database_url: str) -> dict[str, Described]:
+    return asyncio.run(describe_services(database_url))
 
 
-def test_rendering_twice_gives_the_same_bytes() -> None:
-    assert render() == render()
+@pytest.fixture(scope="module")
+def rendered(services: dict[str, Described]) -> Rendered:
+    return render(services)
+
+
+def test_what_is_checked_in_is_what_the_code_renders(rendered: Rendered) -> None:
+    assert problems(Roots(ROOT, PROJECT / "docs" / "reference"), rendered) == []
+
+
+def test_rendering_again_gives_the_same_bytes(rendered: Rendered, database_url: str) -> None:
+    assert render(asyncio.run(describe_services(database_url))) == rendered
 
 
 @pytest.mark.parametrize("event_type", ALL, ids=lambda one: one.name)
@@ -102,19 +121,48 @@ def _references(node: object) -> list[str]:
     return own + [found for part in node.values() for found in _references(part)]
 
 
+@pytest.mark.parametrize("name", ["atp", "segment_registry", "reclassifier"])
+def test_the_api_description_of_each_service_is_valid_openapi(name: str) -> None:
+    document = json.loads((ROOT / "openapi" / f"{name}.json").read_bytes())
+    assert document["openapi"].startswith("3.1.")
+    assert [str(error) for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
+    operations = [one for methods in document["paths"].values() for one in methods.values()]
+    assert all(operation["security"] for operation in operations)
+
+
+def test_every_outcome_has_its_meaning_in_the_reference() -> None:
+    assert list(OUTCOMES) == list(LineOutcome)
+
+
+def test_every_read_has_its_staleness_in_the_reference(services: dict[str, Described]) -> None:
+    reads = {(name, path) for name, described in services.items() for path in reading_routes(described.openapi)}
+    assert set(STALENESS) == reads
+
+
+@pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: limit.what)
+def test_every_limit_names_the_constant_that_states_it(limit: Limit) -> None:
+    module, _, name = limit.source.rpartition(".")
+    stated = getattr(importlib.import_module(f"services.{module}"), name)
+    if isinstance(stated, int):
+        assert stated == limit.number
+    else:
+        assert str(limit.number) in str(stated)
+
+
 def test_a_file_that_was_edited_by_hand_is_reported(tmp_path: Path) -> None:
-    files = render()
-    write(tmp_path, files)
-    assert problems(tmp_path, files) == []
-    (tmp_path / "asyncapi.yaml").write_text("asyncapi: 3.0.0\n")
-    (tmp_path / "events" / "stray.json").write_text("{}")
-    (tmp_path / "topics" / "orders.v1.yaml").unlink()
-    found = problems(tmp_path, files)
-    assert [problem.split(" ")[0] for problem in found] == [
-        "asyncapi.yaml",
-        "topics/orders.v1.yaml",
-        "events/stray.json",
-    ]
+    roots = Roots(tmp_path / "schemas", tmp_path / "reference")
+    files = Rendered(render_events(), {"page.md": b"text"})
+    write(roots, files)
+    assert problems(roots, files) == []
+    (roots.schemas / "asyncapi.yaml").write_text("asyncapi: 3.0.0\n")
+    (roots.schemas / "events" / "stray.json").write_text("{}")
+    (roots.schemas / "topics" / "orders.v1.yaml").unlink()
+    (roots.reference / "page.md").write_text("other text")
+    (roots.reference / "written.md").write_text("by a person")
+    found = [problem.split(" ")[0] for problem in problems(roots, files)]
+    assert found == ["asyncapi.yaml", "topics/orders.v1.yaml", "page.md", "events/stray.json"]
+    write(roots, files)
+    assert problems(roots, files) == []
 
 
 def test_an_edit_of_a_published_version_is_reported(tmp_path: Path) -> None:
@@ -142,9 +190,15 @@ def test_publishing_never_changes_what_is_published(tmp_path: Path) -> None:
     assert read_manifest(tmp_path) == before
 
 
-def test_the_command_says_what_differs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--root", str(tmp_path)]) == 0
-    assert main(["--root", str(tmp_path), "--check"]) == 0
-    (tmp_path / "asyncapi.yaml").unlink()
-    assert main(["--root", str(tmp_path), "--check"]) == 1
+def test_the_command_writes_checks_and_publishes(
+    tmp_path: Path, services: dict[str, Described], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "describe_services_by_themselves", lambda: services)
+    places = ["--root", str(tmp_path / "schemas"), "--reference", str(tmp_path / "reference")]
+    assert command.main(places) == 0
+    assert command.main([*places, "--check"]) == 0
+    assert command.main([*places, "--publish"]) == 0
+    assert "published order.placed.v1" in capsys.readouterr().out
+    (tmp_path / "schemas" / "asyncapi.yaml").unlink()
+    assert command.main([*places, "--check"]) == 1
     assert "asyncapi.yaml is missing" in capsys.readouterr().err

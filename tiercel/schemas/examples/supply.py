@@ -64,6 +64,16 @@ VALID: Final[dict[str, dict[str, Any]]] = {
             "version": 3,
         },
     },
+    "supply.corrected.v1": {
+        "corrected": {
+            "source": "wms",
+            "reference": "COUNT-2026-03-02",
+            **_AT,
+            "correction": -3,
+            "on_hand": 509,
+            "corrected_at": "2026-03-02T20:00:05Z",
+        }
+    },
     "catalog.item.v1": {
         "full": {
             "sku": "SKU-0001",
@@ -109,6 +119,7 @@ BROKEN: Final[dict[str, dict[str, tuple[str, Any]]]] = {
         "due_in_another_notation": ("due", "02.03.2026"),
         "certainty_unknown": ("certainty", "hoped for"),
     },
+    "supply.corrected.v1": {"correction_decimal": ("correction", -0.5)},
     "catalog.item.v1": {"version_as_text": ("version", "4"), "sku_blank": ("sku", " ")},
     "fulfilment.shipped.v1": {"quantity_zero": ("quantity", 0)},
     "fulfilment.delivered.v1": {"order_without_source": ("order", {"order_id": "SO-10042"})},

@@ -1,0 +1,44 @@
+"""How old what a read shows may be, per service and path."""
+
+from collections.abc import Mapping
+from typing import Final
+
+_COMMITTED: Final = "Everything that was committed before the read began."
+_CONFIGURED: Final = "Everything that was configured before the read began."
+_SNAPSHOT: Final = (
+    "One moment: everything committed before the read began. The tier is the one that the ATP knows, as old as"
+    " `tiercel_tier_projection_age_seconds` (below a second while the registry's events flow)."
+)
+
+STALENESS: Final[Mapping[tuple[str, str], str]] = {
+    ("atp", "/v1/availability"): _SNAPSHOT + " Another order may take it before yours comes.",
+    ("atp", "/v1/promises:inquire"): _SNAPSHOT + " Nothing is held: another order may take it before yours comes.",
+    ("atp", "/v1/promises"): _COMMITTED,
+    ("atp", "/v1/promises/{promise_id}"): _COMMITTED,
+    ("atp", "/v1/promises/{promise_id}/history"): _COMMITTED,
+    ("atp", "/v1/promises/{promise_id}/decision"): _COMMITTED + " It shows what the decision knew when it was made.",
+    ("atp", "/v1/items"): _CONFIGURED,
+    ("atp", "/v1/items/{sku}"): _CONFIGURED,
+    ("atp", "/v1/locations"): _CONFIGURED,
+    ("atp", "/v1/lanes"): _CONFIGURED,
+    ("atp", "/v1/protections/{document_id}"): _CONFIGURED,
+    ("atp", "/v1/quotas/{document_id}"): _CONFIGURED,
+    ("segment_registry", "/v1/tiers"): _COMMITTED,
+    ("segment_registry", "/v1/tiers/{tier}"): _COMMITTED,
+    ("segment_registry", "/v1/customers/{customer_id}"): _COMMITTED,
+    ("segment_registry", "/v1/customers:list"): "Each page: everything committed before it was asked for.",
+    ("segment_registry", "/v1/customers:resolve"): _COMMITTED,
+    ("segment_registry", "/v1/customers/{customer_id}/tier"): _COMMITTED,
+    ("segment_registry", "/v1/customers/{customer_id}/assignments"): _COMMITTED,
+    ("segment_registry", "/v1/audit"): "Each page: everything committed before it was asked for; nothing is skipped.",
+    ("reclassifier", "/v1/customers/{customer_id}/features"): (
+        "Orders and tiers as far as their events were read: `orders_unread` and `segments_unread` of `/internal/quiet`"
+        " say how many were not. Late events correct the numbers when they come."
+    ),
+    ("reclassifier", "/v1/proposals"): (
+        "Each page: every proposal committed before it was asked for; none is skipped. `state` is as old as the events"
+        " of the registry that were read."
+    ),
+    ("reclassifier", "/v1/rule-sets"): _COMMITTED,
+    ("reclassifier", "/v1/rule-sets/{rule_set_id}"): _COMMITTED,
+}
