@@ -81,12 +81,15 @@ def _decide_line(draft: Draft, offers: Sequence[Offer], line: RequestLine, aim: 
 
 
 def _ask(request: Request, line: RequestLine, item: Item, wanted: Day, aim: Day | None) -> Ask:
+    latest = line.latest_acceptable_arrival
+    if aim is not None:
+        latest = aim if latest is None else min(aim, latest)
     return Ask(
         item,
         line.quantity,
         min(line.minimum_quantity, line.quantity),
         wanted,
-        line.latest_acceptable_arrival,
+        latest,
         wanted if aim is None else aim,
         aim is not None or not request.tier.as_soon_as_possible,
     )

@@ -1,8 +1,8 @@
 """What lacks for a line to be feasible, where, and what each constraint allowed.
 
 Where two things bind at once (supply and a quota), the change that helps names both; where several would do (supply
-here or there, a protection lowered, a later date), each is named for itself. Exact for one location, and for several
-as long as no quota binds.
+here or there, a protection lowered, a later date), each is named for itself. The change is the smallest, except for a
+line that could be split and has to pass quotas: there it is the smallest that makes the line feasible in one part.
 """
 
 from bisect import bisect_left
@@ -64,33 +64,28 @@ class Shortage:
         rooms = self.outlook.rooms
         if self.outlook.quotas:
             rooms = {lane.key: self.outlook.room_beside_quotas(lane.key) for lane in lanes}
-        if self.outlook.quotas and self.outlook.draft.request.tier.split_allowed:
-            supplied = sum(max(0, most(rooms[lane.key], self._last_day(lane))) for lane in lanes)
-        else:
-            supplied = self.units
-        spots = [self._spot(lane, rooms[lane.key], supplied) for lane in lanes]
+        spots = [self._spot(lane, rooms[lane.key]) for lane in lanes]
         return sorted(spots, key=lambda spot: (spot.lacks(self.need), spot.key))
 
     def _last_day(self, lane: Lane) -> Day:
         return FAR if self.deadline is None else self.deadline - lane.lag
 
-    def _spot(self, lane: Lane, room: Room, supplied: int) -> _Spot:
+    def _spot(self, lane: Lane, room: Room) -> _Spot:
         """The best day at a position: the one that lacks least, the last one of several."""
         last = self._last_day(lane)
-        until = min(last, room.days[-1]) if last == FAR else last
+        until = room.days[-1] if last == FAR else last
         edges = [edge for quota in self.outlook.quotas for edge in (quota.start - 1, quota.end)]
         ends = [*(day - 1 for day in room.days[1:]), *edges, until]
         today = self.outlook.draft.book.today
         days = sorted(dict.fromkeys(day for day in ends if today <= day <= until), reverse=True)
-        return min((self._on(lane.key, day, room.at(day), supplied) for day in days), key=self._lacks)
+        elsewhere = 0
+        if self.outlook.draft.request.tier.split_allowed and not self.outlook.quotas:
+            elsewhere = self.units - max(0, most(room, last))
+        return min((self._on(lane.key, day, room.at(day), elsewhere) for day in days), key=self._lacks)
 
-    def _on(self, key: PositionKey, day: Day, room: int, supplied: int) -> _Spot:
-        outlook = self.outlook
-        if outlook.draft.request.tier.split_allowed:
-            missing = max(0, self.need - supplied) + (max(0, -room) if supplied < self.need else 0)
-        else:
-            missing = max(0, self.need - room)
-        lefts = quotas_left(outlook.draft.book, outlook.quotas, day)
+    def _on(self, key: PositionKey, day: Day, room: int, elsewhere: int) -> _Spot:
+        missing = max(0, self.need - elsewhere - room)
+        lefts = quotas_left(self.outlook.draft.book, self.outlook.quotas, day)
         return _Spot(key, day, room, missing, tuple((quota, left) for quota, left in lefts if left < self.need))
 
     def _lacks(self, spot: _Spot) -> int:

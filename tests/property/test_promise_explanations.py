@@ -1,0 +1,162 @@
+"""The change that an answer says would help does help when it is applied, and one unit or one day less does not."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import date
+
+from hypothesis import given
+
+from services.atp.domain.model import Binding, Book, LineDecision, PositionKey, Receipts, Request
+from services.atp.domain.promising import inquire
+from services.atp.domain.taking import with_receipts
+from tests.support import promise_worlds as worlds
+
+
+def _asked(request: Request) -> Request:
+    """One line of a tier to which no cost matters as much as being in time."""
+    tier = replace(request.tier, lateness_penalty_minor=100_000, backorder_penalty_minor=0)
+    return replace(request, tier=tier, ship_complete=False, lines=request.lines[:1])
+
+
+def _answer(book: Book, request: Request) -> LineDecision:
+    return inquire(book, request).lines[0]
+
+
+def _is_feasible(book: Book, request: Request, before: LineDecision) -> bool:
+    """Whether a line now gets what it did not get before."""
+    after = _answer(book, request)
+    promised = sum(part.quantity for part in after.planned)
+    if before.outcome == "promised_late":
+        return after.outcome == "promised"
+    if before.outcome == "below_minimum":
+        return promised >= request.lines[0].minimum_quantity
+    return promised == after.quantity
+
+
+def _with_supply(book: Book, location: str, day: int | None, quantity: int) -> Book:
+    key = PositionKey("I1", location)
+    position = book.positions[key]
+    if day is None or day <= book.today:
+        position = replace(position, on_hand=position.on_hand + quantity)
+    else:
+        position = replace(position, receipts=with_receipts(position.receipts, day, confirmed=quantity))
+    return replace(book, positions={**book.positions, key: position})
+
+
+def _lowered(book: Book, protection_id: str, quantity: int) -> Book:
+    return replace(
+        book,
+        protections={
+            key: tuple(
+                replace(each, quantity=each.quantity - quantity) if each.protection_id == protection_id else each
+                for each in everyone
+            )
+            for key, everyone in book.protections.items()
+        },
+    )
+
+
+def _raised(book: Book, quota_id: str, quantity: int) -> Book:
+    return replace(
+        book,
+        quotas=tuple(
+            replace(each, quantity=each.quantity + quantity) if each.quota_id == quota_id else each
+            for each in book.quotas
+        ),
+    )
+
+
+def _applied(book: Book, binding: Binding, needed: int) -> Book:
+    match binding.kind:
+        case "supply":
+            return _with_supply(book, binding.reference, binding.day, needed)
+        case "protection":
+            return _lowered(book, binding.reference, needed)
+        case "quota":
+            return _raised(book, binding.reference, needed)
+    return book
+
+
+def _changes(why: Sequence[Binding]) -> Iterator[list[Binding]]:
+    """Each change for itself: a supply or protection of a position, together with the quotas named beside it."""
+    quotas: list[Binding] = []
+    used = True
+    for binding in why:
+        if binding.kind == "quota":
+            quotas = [binding] if used else [*quotas, binding]
+            used = False
+        elif binding.kind in {"supply", "protection"}:
+            used = True
+            if binding.needed is not None:
+                together = [quota for quota in quotas if f"quota {quota.reference} " in binding.would_help]
+                yield [*together, binding]
+    if not used and not any(" more unit" in quota.would_help or "lowered" in quota.would_help for quota in quotas):
+        yield quotas
+
+
+def _shifted(request: Request, before: LineDecision, day: int) -> Request:
+    line = request.lines[0]
+    if before.outcome == "promised_late":
+        return replace(request, lines=(replace(line, requested_arrival=day),))
+    return replace(request, lines=(replace(line, latest_acceptable_arrival=day),))
+
+
+def _check_quantities(book: Book, request: Request, *, smallest: bool) -> None:
+    before = _answer(book, request)
+    for change in _changes(before.why):
+        enough = book
+        for binding in change:
+            enough = _applied(enough, binding, binding.needed or 0)
+        assert _is_feasible(enough, request, before), change
+        for less in change if smallest else ():
+            short = book
+            for binding in change:
+                short = _applied(short, binding, (binding.needed or 0) - (binding is less))
+            assert not _is_feasible(short, request, before), (change, less)
+
+
+@given(worlds.books(locations=1, limited=False, waiting=True), worlds.requests(lines_max=1))
+def test_a_change_of_supply_or_protection_helps_at_one_location(book: Book, asked: Request) -> None:
+    _check_quantities(book, _asked(asked), smallest=True)
+
+
+@given(worlds.books(locations=3, limited=False), worlds.requests(lines_max=1))
+def test_a_change_of_supply_or_protection_helps_at_several_locations(book: Book, asked: Request) -> None:
+    _check_quantities(book, _asked(asked), smallest=True)
+
+
+@given(worlds.books(locations=2), worlds.requests(lines_max=1))
+def test_a_change_of_supply_and_quotas_helps_a_line_in_one_part(book: Book, asked: Request) -> None:
+    request = _asked(asked)
+    one_part = replace(request, tier=replace(request.tier, split_allowed=False))
+    _check_quantities(book, one_part, smallest=True)
+
+
+@given(worlds.books(locations=2), worlds.requests(lines_max=1))
+def test_a_change_of_supply_and_quotas_helps_a_line_that_may_be_split(book: Book, asked: Request) -> None:
+    _check_quantities(book, _asked(asked), smallest=False)
+
+
+@given(worlds.books(), worlds.requests(lines_max=1))
+def test_the_date_named_is_the_first_that_helps(book: Book, asked: Request) -> None:
+    request = _asked(asked)
+    before = _answer(book, request)
+    for binding in before.why:
+        named = re.search(r"arrival of (\d{4}-\d\d-\d\d)", binding.would_help)
+        if named:
+            day = date.fromisoformat(named.group(1)).toordinal()
+            assert _is_feasible(book, _shifted(request, before, day), before)
+            assert not _is_feasible(book, _shifted(request, before, day - 1), before)
+
+
+@given(worlds.books(waiting=True), worlds.requests(lines_max=1))
+def test_every_answer_that_is_not_a_plain_promise_says_why(book: Book, asked: Request) -> None:
+    answer = _answer(book, asked)
+    assert bool(answer.why) == (answer.outcome != "promised")
+    assert all(binding.would_help for binding in answer.why)
+    assert all(binding.allowed is None or binding.allowed >= 0 for binding in answer.why)
+
+
+def test_receipts_of_a_day_are_kept_once() -> None:
+    assert with_receipts((Receipts(5, 2),), 5, confirmed=3) == (Receipts(5, 5),)
