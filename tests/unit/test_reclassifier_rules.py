@@ -138,6 +138,33 @@ def test_conditions_combine_as_in_kleenes_logic(parts: list[Truth], every: Truth
     assert truth(Not(AllOf(given)), features) == Truth.YES - every
 
 
+@pytest.mark.parametrize(
+    ("comparison", "below", "at", "over"),
+    [
+        (Comparison.AT_LEAST, Truth.NO, Truth.YES, Truth.YES),
+        (Comparison.ABOVE, Truth.NO, Truth.NO, Truth.YES),
+        (Comparison.AT_MOST, Truth.YES, Truth.YES, Truth.NO),
+        (Comparison.BELOW, Truth.YES, Truth.NO, Truth.NO),
+    ],
+)
+def test_each_comparison_says_on_which_side_its_limit_lies(
+    comparison: Comparison, below: Truth, at: Truth, over: Truth
+) -> None:
+    leaf = Leaf(Measure.ORDERS, comparison, 4, 90)
+    assert [truth(leaf, _features(orders, 1)) for orders in (3, 4, 5)] == [below, at, over]
+
+
+@pytest.mark.parametrize(("comparison", "days"), [("at_least", 9), ("above", 10), ("at_most", 10), ("below", 9)])
+def test_silence_turns_a_condition_on_the_day_that_its_comparison_says(comparison: str, days: int) -> None:
+    condition = {"not": _leaf("recency", **{comparison: 9})}
+    rules = _rules(rungs=[{"tier": "gold", "promote": _leaf("recency", at_least=700), "demote": condition}])
+    assert rules.windows == ()
+    last = TODAY - 5
+    features = Features(TODAY, {}, last)
+    at = judge(rules, _standing("bronze"), features, NOW).again_at
+    assert at == datetime.fromordinal(last + days).replace(tzinfo=UTC)
+
+
 def test_a_move_names_its_numbers_beside_their_limits() -> None:
     move = find_move(_rules(), "bronze", _features(5, 1_250))
     assert move is not None
