@@ -44,10 +44,8 @@ def require_wrk() -> None:
     subprocess.run([*sudo, apt, "install", "-y", "-qq", "wrk"], check=True, stdout=subprocess.DEVNULL)
 
 
-def run(
-    url: str, *, seconds: int, connections: int, key: str, items: int, path: str = "/v1/promises", tag: str = "b"
-) -> Load:
-    """POST orders to `url` for `seconds` over `connections`; `items` is how many different items they ask for."""
+def run(url: str, *, seconds: int, connections: int, key: str, items: int, first_item: int = 1, tag: str = "b") -> Load:
+    """POST orders to `url` for `seconds` over `connections`, for `items` different items from `first_item` on."""
     if urlsplit(url).hostname not in LOOPBACK:
         message = f"{url} is not on loopback"
         raise ValueError(message)
@@ -58,7 +56,8 @@ def run(
             "BENCH_KEY": key,
             "BENCH_ITEMS": str(items),
             "BENCH_TAG": tag,
-            "BENCH_PATH": path,
+            "BENCH_FIRST": str(first_item),
+            "BENCH_PATH": "/v1/promises",
             "BENCH_OUT": str(out),
         }
         subprocess.run(

@@ -1,5 +1,7 @@
--- One new order a request: POST of a one-line order for one of BENCH_ITEMS items, each with an id of its own.
+-- One new order a request: POST of a one-line order for one of BENCH_ITEMS items from BENCH_FIRST on, each with an id
+-- of its own.
 local key, items = os.getenv("BENCH_KEY"), tonumber(os.getenv("BENCH_ITEMS"))
+local first = tonumber(os.getenv("BENCH_FIRST"))
 local tag, path, out = os.getenv("BENCH_TAG"), os.getenv("BENCH_PATH"), os.getenv("BENCH_OUT")
 local started = tostring(os.time()) .. tostring(math.floor(os.clock() * 1e6))
 local counter = 0
@@ -7,7 +9,7 @@ local headers = { ["Content-Type"] = "application/json", ["Authorization"] = "Be
 
 request = function()
   counter = counter + 1
-  local item = (counter * 7919) % items + 1
+  local item = (counter * 7919) % items + first
   local body = string.format(
     '{"order":{"source":"bench","order_id":"%s-%s-%d"},"customer":{"system":"bench","id":"C-%d"},'
       .. '"ship_to":{"zone":"GB"},"lines":[{"line":"1","sku":"BENCH-%04d","quantity":1,"unit_price":"2.55"}]}',
