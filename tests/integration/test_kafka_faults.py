@@ -129,18 +129,7 @@ async def test_closing_returns_without_a_broker(broker: OwnBroker, log: KafkaEve
         await asyncio.gather(producer.close(), consumer.close(), reader.close())
 
 
-async def test_a_silent_consumer_and_a_silent_reader_notice_that_the_broker_is_gone(
-    broker: OwnBroker, log: KafkaEventLog, topic: str
-) -> None:
-    consumer = await log.consumer(f"test.{uuid4().hex}", [topic])
-    reader = await log.reader([topic])
-    assert await consumer.poll(10, 0.1) == await reader.poll(10, 0.1) == []
-    await asyncio.to_thread(broker.kill)
-    await notices(consumer)
-    await notices(reader)
-
-
-async def test_a_consumer_goes_on_at_its_commit_after_the_broker_was_killed_and_started_again(
+async def test_a_consumer_notices_the_death_of_the_broker_and_goes_on_at_its_commit_after_its_return(
     broker: OwnBroker, log: KafkaEventLog, topic: str
 ) -> None:
     group = f"test.{uuid4().hex}"
@@ -153,8 +142,12 @@ async def test_a_consumer_goes_on_at_its_commit_after_the_broker_was_killed_and_
         while len(received) < 10:
             received += await consumer.poll(10, 1.0)
     await consumer.commit({received[3].place: received[3].offset + 1})
+    reader = await log.reader([topic])
+    await reader.poll(10, 1.0)
 
     await asyncio.to_thread(broker.kill)
+    await notices(consumer)
+    await notices(reader)
     await consumer.close()
     await asyncio.to_thread(broker.start)
 
@@ -211,9 +204,8 @@ async def test_a_consumer_loop_loses_nothing_when_the_broker_dies_under_it(
         assert firsts == sorted(firsts)
 
 
-async def test_a_log_without_a_broker_says_so_in_time(broker: OwnBroker) -> None:
-    await asyncio.to_thread(broker.kill)
-    log = KafkaEventLog(broker.bootstrap, name="test")
+async def test_a_log_without_a_broker_says_so_in_time() -> None:
+    log = KafkaEventLog("127.0.0.1:1", name="test")  # nobody listens there
     async with asyncio.timeout(PATIENCE_SECONDS):
         with pytest.raises(LogUnavailable):
             await log.consumer("test", ["orders.v1"])
