@@ -71,9 +71,7 @@ async def _crowded(deployment: Deployment, clients: ServiceClients) -> list[Figu
     )
     return [
         _figure("empty position", found["empty"]),
-        _figure(
-            f"{OPEN_COMMITMENTS:,} open commitments", found["crowded"], baseline="time on an empty one", ratio=ratio
-        ),
+        _figure(f"{OPEN_COMMITMENTS:,} open commitments", found["crowded"], baseline="an empty one's p50", ratio=ratio),
     ]
 
 

@@ -1,9 +1,9 @@
 """A tier change made in the registry: from its commit to the first decision by the new sequence, through real Kafka.
 
-Three cases: alone; while 100,000 customers are being imported on the throttled lane; after SIGKILL of the ATP's consumer
-process (another one serves on). The clock starts when the registry has answered the change, which it does after its
-commit, and stops with the first inquiry whose answer names the new assignment's sequence; inquiries follow each other
-without a pause, so that the figure includes the time of one.
+Three cases: alone; while 100,000 customers are being imported on the throttled lane; after SIGKILL of the ATP's
+consumer process (another one serves on). The clock starts when the registry has answered the change, which it does
+after its commit, and stops with the first inquiry whose answer names the new assignment's sequence; inquiries follow
+each other without a pause, so that the figure includes the time of one.
 """
 
 import argparse

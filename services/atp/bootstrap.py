@@ -59,6 +59,7 @@ from services.chassis.consumer import ConsumerRunner
 from services.chassis.consumer_metrics import ConsumerMetrics
 from services.chassis.database import Connection, Database, DatabaseError
 from services.chassis.deliveries import Handler as EventHandler
+from services.chassis.dlq import DeadLetterWatch
 from services.chassis.event_log.port import EventLog, EventLogError, Producer
 from services.chassis.ids import new_id
 from services.chassis.lifecycle import Quiet, Role, Service, SideTask, Stage
@@ -254,7 +255,10 @@ class _Atp:
                 metrics=self._consumer_metrics,
             )
             tasks.append(SideTask(group, runner.run))
-        return tasks
+        watch = DeadLetterWatch(
+            self._event_log, list(GROUPS.values()), dead_letters=dead_letters, metrics=self._consumer_metrics
+        )
+        return [*tasks, SideTask("dead letters", watch.run)]
 
     async def _redecide(self, stop: asyncio.Event) -> None:
         poll_seconds = REPLAY_POLL_SECONDS if self._settings.replay else self._settings.atp_redecision_poll_seconds
@@ -278,12 +282,16 @@ class _Atp:
             "lines_queued": self._engine.waiting_lines(),
             "tiers_unread": await self._projection.lag(),
         }
-        try:
-            for group, topic in GROUPS.items():
-                pending[f"{topic}_unread"] = await self._event_log.group_lag(group, [topic])
-        except EventLogError:
-            pending["log_unreachable"] = 1  # nobody can say that there is nothing
+        if not any(pending.values()):  # only then is it worth asking the log, which takes longest
+            pending |= await self._unread()
         return Quiet(quiet=not any(pending.values()), activity=left.activity, pending=pending)
+
+    async def _unread(self) -> dict[str, int]:
+        try:
+            lags = await asyncio.gather(*(self._event_log.group_lag(group, [topic]) for group, topic in GROUPS.items()))
+        except EventLogError:
+            return {"log_unreachable": 1}  # nobody can say that there is nothing
+        return {f"{topic}_unread": lag for topic, lag in zip(GROUPS.values(), lags, strict=True)}
 
 
 async def _look(connection: Connection) -> None:

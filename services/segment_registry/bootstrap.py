@@ -200,15 +200,15 @@ class _Registry:
 
     async def _quiet(self) -> Quiet:
         left = await self._transactions.read(backlog)
-        try:
-            unread = await self._event_log.group_lag(GROUP, [SEGMENTS_PROPOSALS.name])
-        except EventLogError:
-            unread = 1  # nobody can say that there is nothing
         pending = {
             "events_unpublished": left.events_unpublished,
-            "proposals_unread": unread,
             "proposals_waiting": left.proposals_waiting,
         }
+        if not any(pending.values()):  # only then is it worth asking the log, which takes longest
+            try:
+                pending["proposals_unread"] = await self._event_log.group_lag(GROUP, [SEGMENTS_PROPOSALS.name])
+            except EventLogError:
+                pending["log_unreachable"] = 1  # nobody can say that there is nothing
         return Quiet(quiet=not any(pending.values()), activity=left.activity, pending=pending)
 
 

@@ -29,8 +29,8 @@ async def settled(clients: ServiceClients) -> None:
     try:
         async with asyncio.timeout(SETTLE_SECONDS_MAX):
             while True:
-                last = list(await asyncio.gather(*(clients.call(name, "GET", "/internal/quiet") for name in SERVICES)))
-                now = tuple(found["activity"] for found in last) if all(found["quiet"] for found in last) else None
+                last = await _round(clients)
+                now = tuple(found["activity"] for found in last) if last[-1]["quiet"] else None
                 if now is not None and now == before:
                     return
                 if now is None:
@@ -40,3 +40,13 @@ async def settled(clients: ServiceClients) -> None:
     except TimeoutError:
         message = f"the services did not settle in {SETTLE_SECONDS_MAX:.0f} s; pending: {last}"
         raise ReplayFailedError(message) from None
+
+
+async def _round(clients: ServiceClients) -> list[dict[str, Any]]:
+    """Ask one service after the other, up to the first that is not quiet."""
+    found: list[dict[str, Any]] = []
+    for name in SERVICES:
+        found.append(await clients.call(name, "GET", "/internal/quiet"))
+        if not found[-1]["quiet"]:
+            break
+    return found
