@@ -22,6 +22,7 @@ from services.chassis.consumer import ConsumerRunner
 from services.chassis.consumer_metrics import ConsumerMetrics
 from services.chassis.database import Connection, Database, DatabaseError
 from services.chassis.deliveries import Delivery
+from services.chassis.dlq import DeadLetterWatch
 from services.chassis.event_log.port import EventLog, EventLogError, Producer
 from services.chassis.ids import new_id
 from services.chassis.lifecycle import Quiet, Role, Service, SideTask, Stage
@@ -186,8 +187,12 @@ class _Reclassifier:
             dead_letters=dead_letters,
             metrics=self._consumer_metrics,
         )
+        watch = DeadLetterWatch(
+            self._event_log, [ORDERS_RECORDED.name], dead_letters=dead_letters, metrics=self._consumer_metrics
+        )
         return [
             SideTask("orders", orders.run),
+            SideTask("dead letters", watch.run),
             SideTask("evaluator", evaluator.run),
             SideTask("housekeeping", self._keep_house),
         ]
