@@ -32,10 +32,12 @@ import structlog
 
 from services.chassis.database_listener import listening
 from services.chassis.database_session import (
+    DRIVER_ERRORS,
     Connection,
     Failure,
     Isolation,
     Session,
+    announce,
     failure_of,
     refused_to_commit,
     server_settings,
@@ -55,6 +57,7 @@ __all__ = [
     "TransactionSpoiled",
     "UnsafeServer",
     "Work",
+    "announce",
 ]
 
 T = TypeVar("T")
@@ -270,7 +273,7 @@ class Database:
     async def _acquire(self) -> "PoolConnectionProxy[asyncpg.Record]":
         try:
             return await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except DRIVER_ERRORS as error:
             _raise_if_repeatable(error, "connect", connection_closed=True)
             raise
 
@@ -283,7 +286,7 @@ class Database:
             return
         try:
             await session.roll_back()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncio.CancelledError):
+        except (*DRIVER_ERRORS, asyncio.CancelledError):
             await self._throw_away(connection, session)
         else:
             await self._pool.release(connection)
@@ -312,7 +315,7 @@ class Database:
             channels = [f"{topic}_{self.schema}" for topic in sorted(topics)]
             try:
                 await self._pool.execute("SELECT pg_notify(channel, '') FROM unnest($1::text[]) channel", channels)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except DRIVER_ERRORS as error:
                 _log.warning("announcement_lost", channels=channels, cause=repr(error))
             await asyncio.sleep(ANNOUNCEMENT_GAP_SECONDS)
 

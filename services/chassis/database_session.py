@@ -95,6 +95,19 @@ class Session(_DriverConnection):
         return self._builtin_types[asked]
 
 
+async def announce(connection: Connection, subject: str) -> None:
+    """Send a NOTIFY on the channel `<subject>_<schema>` once the caller's transaction has committed.
+
+    On a connection of `Database` it is sent after the commit; on any other in the transaction, which is as good, but
+    keeps such transactions from committing together.
+    """
+    later = getattr(connection, "announce_after_commit", None)
+    if later is not None:
+        later(subject)
+    else:
+        await connection.execute("SELECT pg_notify($1 || '_' || current_schema(), '')", subject)
+
+
 class Failure(Enum):
     """What an error says about the transaction in which it was raised."""
 
@@ -106,9 +119,17 @@ class Failure(Enum):
     """The statement or the work is at fault; the next attempt would fail the same way."""
 
 
+DRIVER_ERRORS: Final = (
+    OSError,  # refused, reset, unreachable; TimeoutError is one of them
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # e.g. when the server says good-bye at a moment that the driver does not expect
+)
+"""Everything that a statement or a connection attempt can raise."""
+
 _CONFLICTS: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
 _LOSSES: Final = (
-    OSError,  # refused, reset, unreachable; TimeoutError is one of them
+    OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
@@ -125,7 +146,7 @@ def failure_of(error: BaseException, *, connection_closed: bool) -> Failure:
         return Failure.CONFLICT
     if isinstance(error, _LOSSES):
         return Failure.LOST
-    if connection_closed and isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
+    if connection_closed and isinstance(error, DRIVER_ERRORS):
         return Failure.LOST
     return Failure.OTHER
 

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import orjson
 
-from services.chassis.database_session import Connection, Session
+from services.chassis.database_session import Connection, announce
 from services.chassis.envelope import Event, to_record
 
 BUCKETS: Final = 64
@@ -64,7 +64,7 @@ async def enqueue(connection: Connection, events: Sequence[Event], lane: Lane = 
         [bucket_of(event.key if event.key is not None else event.id) for event in events],
         lane.value,
     )
-    await _wake_relays(connection)
+    await announce(connection, CHANNEL)
 
 
 async def pending(connection: Connection, limit: int = 100_000) -> int:
@@ -74,11 +74,3 @@ async def pending(connection: Connection, limit: int = 100_000) -> int:
         limit,
     )
     return count
-
-
-async def _wake_relays(connection: Connection) -> None:
-    announce = getattr(connection, Session.announce_after_commit.__name__, None)
-    if announce is not None:
-        announce(CHANNEL)
-    else:  # not a connection of `Database`: NOTIFY in the transaction is slower, and as good
-        await connection.execute("SELECT pg_notify($1 || '_' || current_schema(), '')", CHANNEL)

@@ -15,6 +15,7 @@ from services.chassis.database import (
     StillInConflict,
     TransactionSpoiled,
     UnsafeServer,
+    announce,
 )
 from tests.support.database_proxy import Cut, proxied
 
@@ -364,7 +365,7 @@ async def test_a_commit_is_announced_after_it_happened_and_a_rollback_is_not(
     await admin.add_listener("news_runner", lambda *_: heard.put_nowait("announced"))
 
     async def announcing(connection: Connection) -> None:
-        connection.announce_after_commit("news")  # type: ignore[union-attr]
+        await announce(connection, "news")
 
     async def failing(connection: Connection) -> None:
         await announcing(connection)
@@ -376,6 +377,18 @@ async def test_a_commit_is_announced_after_it_happened_and_a_rollback_is_not(
     async with asyncio.timeout(10):
         await heard.get()
     assert heard.empty()
+
+
+async def test_an_announcement_on_any_other_connection_is_part_of_its_transaction(
+    admin: "asyncpg.Connection[asyncpg.Record]", database_url: str
+) -> None:
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    await admin.add_listener("news_runner", lambda *_: heard.put_nowait("announced"))
+    plain = await asyncpg.connect(database_url, server_settings={"search_path": "runner"})
+    await announce(plain, "news")
+    await plain.close()
+    async with asyncio.timeout(10):
+        assert await heard.get() == "announced"
 
 
 async def test_a_listener_hears_and_survives_the_loss_of_its_connection(

@@ -24,6 +24,7 @@ from services.chassis.database import (
     Database,
     DatabaseUnavailable,
     StillInConflict,
+    announce,
 )
 from services.chassis.envelope import Event
 from services.chassis.idempotency import StoredAnswer
@@ -148,8 +149,4 @@ class PostgresTransactions:
 
 async def wake_redecision(connection: Connection) -> None:
     """Wake the re-decision once this transaction has committed: it marked positions."""
-    announce = getattr(connection, "announce_after_commit", None)
-    if announce is not None:
-        announce(MARKED)
-    else:
-        await connection.execute("SELECT pg_notify($1 || '_' || current_schema(), '')", MARKED)
+    await announce(connection, MARKED)
