@@ -12,6 +12,8 @@ from typing import Any, Final
 import asyncpg
 import structlog
 
+from services.chassis.database_session import DRIVER_ERRORS
+
 CONNECT_TIMEOUT_SECONDS: Final = 5
 CHECK_INTERVAL_SECONDS: Final = 15  # finds a connection that is dead without a sign, e.g. behind a firewall
 CHECK_TIMEOUT_SECONDS: Final = 5
@@ -36,7 +38,7 @@ async def _listen_for_ever(url: str, channel: str, wake: Callable[[str], None], 
     while True:
         try:
             await _listen_once(url, channel, wake, name)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except DRIVER_ERRORS as error:
             _log.warning("listener_reconnects", channel=channel, cause=repr(error))
         await asyncio.sleep(RECONNECT_PAUSE_SECONDS)
 

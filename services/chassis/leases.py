@@ -21,7 +21,7 @@ import asyncpg
 import structlog
 
 from services.chassis.clocks import WallClock
-from services.chassis.database_session import Connection, server_settings
+from services.chassis.database_session import DRIVER_ERRORS, Connection, server_settings
 
 CONNECT_TIMEOUT_SECONDS: Final = 5
 COMMAND_TIMEOUT_SECONDS: Final = 5
@@ -113,8 +113,8 @@ class Leases:
         """Renew what is held, return what was let go, take what is free and due to this process.
 
         Raises:
-            OSError, asyncpg.PostgresError, asyncpg.InterfaceError: the database is not there; what is held stays so
-            until its time is over, but is not safe until the next refresh that succeeds.
+            DRIVER_ERRORS: the database is not there; what is held stays so until its time is over, but is not safe
+            until the next refresh that succeeds.
         """
         asked_at = self._wall.monotonic()
         try:
@@ -144,7 +144,7 @@ class Leases:
                 async with connection.transaction():
                     await connection.execute(_RETURN, self.owner, self._resources(held))
                     await connection.execute("DELETE FROM lease WHERE resource = $1", self._members + self.owner)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except DRIVER_ERRORS as error:
                 _log.warning("leases_left_to_expire", owner=self.owner, cause=repr(error))
         self._disconnect()
 

@@ -31,12 +31,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import asyncpg
 import structlog
 
 from services.chassis import relay_rows
 from services.chassis.clocks import WallClock
 from services.chassis.database import Connection, Database, DatabaseError
+from services.chassis.database_session import DRIVER_ERRORS
 from services.chassis.event_log.port import EventLogError, Producer, PublishRefused, Record
 from services.chassis.leases import Leases
 from services.chassis.outbox import BUCKETS, Lane, channel
@@ -146,7 +146,7 @@ class Relay:
             try:
                 await self._leases.refresh()
                 await self._database.read(self._look_around, label="look at the outbox")
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DatabaseError) as error:
+            except (*DRIVER_ERRORS, DatabaseError) as error:
                 self._metrics.failed("database")
                 _log.warning("relay_leases_not_refreshed", cause=repr(error))
             self._metrics.leased(len(self._leases.held))
