@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from typing import Final
 
 import asyncpg
@@ -50,15 +51,13 @@ async def keep_partitions(
     database: Database, stop: asyncio.Event, wall: WallClock, tables: Sequence[DailyTable] = CHASSIS_TABLES
 ) -> None:
     """The periodic task: maintain at once and then every hour, until `stop` is set."""
-
-    async def round_of_today(connection: Connection) -> None:
-        await maintain(connection, wall.now().date(), tables)
-
     while not stop.is_set():
-        try:
-            await database.run(round_of_today, label="maintain partitions")
-        except (DatabaseError, asyncpg.LockNotAvailableError) as error:
-            _log.warning("partitions_left_for_next_round", cause=repr(error))
+        today = wall.now().date()
+        for table in tables:  # each in a transaction of its own, so that no table is locked while another is waited for
+            try:
+                await database.run(partial(maintain, today=today, tables=[table]), label=f"partitions of {table.name}")
+            except DatabaseError as error:
+                _log.warning("partitions_left_for_next_round", table=table.name, cause=repr(error))
         await _pause(stop, INTERVAL_SECONDS)
 
 
@@ -69,14 +68,22 @@ async def maintain(connection: Connection, today: date, tables: Sequence[DailyTa
     await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_MILLISECONDS}ms'")
     for table in tables:
         if await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", table.name):
-            for ahead in range(DAYS_AHEAD + 1):
-                await _ensure_day(connection, table, today + timedelta(days=ahead))
-            await _drop_old(connection, table, today - timedelta(days=table.keep_days))
+            try:
+                async with connection.transaction():
+                    await _maintain_one(connection, table, today)
+            except asyncpg.LockNotAvailableError as error:
+                _log.warning("partitions_left_for_next_round", table=table.name, cause=repr(error))
 
 
 def partition_name(table: DailyTable, day: date) -> str:
     """The name of the partition that holds one day."""
     return f"{table.name}_{day:%Y%m%d}"
+
+
+async def _maintain_one(connection: Connection, table: DailyTable, today: date) -> None:
+    for ahead in range(DAYS_AHEAD + 1):
+        await _ensure_day(connection, table, today + timedelta(days=ahead))
+    await _drop_old(connection, table, today - timedelta(days=table.keep_days))
 
 
 async def _ensure_day(connection: Connection, table: DailyTable, day: date) -> None:
