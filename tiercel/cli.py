@@ -69,6 +69,7 @@ def serve(
 
 @app.command()
 def demo(
+    *,
     orders: Annotated[
         Path | None, typer.Option(help="An order history, CSV or Parquet; without it, a made-up one.")
     ] = None,
@@ -77,6 +78,7 @@ def demo(
     ] = "",
     form: Annotated[str, typer.Option(help="embedded, or distributed (real servers on loopback).")] = "embedded",
     supply: Annotated[int, typer.Option(min=1, max=500, help="Modelled supply, percent of demand.")] = 90,
+    kills: Annotated[int, typer.Option(min=0, max=50, help="Kill the ATP so often meanwhile (distributed).")] = 0,
     data: Annotated[Path, typer.Option(help="Where the replay keeps its things; emptied at the start.")] = DATA,
 ) -> None:
     """Replay an order history through the three services and check what came of it."""
@@ -89,7 +91,7 @@ def demo(
     if any(not separator for _, separator, _ in pairs):
         raise typer.BadParameter("--map is a list of field=COLUMN")
     named = {name: column for name, _, column in pairs}
-    wish = Wish(orders, named, form, data, supply)
+    wish = Wish(orders, named, form, data, supply, kills=kills)
     raise typer.Exit(_reporting(lambda: run(wish)))
 
 

@@ -1,6 +1,7 @@
 """The ways from the replay into the services: HTTP for all three, and the event log as OMS, ERP and WMS use it."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ REQUEST_SECONDS_MAX: Final = 120.0
 PUBLISH_SECONDS_MAX: Final = 30.0
 POLL_RECORDS_MAX: Final = 2_000
 POLL_SECONDS: Final = 0.2
+AWAY_SECONDS_MAX: Final = 60.0  # a killed process is up again by then
+AGAIN_SECONDS: Final = 0.05
 ANSWER_SECONDS_MAX: Final = 300.0  # the longest that a chunk of orders may take before the replay gives up
 EVENT_NAMESPACE: Final = uuid.UUID("6f1c1c1e-3a4b-5c6d-8e9f-0a1b2c3d4e5f")
 
@@ -59,10 +62,30 @@ class ServiceClients:
             await client.aclose()
 
     async def call(self, service: str, method: str, path: str, body: object | None = None) -> Any:
-        """One request; its JSON answer. Raises `ReplayFailedError` on any refusal."""
+        """One request; its JSON answer.
+
+        A service that is away, or answers 503, is asked again, as any client of it should: orders and supply are known
+        by their own names, so that asking again has no second effect.
+
+        Raises:
+            ReplayFailedError: a refusal, or no answer for too long.
+        """
         content = None if body is None else orjson.dumps(body)
         headers = {"Content-Type": "application/json"} if content is not None else {}
-        response = await self._clients[service].request(method, path, content=content, headers=headers)
+        response: httpx.Response | None = None
+        deadline = time.monotonic() + AWAY_SECONDS_MAX
+        while response is None or response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            try:
+                response = await self._clients[service].request(method, path, content=content, headers=headers)
+            except httpx.TransportError as error:
+                if time.monotonic() > deadline:
+                    raise ReplayFailedError(f"{service} is away: {error!r}") from error
+            if response is None or response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+                if time.monotonic() > deadline:
+                    break
+                await asyncio.sleep(AGAIN_SECONDS)
+        if response is None:
+            raise ReplayFailedError(f"{service} is away")
         if response.status_code >= httpx.codes.BAD_REQUEST:
             message = f"{service} {method} {path}: {response.status_code} {response.text[:800]}"
             raise ReplayFailedError(message)

@@ -6,6 +6,7 @@ next one only when the last is answered; then what they cause (backorders served
 the log whose name falls on one in `COPY_ONE_IN` are sent twice on purpose.
 """
 
+import asyncio
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +25,8 @@ from tiercel.demo.world import CUSTOMER_SYSTEM, PURCHASING, SOURCE
 CHUNK_LINES_MAX: Final = 400  # lines in one chunk of orders, whichever channel it takes
 SUPPLY_ITEMS_MAX: Final = 1_000  # movements or receipts in one request
 COPY_ONE_IN: Final = 100
+TRIES_MAX: Final = 100
+AGAIN_LATER: Final = 503
 RUN_OUT_DAYS_MAX: Final = 30  # days after the last order in which what is open may still arrive and ship
 
 
@@ -36,6 +39,7 @@ class Sent:
     copies: int = 0
     receipts: int = 0
     snapshots: int = 0
+    acknowledged: dict[str, str] = field(default_factory=dict)  # promise id by order id, as HTTP answered
 
 
 @dataclass(slots=True)
@@ -50,6 +54,8 @@ class Replay:
     progress: Callable[[int, int, date], None]
     sent: Sent = field(default_factory=Sent)
     step: int = 0
+    done: int = 0
+    day_done: asyncio.Event = field(default_factory=asyncio.Event)
     _by_http: bool = True
 
     async def run(self) -> None:
@@ -57,15 +63,16 @@ class Replay:
         orders = _by_day(self.history.orders)
         announced, arriving = _deliveries_by_day(self.plan.deliveries)
         first, last = min(orders), max(orders)
-        day, done = first, 0
+        day = first
         while day <= last or (day <= last + timedelta(days=RUN_OUT_DAYS_MAX) and self._open(day, arriving)):
             opening = self.warehouse.open_stock(self.plan.openings, day) if day == first else []
             await self._morning(day, opening, announced.get(day, []), arriving.get(day, []))
             todays = orders.get(day, [])
             if todays:
                 await self._take_orders(todays)
-            done += len(todays)
-            self.progress(done, sum(len(order.lines) for order in todays), day)
+            self.done += len(todays)
+            self.day_done.set()
+            self.progress(self.done, sum(len(order.lines) for order in todays), day)
             day += timedelta(days=1)
         await self._settle(_morning_of(day))
 
@@ -141,11 +148,22 @@ class Replay:
         await self._settle(at)
 
     async def _by_http_batch(self, bodies: list[dict[str, Any]]) -> None:
-        answer = await self.clients.call("atp", "POST", "/v1/promises:batch", {"items": bodies})
-        for body, result in zip(bodies, answer["items"], strict=True):
-            if "promise" not in result or result["promise"] is None:
-                message = f"order {body['order']['order_id']} was refused: {result}"
-                raise ReplayFailedError(message)
+        """Orders whose answer says that it is not known, or not now, are sent again."""
+        for _ in range(TRIES_MAX):
+            answer = await self.clients.call("atp", "POST", "/v1/promises:batch", {"items": bodies})
+            again = []
+            for body, result in zip(bodies, answer["items"], strict=True):
+                order_id = body["order"]["order_id"]
+                if result["status"] == AGAIN_LATER:
+                    again.append(body)
+                elif "promise" in result:
+                    self.sent.acknowledged[order_id] = result["promise"]["promise_id"]
+                else:
+                    raise ReplayFailedError(f"order {order_id} was refused: {result}")
+            if not again:
+                return
+            bodies = again
+        raise ReplayFailedError(f"{len(bodies)} orders were put off {TRIES_MAX} times")
 
 
 def _order(order: HistoryOrder) -> dict[str, Any]:

@@ -27,6 +27,7 @@ class Ground:
     event_log: EventLog
     database_url: str
     process_ids: tuple[int, ...] = ()
+    kill_atp: Callable[[], Awaitable[None]] | None = None  # ends its process without a warning and starts it again
 
 
 Work = Callable[[Ground], Awaitable[None]]
@@ -69,7 +70,12 @@ async def _on_stack(work: Work, folder: Path) -> None:
     async with deployed(folder, replay=True) as deployment:
         endpoints = _endpoints(deployment.urls, deployment.api_key)
         process_ids = tuple(running.process.pid for running in deployment.processes)
-        await work(Ground(endpoints, deployment.event_log, deployment.database_url, process_ids))
+
+        async def kill_atp() -> None:
+            atp = next(running for running in deployment.processes if running.wanted.service == "atp")
+            await deployment.kill_and_restart(atp)
+
+        await work(Ground(endpoints, deployment.event_log, deployment.database_url, process_ids, kill_atp))
 
 
 def _endpoints(urls: Mapping[str, str], api_key: str) -> Endpoints:

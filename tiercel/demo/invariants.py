@@ -81,6 +81,12 @@ def _judge(given: _Sent, oversold: OversellReport, ledger: LedgerReport, effects
     faults += [f"ledger: {drift}" for drift in ledger.drifts]
     if once != len(history.orders):
         faults.append(f"{len(history.orders) - once} orders were not answered exactly once")
+    lost_promises = [
+        order_id
+        for order_id, promise_id in sorted(sent.acknowledged.items())
+        if promise_id not in effects.promise_ids or answers.first.get(order_id, {}).get("promise_id") != promise_id
+    ]
+    faults += [f"order {order_id}: the acknowledged promise is gone" for order_id in lost_promises]
     if effects.repeated:
         faults.append(f"{effects.repeated} effects happened more than once")
     lost = sum(max(0, asked - applied) for _, asked, applied in sent_and_applied)

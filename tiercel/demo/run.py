@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
@@ -28,6 +28,7 @@ from tiercel.demo.warehouse import Warehouse
 
 OUTPUT: Final = Path("build/demo")
 SUPPLY_SHARE_PERCENT: Final = 90
+KILL_DELAY_SECONDS: Final = 0.07
 
 
 @dataclass(slots=True)
@@ -48,6 +49,8 @@ class Wish:
     data: Path
     supply_percent: int = SUPPLY_SHARE_PERCENT
     output: Path = OUTPUT
+    kills: int = 0  # of the ATP's process, spread over the replay
+    generated: Mapping[str, int] = field(default_factory=dict)  # arguments of `generate`
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ def demo(wish: Wish) -> int:
 
 def _history(wish: Wish) -> History:
     if wish.orders is None:
-        return generate()
+        return generate(**wish.generated)
     return read_history(wish.orders, wish.mapping, wish.output / "set_aside.csv")
 
 
@@ -94,7 +97,7 @@ async def _replay(job: _Job, ground: Ground) -> None:
         replay = Replay(history, job.plan, clients, channel, warehouse, teller.day)
         started = time.monotonic()
         try:
-            await replay.run()
+            await _run(replay, job.wish.kills, ground)
         finally:
             teller.end()
         seconds = time.monotonic() - started
@@ -124,6 +127,36 @@ async def _replay(job: _Job, ground: Ground) -> None:
     await asyncio.to_thread(_write, job.wish.output / "summary.json", summary)
     show(summary, changes, found, [_note(replay, channel)])
     job.outcome.faults, job.outcome.finished = found.faults, True
+
+
+async def _run(replay: Replay, kills: int, ground: Ground) -> None:
+    """Run the replay; meanwhile, each time that another part of the orders is done, kill the ATP."""
+    if not kills:
+        await replay.run()
+        return
+    if ground.kill_atp is None:
+        raise ReplayFailedError("--kills needs the distributed form, where the ATP is a process of its own")
+    running = asyncio.create_task(replay.run(), name="replay")
+    killing = asyncio.create_task(_kill(replay, kills, ground.kill_atp), name="kills")
+    await asyncio.wait([running, killing], return_when=asyncio.FIRST_EXCEPTION)
+    if killing.done() and killing.exception() is not None:
+        running.cancel()
+        await asyncio.wait([running])
+    killing.cancel()
+    await asyncio.wait([killing])
+    for task in (killing, running):
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error
+
+
+async def _kill(replay: Replay, kills: int, kill_atp: Callable[[], Awaitable[None]]) -> None:
+    orders = len(replay.history.orders)
+    for number in range(1, kills + 1):
+        while replay.done < orders * number // (kills + 1):
+            replay.day_done.clear()
+            await replay.day_done.wait()
+        await asyncio.sleep(KILL_DELAY_SECONDS * number)  # each kill finds the next day at another point
+        await kill_atp()
 
 
 def _note(replay: Replay, channel: LogChannel) -> str:

@@ -87,19 +87,26 @@ class Deployment:
                 found.setdefault(running.wanted.service, running.url)
         return found
 
-    async def start(self, wanted: Wanted) -> Running:
-        """Start one process and wait until it is ready."""
-        port = _free_port()
+    async def start(self, wanted: Wanted, port: int | None = None) -> Running:
+        """Start one process, on a free port if none is given, and wait until it is ready."""
+        port = port or _free_port()
         log = self.folder / f"{wanted.service}-{port}.log"
         roles = [argument for role in wanted.roles for argument in ("--role", role)]
         command = (sys.executable, "-m", f"services.{wanted.service}", "--port", str(port), *roles)
         environment = self.environment | dict(wanted.environment)
-        with log.open("wb") as file:
+        with log.open("ab") as file:
             process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=file, stderr=file)
         running = Running(wanted, f"http://{LOOPBACK}:{port}", process, log)
         self.processes.append(running)
         await _until_ready(running)
         return running
+
+    async def kill_and_restart(self, running: Running) -> Running:
+        """End a process without a warning (SIGKILL) and start its like on the same port."""
+        self.processes.remove(running)
+        running.process.kill()
+        await running.process.wait()
+        return await self.start(running.wanted, int(running.url.rpartition(":")[2]))
 
     async def stop(self, running: Running) -> None:
         """Stop one process in good order, by force if that takes too long."""

@@ -18,7 +18,7 @@ WHERE kind = 'delivered'
 """
 _RECEIPTS: Final = "SELECT count(*) FROM scheduled_receipt WHERE version > 0"
 _ORDERS: Final = "SELECT count(*) FROM order_identity WHERE state = 'answered'"
-_PROMISES: Final = "SELECT count(*) FROM promise"
+_PROMISES: Final = "SELECT promise_id FROM promise"
 _ON_HAND: Final = "SELECT item_id, location_id, on_hand FROM position"
 
 
@@ -32,6 +32,7 @@ class Effects:
     receipts: int
     deliveries: int
     repeated: int
+    promise_ids: frozenset[str]
     on_hand: dict[tuple[str, str], int]
 
 
@@ -42,14 +43,15 @@ async def count_effects(database: Database) -> Effects:
         moved, moves = await connection.fetchrow(_MOVEMENTS) or (0, 0)
         delivered, deliveries = await connection.fetchrow(_DELIVERIES) or (0, 0)
         orders = await connection.fetchval(_ORDERS)
-        promises = await connection.fetchval(_PROMISES)
+        promises = [row["promise_id"] for row in await connection.fetch(_PROMISES)]
         return Effects(
             orders=orders,
             movements=moves,
             snapshots=await connection.fetchval(_SNAPSHOTS),
             receipts=await connection.fetchval(_RECEIPTS),
             deliveries=deliveries,
-            repeated=moved - moves + delivered - deliveries + abs(promises - orders),
+            repeated=moved - moves + delivered - deliveries + abs(len(promises) - orders),
+            promise_ids=frozenset(map(str, promises)),
             on_hand={(row["item_id"], row["location_id"]): row["on_hand"] for row in await connection.fetch(_ON_HAND)},
         )
 
