@@ -10,7 +10,7 @@ import socket
 import sys
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -178,17 +178,13 @@ async def own_database(server_url: str, name: str) -> AsyncIterator[str]:
 
 
 async def _until_ready(running: Running) -> None:
-    try:
+    with suppress(TimeoutError):
         async with asyncio.timeout(READY_SECONDS_MAX), httpx.AsyncClient() as client:
             while running.process.returncode is None:
-                try:
+                with suppress(httpx.TransportError):
                     if (await client.get(f"{running.url}/readyz")).is_success:
                         return
-                except httpx.TransportError:
-                    pass
                 await asyncio.sleep(READY_POLL_SECONDS)
-    except TimeoutError:
-        pass
     tail = (await asyncio.to_thread(running.log.read_text))[-800:]
     message = f"{running.wanted.service} did not become ready; its log ends with: {tail}"
     raise StackError(message)
