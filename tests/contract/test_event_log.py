@@ -25,6 +25,7 @@ from services.chassis.event_log.port import (
 )
 from services.chassis.event_log.postgres import PostgresEventLog
 from services.chassis.event_log.prefixed import with_prefix
+from tests.support.kafka import new_topic_name
 from tests.support.memory_log import MemoryEventLog, MemoryStore
 from tests.support.waiting import until
 
@@ -61,14 +62,14 @@ async def log(world: World) -> AsyncIterator[EventLog]:
 
 @pytest.fixture
 async def topic(log: EventLog) -> str:
-    spec = TopicSpec(f"test.{uuid4().hex}", partitions=3)
+    spec = TopicSpec(new_topic_name(), partitions=3)
     await log.ensure_topics([spec])
     return spec.name
 
 
 @pytest.fixture
 async def compacted_topic(log: EventLog) -> str:
-    spec = TopicSpec(f"test.{uuid4().hex}", partitions=1, compacted=True)
+    spec = TopicSpec(new_topic_name(), partitions=1, compacted=True)
     await log.ensure_topics([spec])
     return spec.name
 

@@ -23,7 +23,7 @@ from services.chassis.event_log.port import (
 )
 from services.chassis.metrics import new_registry
 from tests.support.events import event, publish
-from tests.support.kafka import OwnBroker
+from tests.support.kafka import OwnBroker, new_topic_name
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.kafka
@@ -50,7 +50,7 @@ async def log(broker: OwnBroker) -> AsyncIterator[KafkaEventLog]:
 
 @pytest.fixture
 async def topic(log: KafkaEventLog) -> str:
-    spec = TopicSpec(f"test.{uuid4().hex}", partitions=2)
+    spec = TopicSpec(new_topic_name(), partitions=2)
     await log.ensure_topics([spec])
     return spec.name
 

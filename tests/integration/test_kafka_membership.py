@@ -10,6 +10,7 @@ import pytest
 
 from services.chassis.event_log.kafka import KafkaEventLog
 from services.chassis.event_log.port import Received, Record, TopicSpec
+from tests.support.kafka import new_topic_name
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.kafka
@@ -26,7 +27,7 @@ async def log(kafka_bootstrap: str) -> AsyncIterator[KafkaEventLog]:
 
 @pytest.fixture
 async def topic(log: KafkaEventLog) -> str:
-    spec = TopicSpec(f"test.{uuid4().hex}", partitions=4)
+    spec = TopicSpec(new_topic_name(), partitions=4)
     await log.ensure_topics([spec])
     return spec.name
 

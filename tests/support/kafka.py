@@ -3,25 +3,35 @@
 Tests that stop or kill a broker have one of their own, so that nobody else's tests fail.
 """
 
+import asyncio
 import os
 import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from tests.support.session import real_parts_are_required
 from tiercel.stack import kafka, process
 from tiercel.stack.layout import HOST, PROJECT, Layout
 
 
+def new_topic_name() -> str:
+    """The name of a topic that is deleted when this run is over."""
+    return f"test.{os.getpid()}.{uuid4().hex}"
+
+
 @pytest.fixture(scope="session")
-def kafka_bootstrap() -> str:
+def kafka_bootstrap() -> Iterator[str]:
     """The address of a broker. Without one the test is skipped; under CI=true it fails."""
     bootstrap = os.environ.get("TIERCEL_TEST_KAFKA")
     if bootstrap:
-        return bootstrap
+        yield bootstrap
+        asyncio.run(_delete_topics(bootstrap))
+        return
     reason = "needs Apache Kafka: run `make stack-up` and set TIERCEL_TEST_KAFKA=host:port"
     if real_parts_are_required():
         pytest.fail(reason)
@@ -72,6 +82,16 @@ def own_broker(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -
         yield broker
     finally:
         broker.kill()
+
+
+async def _delete_topics(bootstrap: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        mine = [name for name in await admin.list_topics() if name.startswith(f"test.{os.getpid()}.")]
+        await admin.delete_topics(mine)
+    finally:
+        await admin.close()
 
 
 def _free_port() -> int:
