@@ -1,3 +1,9 @@
 """The plug-ins of every test run. A module of fixtures in tests/support/ is registered here, once."""
 
-pytest_plugins = ["tests.support.session", "tests.support.postgres", "tests.support.kafka", "tests.support.redis"]
+pytest_plugins = [
+    "tests.support.session",
+    "tests.support.postgres",
+    "tests.support.kafka",
+    "tests.support.redis",
+    "tests.support.serve",
+]

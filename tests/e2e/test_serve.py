@@ -2,26 +2,13 @@
 
 import json
 import re
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 import yaml
 
-PROJECT = Path(__file__).resolve().parents[2]
-SERVICES = ("atp", "segment_registry", "reclassifier")
-START_SECONDS_MAX = 60
-STOP_SECONDS_MAX = 30
+from tests.support.serve import PROJECT, SERVICES, START_SECONDS_MAX, STOP_SECONDS_MAX, Served, serving, start, tiercel
 
 ITEM = {"sku": "TEA-1"}
 LANE: dict[str, Any] = {"zone": "*", "location": "DC-1", "service": "parcel", "carrier_class": "standard"}
@@ -33,84 +20,6 @@ ORDER = {
     "customer": {"system": "shop", "id": "C-9"},
     "lines": [{"line": "1", "sku": "TEA-1", "quantity": 3}],
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """A running `tiercel serve`."""
-
-    process: subprocess.Popen[str]
-    urls: dict[str, str]
-    key: str
-    data: Path
-    ready_file: Path
-
-    def ask(self, service: str, method: str, path: str, body: Any = None) -> httpx.Response:
-        """A request with the key that was printed."""
-        headers = {"X-API-Key": self.key}
-        return httpx.request(method, self.urls[service] + path, json=body, headers=headers, timeout=20)
-
-    def stop(self) -> int:
-        """SIGTERM; the exit status."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(STOP_SECONDS_MAX)
-
-
-def _start(data: Path, ready_file: Path) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "tiercel", "serve", "--port", "0"]
-    return subprocess.Popen(
-        [*command, "--data", str(data), "--ready-file", str(ready_file)],
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-@contextmanager
-def _serving(data: Path, ready_file: Path) -> Iterator[Served]:
-    process = _start(data, ready_file)
-    try:
-        found = _await_ready(process, ready_file)
-        yield Served(process, {name: found[name] for name in SERVICES}, found["api_key"], data, ready_file)
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def _await_ready(process: "subprocess.Popen[str]", ready_file: Path) -> dict[str, str]:
-    deadline = time.monotonic() + START_SECONDS_MAX
-    while not ready_file.exists():
-        if process.poll() is not None:
-            pytest.fail(f"it ended with status {process.returncode}: {process.communicate()}")
-        assert time.monotonic() < deadline, "not ready in time"
-        time.sleep(0.05)
-    found: dict[str, str] = json.loads(ready_file.read_text())
-    return found
-
-
-@contextmanager
-def _temporary_folder() -> Iterator[Path]:
-    """Not pytest's: another run of pytest closes that one to the user that PostgreSQL runs as."""
-    folder = Path(tempfile.mkdtemp(prefix="tiercel-serve-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder for the data of one test."""
-    with _temporary_folder() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
-    """One that several tests look at."""
-    with _temporary_folder() as folder, _serving(folder / "data", folder / "ready.json") as running:
-        yield running
 
 
 def _promise(served: Served) -> dict[str, Any]:
@@ -146,12 +55,7 @@ def test_an_order_is_promised_from_stock_that_was_just_received(served: Served) 
 
 
 def test_the_doctor_finds_it_well_while_it_runs(served: Served) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tiercel", "doctor", "--data", str(served.data)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = tiercel("doctor", "--data", str(served.data))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "failed" not in done.stdout
 
@@ -179,7 +83,7 @@ def _expressions() -> list[str]:
 
 
 def test_a_second_one_on_the_same_folder_is_refused_and_harms_nothing(served: Served) -> None:
-    second = _start(served.data, served.ready_file)
+    second = start(served.data, served.ready_file)
     _, said = second.communicate(timeout=START_SECONDS_MAX)
     assert second.returncode == 1
     assert "in use by another process" in said
@@ -187,40 +91,33 @@ def test_a_second_one_on_the_same_folder_is_refused_and_harms_nothing(served: Se
     assert httpx.get(served.urls["atp"] + "/readyz").status_code == 200
 
 
-def test_it_stops_in_good_order_and_takes_the_ready_file_with_it(folder: Path) -> None:
-    with _serving(folder / "data", folder / "ready.json") as running:
+def test_it_stops_in_good_order_and_takes_the_ready_file_with_it(served_folder: Path) -> None:
+    with serving(served_folder / "data", served_folder / "ready.json") as running:
         first = _promise(running)
         assert running.stop() == 0
-        assert not (folder / "ready.json").exists()
+        assert not (served_folder / "ready.json").exists()
 
-    with _serving(folder / "data", folder / "ready.json") as again:
+    with serving(served_folder / "data", served_folder / "ready.json") as again:
         repeated = again.ask("atp", "POST", "/v1/promises", ORDER)
         assert repeated.status_code == 200
         assert repeated.json()["promise_id"] == first["promise_id"]
 
 
-def test_a_kill_loses_no_promise_and_the_next_start_replaces_what_was_left(folder: Path) -> None:
-    with _serving(folder / "data", folder / "ready.json") as running:
+def test_a_kill_loses_no_promise_and_the_next_start_replaces_what_was_left(served_folder: Path) -> None:
+    with serving(served_folder / "data", served_folder / "ready.json") as running:
         first = _promise(running)
         running.process.kill()
         running.process.wait(STOP_SECONDS_MAX)
 
-    assert (folder / "ready.json").exists(), "a killed process cannot tidy up"
-    (folder / "ready.json").rename(folder / "stale.json")
-    with _serving(folder / "data", folder / "ready.json") as again:
+    assert (served_folder / "ready.json").exists(), "a killed process cannot tidy up"
+    (served_folder / "ready.json").rename(served_folder / "stale.json")
+    with serving(served_folder / "data", served_folder / "ready.json") as again:
         found = again.ask("atp", "GET", f"/v1/promises/{first['promise_id']}")
         assert found.json()["lines"] == first["lines"]
 
 
-def test_a_port_that_is_taken_is_named(folder: Path, served: Served) -> None:
+def test_a_port_that_is_taken_is_named(served_folder: Path, served: Served) -> None:
     port = served.urls["atp"].rsplit(":", 1)[1]
-    done = subprocess.run(
-        [sys.executable, "-m", "tiercel", "serve", "--port", port, "--data", str(folder)],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=START_SECONDS_MAX,
-    )
+    done = tiercel("serve", "--port", port, "--data", str(served_folder))
     assert done.returncode == 1
     assert f"127.0.0.1:{port}" in done.stderr

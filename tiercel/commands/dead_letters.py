@@ -2,36 +2,38 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
-from services.chassis.dead_letters import Letter, Place
+from services.chassis.dead_letters import Place
 from services.chassis.dlq import DeadLetters
 from services.contracts import topics
 from tiercel.reaching import reach
 
 
 async def print_counts(data: Path | None) -> None:
-    """How many letters wait, by topic and reason."""
-    table = Table("topic", "reason", "letters")
+    """How many letters wait, by topic and reason: one line each."""
+    found = False
     async with reach(data) as reached:
         letters = DeadLetters(reached.event_log, topics.dead_letters)
         for topic in topics.ALL:
             counts = Counter(letter.reason for letter in await letters.waiting(topic.name))
             for reason, count in sorted(counts.items()):
-                table.add_row(topic.name, reason, str(count))
-    Console().print(table if table.row_count else "No dead letters wait.")
+                found = True
+                print(f"{topic.name}  {reason}  {count}")
+    if not found:
+        print("No dead letters wait.")
 
 
 async def print_letters(data: Path | None, topic: str) -> None:
-    """One line for each letter of a topic."""
+    """The letters of a topic: one line each."""
     async with reach(data) as reached:
         letters = await DeadLetters(reached.event_log, topics.dead_letters).waiting(topic)
-    Console().print(_table(letters) if letters else f"No dead letters of {topic} wait.")
+    for letter in letters:
+        place, at = letter.place, letter.at.isoformat(timespec="seconds")
+        where = f"--partition {place.partition} --offset {place.offset}"
+        print(f"{where}  {at}  {letter.group}  {letter.reason}  {json.dumps(letter.detail)}")
+    if not letters:
+        print(f"No dead letters of {topic} wait.")
 
 
 async def print_letter(data: Path | None, place: Place) -> None:
@@ -66,16 +68,6 @@ async def discard(data: Path | None, place: Place) -> None:
     """Throw a letter away."""
     async with reach(data) as reached:
         await DeadLetters(reached.event_log, topics.dead_letters).discard(place)
-
-
-def _table(letters: Sequence[Letter]) -> Table:
-    table = Table("partition", "offset", "set aside at", "group", "reason", "detail")
-    for letter in letters:
-        place = letter.place
-        at = letter.at.isoformat(timespec="seconds")
-        cells = (str(place.partition), str(place.offset), at, letter.group, letter.reason, letter.detail)
-        table.add_row(*(escape(cell) for cell in cells))
-    return table
 
 
 def _text(value: bytes | None) -> str | None:

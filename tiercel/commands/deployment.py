@@ -5,7 +5,7 @@ from typing import Final
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from services.chassis.settings import ChassisSettings, Form, load
 from tiercel import doctor, topics
@@ -66,7 +66,7 @@ def _checks_of_distributed(settings: ChassisSettings) -> dict[str, Check]:
 
 
 def _table(findings: dict[str, Finding]) -> Table:
-    table = Table("check", "", "found", "what to do")
+    table = Table("check", "", Column("found", overflow="fold"), Column("what to do", overflow="fold"))
     for check, finding in findings.items():
         table.add_row(
             check, f"[{COLOURS[finding.verdict]}]{finding.verdict}[/]", escape(finding.said), escape(finding.mend)
