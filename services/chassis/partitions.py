@@ -1,4 +1,4 @@
-"""Partitions by day for tables that only grow: made ahead, dropped by age.
+"""Partitions by day for tables that only grow: made ahead, taken off by age, and dropped a round later.
 
 Each table has a default partition as a net: if nobody made partitions for a while, rows land there, nothing fails, and
 that day stays there until it is old enough to be deleted row by row. Taking a partition off blocks writers of the table
@@ -30,17 +30,25 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DailyTable:
-    """A table partitioned by the date in `column`; a day is dropped after `keep_days`, unless rows match `keep_if`."""
+    """A table partitioned by the date in `column`; a day ends after `keep_days`, unless rows match `keep_if`."""
 
     name: str
     column: str
     keep_days: int
     keep_if: str = "false"
+    storage: str = "fillfactor = 100"
 
 
 CHASSIS_TABLES: Final = (
     # Published events are kept for some days, so that a log that lost them can be filled again.
-    DailyTable("outbox", "created_on", keep_days=3, keep_if="published_at IS NULL"),
+    # Every row is updated once: dead entries leave the index of the unpublished ones soon, not after a fifth of the day.
+    DailyTable(
+        "outbox",
+        "created_on",
+        keep_days=3,
+        keep_if="published_at IS NULL",
+        storage="autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000",
+    ),
     # Longer than topics keep records (a week): what is read again from the oldest offset is still known.
     DailyTable("inbox", "seen_on", keep_days=8),
     DailyTable("idempotency", "stored_on", keep_days=7),
@@ -62,7 +70,7 @@ async def keep_partitions(
 
 
 async def maintain(connection: Connection, today: date, tables: Sequence[DailyTable] = CHASSIS_TABLES) -> None:
-    """Make the partitions of `today` and the days ahead, drop those past their age; skip tables that are not there."""
+    """Make the partitions of `today` and the days ahead, end those past their age; skip tables that are not there."""
     if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", _LOCK):
         return  # another replica is at it
     await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_MILLISECONDS}ms'")
@@ -81,9 +89,10 @@ def partition_name(table: DailyTable, day: date) -> str:
 
 
 async def _maintain_one(connection: Connection, table: DailyTable, today: date) -> None:
+    await _drop_detached(connection, table)
     for ahead in range(DAYS_AHEAD + 1):
         await _ensure_day(connection, table, today + timedelta(days=ahead))
-    await _drop_old(connection, table, today - timedelta(days=table.keep_days))
+    await _detach_old(connection, table, today - timedelta(days=table.keep_days))
 
 
 async def _ensure_day(connection: Connection, table: DailyTable, day: date) -> None:
@@ -97,18 +106,19 @@ async def _ensure_day(connection: Connection, table: DailyTable, day: date) -> N
         return
     await connection.execute(
         f"CREATE TABLE {name} PARTITION OF {table.name} FOR VALUES FROM ('{day}') TO ('{day + timedelta(days=1)}')"
+        f" WITH ({table.storage})"
     )
 
 
-async def _drop_old(connection: Connection, table: DailyTable, before: date) -> None:
-    for name, day in await _days(connection, table):
+async def _detach_old(connection: Connection, table: DailyTable, before: date) -> None:
+    """Take old days off the table. Their files go in the next round, when nobody waits for the table meanwhile."""
+    for name, day in await _days(connection, table, attached=True):
         if day >= before:
             continue
         if await connection.fetchval(f"SELECT EXISTS (SELECT FROM {name} WHERE {table.keep_if})"):  # noqa: S608
             _log.warning("old_partition_kept", partition=name, reason=table.keep_if)
             continue
-        await connection.execute(f"DROP TABLE {name}")
-        _log.info("partition_dropped", partition=name)
+        await connection.execute(f"ALTER TABLE {table.name} DETACH PARTITION {name}")
     await connection.execute(
         f"DELETE FROM {table.name}_default WHERE ctid IN (SELECT ctid FROM {table.name}_default"  # noqa: S608
         f" WHERE {table.column} < $1 AND NOT ({table.keep_if}) LIMIT $2)",
@@ -117,14 +127,21 @@ async def _drop_old(connection: Connection, table: DailyTable, before: date) -> 
     )
 
 
-async def _days(connection: Connection, table: DailyTable) -> list[tuple[str, date]]:
-    """The partitions that hold a day, oldest first."""
+async def _drop_detached(connection: Connection, table: DailyTable) -> None:
+    for name, _ in await _days(connection, table, attached=False):
+        await connection.execute(f"DROP TABLE {name}")
+        _log.info("partition_dropped", partition=name)
+
+
+async def _days(connection: Connection, table: DailyTable, *, attached: bool) -> list[tuple[str, date]]:
+    """The tables that hold one day each, oldest first: those that are partitions, or those that were."""
     names = await connection.fetch(
-        "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = to_regclass($1)"
-        " AND inhrelid::regclass::text ~ '_[0-9]{8}$' ORDER BY 1",
+        "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
+        " AND relkind = 'r' AND relispartition = $2 AND relname ~ ('^' || $1 || '_[0-9]{8}$') ORDER BY relname",
         table.name,
+        attached,
     )
-    return [(row["name"], date.fromisoformat(row["name"][-8:])) for row in names]
+    return [(row["relname"], date.fromisoformat(row["relname"][-8:])) for row in names]
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

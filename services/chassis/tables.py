@@ -32,9 +32,9 @@ CREATE TABLE outbox (
     refused text
 ) PARTITION BY RANGE (created_on);
 CREATE TABLE outbox_default PARTITION OF outbox DEFAULT;
-CREATE INDEX outbox_unpublished ON outbox (lane, position, bucket) WHERE published_at IS NULL AND refused IS NULL;
+CREATE INDEX outbox_unpublished ON outbox (lane, position, bucket) WHERE published_at IS NULL;
 CREATE INDEX outbox_unpublished_bulk ON outbox (aggregateid, aggregatetype, position)
-    WHERE published_at IS NULL AND refused IS NULL AND lane = 1;
+    WHERE published_at IS NULL AND lane = 1;
 CREATE TABLE outbox_rewind (
     bucket smallint NOT NULL,
     aggregatetype text NOT NULL,
