@@ -41,7 +41,7 @@ class DailyTable:
 
 CHASSIS_TABLES: Final = (
     # Published events are kept for some days, so that a log that lost them can be filled again.
-    # Every row is updated once: dead entries leave the index of the unpublished ones soon, not after a fifth of the day.
+    # Every row is updated once: dead entries must leave the index of the unpublished ones soon.
     DailyTable(
         "outbox",
         "created_on",
