@@ -8,7 +8,7 @@ Commands of a batch are decided in the order in which they came and see each oth
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from services.atp.application.commands import Command, Origin, Outcome
@@ -135,12 +135,12 @@ class Batch:
         return [StoredPosition(changed[key], self.marks.get(key)) for key in sorted(changed)]
 
 
-class Handler(Protocol[C_contra]):
+class Handler(Generic[C_contra]):
     """How one kind of command is decided. Only `needs` and `decide` have to do something."""
 
     def needs(self, command: C_contra, needs: Needs) -> None:
         """Say what must be loaded and locked."""
-        ...
+        raise NotImplementedError
 
     async def discover(self, session: Session, commands: Sequence[C_contra], needs: Needs) -> None:
         """Find out more of what is needed by reading without locks; what is found must be checked in `load`."""
@@ -153,7 +153,7 @@ class Handler(Protocol[C_contra]):
 
     def decide(self, batch: Batch, command: C_contra) -> Outcome:
         """Decide on the working copy and change it; no input or output."""
-        ...
+        raise NotImplementedError
 
     async def store(self, session: Session, batch: Batch) -> None:
         """Write tables of its own."""

@@ -227,7 +227,7 @@ def _improve(
         open_rest = promise.backorders.pop(decision.line)
         if decision.backordered:
             promise.backorders[decision.line] = replace(open_rest, quantity=decision.backordered)
-    document["served_as"] = served_as(served)
+    document["served_as"] = {**served_as(served), "tier_at_order": document["served_as"]["tier_at_order"]}
     document["decided_at"] = batch.now
     document["cost_minor"] = total_cost(document["lines"])
     revise(batch, order, document, cause=cause, change="promise_changed", origin=command.origin)
