@@ -1,11 +1,11 @@
-"""An order history is read by a mapping; what cannot be replayed is set aside with its row and reason, never dropped."""
+"""An order history is read by a mapping; what cannot be replayed is set aside with its row and reason."""
 
 import csv
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
-import pyarrow
+import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
@@ -84,14 +84,14 @@ def test_a_row_that_cannot_be_replayed_is_set_aside_with_its_reason(tmp_path: Pa
 
 def test_parquet_is_read_with_types_and_nulls(tmp_path: Path) -> None:
     file = tmp_path / "orders.parquet"
-    table = pyarrow.table(
+    table = pa.table(
         {
             "order_id": ["A-1", "A-1", "A-2"],
             "sku": ["TEA", "CUP", "TEA"],
-            "qty": pyarrow.array([3, 1, 2], pyarrow.int32()),
-            "order_ts": pyarrow.array([datetime(2026, 1, 5, 8, 26)] * 3, pyarrow.timestamp("ms")),  # noqa: DTZ001
+            "qty": pa.array([3, 1, 2], pa.int32()),
+            "order_ts": pa.array([datetime(2026, 1, 5, 8, 26)] * 3, pa.timestamp("ms")),  # noqa: DTZ001
             "unit_price": [2.55, 0.1, 1.0],
-            "customer_id": pyarrow.array([17850.0, 17850.0, None]),
+            "customer_id": pa.array([17850.0, 17850.0, None]),
             "is_cancel": [False, True, False],
             "requested_date": [date(2026, 1, 9)] * 3,
         }

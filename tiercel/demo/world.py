@@ -75,7 +75,7 @@ def lanes(history: History) -> list[dict[str, Any]]:
                         "service": service,
                         "carrier_class": "express" if service == "next-day" else "standard",
                         "rank": rank,
-                        "transit_days": days + extra_days,
+                        "transit_days": days + (extra_days if service == "parcel" else extra_days // 2),
                         "cost_shipment_minor": shipment + extra_cost,
                         "cost_unit_minor": unit,
                     }
