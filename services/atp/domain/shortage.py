@@ -2,7 +2,8 @@
 
 Where two things bind at once (supply and a quota), the change that helps names both; where several would do (supply
 here or there, a protection lowered, a later date), each is named for itself. The change is the smallest, except for a
-line that could be split and has to pass quotas: there it is the smallest that makes the line feasible in one part.
+line that could be split over the periods of quotas or of its tier's core protections: there it is the smallest that
+makes the line feasible in one part.
 """
 
 from bisect import bisect_left
@@ -49,11 +50,11 @@ class Shortage:
         """The constraints that bound, at the positions that lack least."""
         spots = self._spots()
         later = self._later()
-        if not spots:
-            yield self._because_too_far(later)
-            return
-        for index, spot in enumerate(spots[:NAMED_MAX]):
-            yield from self._at(spot, later if index == 0 else "")
+        if not spots and self.deadline is not None:
+            yield self._because_too_far(self.deadline, later)
+        others = [spot for spot in spots[1:NAMED_MAX] if not spots[0].quotas and not spot.quotas]
+        for spot in (*spots[:1], *others):
+            yield from self._at(spot, later if spot is spots[0] else "")
 
     def _spots(self) -> list[_Spot]:
         fastest: dict[PositionKey, Lane] = {}
@@ -73,13 +74,13 @@ class Shortage:
     def _spot(self, lane: Lane, room: Room) -> _Spot:
         """The best day at a position: the one that lacks least, the last one of several."""
         last = self._last_day(lane)
-        until = room.days[-1] if last == FAR else last
         edges = [edge for quota in self.outlook.quotas for edge in (quota.start - 1, quota.end)]
+        until = max([*room.days, *(edge + 1 for edge in edges)]) if last == FAR else last
         ends = [*(day - 1 for day in room.days[1:]), *edges, until]
         today = self.outlook.draft.book.today
         days = sorted(dict.fromkeys(day for day in ends if today <= day <= until), reverse=True)
         elsewhere = 0
-        if self.outlook.draft.request.tier.split_allowed and not self.outlook.quotas:
+        if self.outlook.draft.request.tier.split_allowed and self.outlook.adds_up:
             elsewhere = self.units - max(0, most(room, last))
         return min((self._on(lane.key, day, room.at(day), elsewhere) for day in days), key=self._lacks)
 
@@ -193,17 +194,19 @@ class Shortage:
         place = bisect_left(days, self.need, key=lambda day: units_by(outlook, day))
         return days[place] if place < len(days) else None
 
-    def _because_too_far(self, later: str) -> Binding:
+    def _because_too_far(self, deadline: Day, later: str) -> Binding:
+        """No lane is fast enough; if no date alone helps, a date and supply do."""
         lane = min(self.outlook.lanes, key=_by_lag)
+        arrival = self.outlook.draft.book.today + lane.lag
         whole = self._first_whole()
-        return Binding(
-            "lane",
-            f"{lane.offer.location_id}/{lane.offer.service}",
-            0,
-            self.outlook.draft.book.today + lane.lag,
-            would_help=later.removeprefix(", or "),
-            needed=None if whole is None or self.deadline is None else whole - self.deadline,
-        )
+        help_ = later.removeprefix(", or ")
+        if whole is None:
+            whole = arrival
+            units = units_by(self.outlook, arrival)
+            rest = next(Shortage(self.outlook, self.need, arrival, units).bindings())
+            help_ = f"arrival on {_text(arrival)} or later, and {rest.would_help}"
+        reference = f"{lane.offer.location_id}/{lane.offer.service}"
+        return Binding("lane", reference, 0, arrival, would_help=help_, needed=whole - deadline)
 
 
 def _by_lag(lane: Lane) -> tuple[int, int, str, str]:
