@@ -10,7 +10,8 @@ from services.chassis.envelope import Event, MalformedEvent, from_record, to_rec
 from services.chassis.event_log.port import Received, Record
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
-TEXT = st.text(min_size=1, max_size=60).filter(str.isprintable)
+TEXT = st.text(st.characters(exclude_categories=["C", "Z"], include_characters=" "), min_size=1, max_size=60)
+"""What `str.isprintable` allows."""
 KNOWN = st.sampled_from(
     ["ce_specversion", "ce_id", "ce_type", "ce_source", "ce_time", "ce_sequence", "ce_partitionkey", "content-type"]
 )
