@@ -143,6 +143,7 @@ async def ask_for_rewind(connection: Connection, rows: Sequence[Row]) -> None:
     for row in rows:
         if row.key is not None:
             first.setdefault((row.topic, row.key), row)
+    await connection.execute("SET LOCAL synchronous_commit TO DEFAULT")  # unlike a mark, this must not be lost
     await connection.execute(
         _ASK_REWIND,
         [row.bucket for row in first.values()],

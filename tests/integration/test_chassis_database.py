@@ -215,7 +215,49 @@ async def test_a_lost_answer_to_commit_is_unknown_and_can_be_looked_up(
         await database.close()
 
 
-@pytest.mark.parametrize("where", list(Cut))
+@pytest.mark.parametrize(("text", "expected"), [(b"INSERT INTO counter", DatabaseUnavailable), (COMMIT, CommitUnknown)])
+async def test_a_server_that_falls_silent_is_left_after_its_time(
+    database_url: str,
+    admin: "asyncpg.Connection[asyncpg.Record]",
+    monkeypatch: pytest.MonkeyPatch,
+    text: bytes,
+    expected: type[Exception],
+) -> None:
+    monkeypatch.setattr("services.chassis.database.COMMAND_TIMEOUT_SECONDS", 0.5)
+    async with proxied(database_url) as proxy:
+        database = await Database.open(proxy.url, schema="runner", name=NAME, retry=IMPATIENT)
+        proxy.cut(text, Cut.SILENCE)
+        with pytest.raises(expected):
+            await database.run(adding("a"), label="test")
+        await database.run(adding("b"), label="on a fresh connection")
+        await database.close()
+    assert "b" in await names(admin)
+
+
+async def test_a_pool_that_is_all_in_use_refuses_after_its_time(
+    database_url: str,
+    admin: object,  # noqa: ARG001 - makes the table
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("services.chassis.database.ACQUIRE_TIMEOUT_SECONDS", 0.2)
+    inside, leave = asyncio.Event(), asyncio.Event()
+
+    async def occupy(_connection: Connection) -> None:
+        inside.set()
+        await leave.wait()
+
+    database = await Database.open(database_url, schema="runner", name=NAME, max_size=1, retry=IMPATIENT)
+    occupant = asyncio.create_task(database.run(occupy, label="occupy"))
+    await inside.wait()
+    with pytest.raises(DatabaseUnavailable):
+        await database.run(adding("a"), label="test")
+    leave.set()
+    await occupant
+    await database.run(adding("a"), label="test")
+    await database.close()
+
+
+@pytest.mark.parametrize("where", [Cut.BEFORE_THE_SERVER, Cut.BEFORE_THE_ANSWER])
 async def test_a_connection_lost_before_commit_is_tried_again(
     database_url: str, admin: "asyncpg.Connection[asyncpg.Record]", where: Cut
 ) -> None:

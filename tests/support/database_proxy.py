@@ -21,6 +21,8 @@ class Cut(Enum):
     """The server never sees the text."""
     BEFORE_THE_ANSWER = auto()
     """The server acts on it, and the client never hears the answer."""
+    SILENCE = auto()
+    """The server acts on it; the connection stays open, and nothing ever comes back."""
 
 
 class DatabaseProxy:
@@ -72,9 +74,12 @@ class DatabaseProxy:
         self.cuts += 1
         replies.cancel()
         await asyncio.wait([replies])
-        if where is Cut.BEFORE_THE_ANSWER:
-            server[1].write(chunk)
-            await server[0].read(1)
+        if where is Cut.BEFORE_THE_SERVER:
+            return
+        server[1].write(chunk)
+        await server[0].read(1)
+        if where is Cut.SILENCE:
+            await asyncio.Event().wait()  # until the proxy closes
 
     async def _connect(self) -> Streams:
         options = parse_qs(self._target.query)
