@@ -1,8 +1,11 @@
 """Stored answers: the same bytes again, and one author per key."""
 
+import asyncio
+
 import asyncpg
 import pytest
 
+from services.chassis import idempotency
 from services.chassis.database import Database
 from services.chassis.idempotency import StoredAnswer, fingerprint, look_up, store
 
@@ -36,6 +39,28 @@ async def test_the_second_author_of_a_key_is_told(chassis_database: Database) ->
     with pytest.raises(asyncpg.UniqueViolationError):
         await keep(chassis_database, StoredAnswer("oms", "key-1", b"other", 201, b"other"))
     assert await find(chassis_database, ("oms", "key-1")) == {("oms", "key-1"): ANSWER}
+
+
+async def test_of_many_authors_at_once_one_is_stored_and_the_others_are_told(chassis_database: Database) -> None:
+    answers = [StoredAnswer("oms", "key-1", ANSWER.fingerprint, 201, str(number).encode()) for number in range(50)]
+    outcomes = await asyncio.gather(*(keep(chassis_database, answer) for answer in answers), return_exceptions=True)
+    stored = [answer for answer, outcome in zip(answers, outcomes, strict=True) if outcome is None]
+    assert len(stored) == 1
+    assert sum(isinstance(outcome, asyncpg.UniqueViolationError) for outcome in outcomes) == 49
+    assert await find(chassis_database, ("oms", "key-1")) == {("oms", "key-1"): stored[0]}
+
+
+async def test_in_the_hour_after_midnight_an_author_meets_one_of_the_day_before(
+    chassis_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await keep(chassis_database, ANSWER)
+    await chassis_database.run(
+        lambda c: c.execute("UPDATE idempotency SET stored_on = stored_on - 1"), label="yesterday"
+    )
+    always_that_hour = idempotency._STORE.replace("interval '1 hour'", "interval '1 day'")
+    monkeypatch.setattr(idempotency, "_STORE", always_that_hour)
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await keep(chassis_database, ANSWER)
 
 
 async def test_nothing_asked_and_nothing_stored_is_fine(chassis_database: Database) -> None:

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 
+from services.chassis import inbox
 from services.chassis.database import Connection, Database
 from services.chassis.inbox import first_seen
 
@@ -82,8 +83,6 @@ async def test_two_on_both_sides_of_midnight_meet_too(chassis_database: Database
 
 async def first_seen_in_the_first_hour(connection: Connection, consumer: str, events: list[str]) -> set[str]:
     """`first_seen` with its hour stretched to a day, so that it is always the first hour."""
-    from services.chassis import inbox
-
     statement = inbox._FIRST_SEEN.replace("interval '1 hour'", "interval '1 day'")
     return {row["event_id"] for row in await connection.fetch(statement, consumer, events)}
 
