@@ -60,27 +60,36 @@ class Event:
 
 def to_record(event: Event) -> Record:
     """The record that carries the event; its key is the event's key."""
-    attributes = (
-        ("ce_specversion", SPEC_VERSION),
-        ("ce_id", event.id),
-        ("ce_type", event.type),
-        ("ce_source", event.source),
-        ("ce_time", event.time.isoformat()),
-        ("ce_sequence", str(event.sequence)),
-        ("ce_correlationid", event.correlation_id),
-        ("ce_causationid", event.causation_id),
-        ("ce_partitionkey", event.key),
-        ("ce_subject", event.subject),
-        ("ce_dataschema", event.dataschema),
-        ("ce_traceparent", event.traceparent),
-        ("content-type", CONTENT_TYPE),
-    )
     return Record(
         topic=event.topic,
         key=None if event.key is None else event.key.encode(),
         value=event.data or None,
-        headers=tuple((name, value.encode()) for name, value in attributes if value is not None),
+        headers=tuple((name, value.encode()) for name, value in headers_of(event).items()),
     )
+
+
+def headers_of(event: Event) -> dict[str, str]:
+    """The attributes of the event as headers; one that it does not have is left out."""
+    headers = {
+        "ce_specversion": SPEC_VERSION,
+        "ce_id": event.id,
+        "ce_type": event.type,
+        "ce_source": event.source,
+        "ce_time": event.time.isoformat(),
+        "ce_sequence": str(event.sequence),
+        "ce_correlationid": event.correlation_id,
+        "ce_causationid": event.causation_id,
+        "content-type": CONTENT_TYPE,
+    }
+    if event.key is not None:
+        headers["ce_partitionkey"] = event.key
+    if event.subject is not None:
+        headers["ce_subject"] = event.subject
+    if event.dataschema is not None:
+        headers["ce_dataschema"] = event.dataschema
+    if event.traceparent is not None:
+        headers["ce_traceparent"] = event.traceparent
+    return headers
 
 
 def from_record(received: Received) -> Event:

@@ -9,20 +9,19 @@ import zlib
 from collections.abc import Sequence
 from enum import IntEnum
 from typing import Final
-from uuid import UUID
 
 import orjson
 
 from services.chassis.database_session import Connection, announce
-from services.chassis.envelope import Event, to_record
+from services.chassis.envelope import Event, headers_of
 
 BUCKETS: Final = 64
 CHANNEL: Final = "outbox"
 
 _INSERT: Final = """
 INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload, headers, key_version, bucket, lane)
-SELECT id, topic, key, type, payload, headers, version, bucket, $9
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::jsonb[], $7::bigint[], $8::smallint[])
+SELECT id::uuid, topic, key, type, payload, headers, version, bucket, $9
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::jsonb[], $7::bigint[], $8::smallint[])
     AS event (id, topic, key, type, payload, headers, version, bucket)
 """
 
@@ -51,15 +50,14 @@ async def enqueue(connection: Connection, events: Sequence[Event], lane: Lane = 
     """
     if not events:
         return
-    records = [to_record(event) for event in events]
     await connection.execute(
         _INSERT,
-        [UUID(event.id) for event in events],
+        [event.id for event in events],
         [event.topic for event in events],
         [event.key for event in events],
         [event.type for event in events],
-        [record.value for record in records],
-        [orjson.dumps({name: value.decode() for name, value in record.headers}).decode() for record in records],
+        [event.data or None for event in events],
+        [orjson.dumps(headers_of(event)).decode() for event in events],
         [event.sequence for event in events],
         [bucket_of(event.key if event.key is not None else event.id) for event in events],
         lane.value,

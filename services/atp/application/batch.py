@@ -21,7 +21,7 @@ from services.atp.domain.allocation import usage_of
 from services.atp.domain.model import Book, Item, Position, PositionKey, Quota, UsageKey
 from services.chassis.envelope import Event
 from services.chassis.idempotency import StoredAnswer
-from services.chassis.ids import new_id
+from services.chassis.ids import new_id, new_ids
 from services.contracts.catalogue import EventType
 
 C_contra = TypeVar("C_contra", bound=Command, contravariant=True)
@@ -64,7 +64,7 @@ class Batch:
     waiting: dict[str, dict[int, int]]
     touched: dict[OrderKey, OrderCopy] = field(default_factory=dict)
     unapplied: list[Unapplied] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
+    emitted: list[tuple[EventType, str, int, bytes, Origin]] = field(default_factory=list)
     marks_before: dict[PositionKey, Mark] = field(default_factory=dict)
     kept: dict[str, Any] = field(default_factory=dict)  # working copies of handlers, by a name of theirs
     promised: list[tuple[str, str]] = field(default_factory=list)  # (tier, outcome) of lines answered first
@@ -109,9 +109,14 @@ class Batch:
 
     def emit(self, kind: EventType, key: str, sequence: int, data: bytes, origin: Origin) -> None:
         """Add an event to the transaction."""
-        self.events.append(
+        self.emitted.append((kind, key, sequence, data, origin))
+
+    def events(self) -> list[Event]:
+        """The events of the transaction, in the order in which they were added."""
+        ids = new_ids(len(self.emitted))
+        return [
             Event(
-                id=str(new_id()),
+                id=str(event_id),
                 type=kind.name,
                 source=EVENT_SOURCE,
                 topic=kind.topic.name,
@@ -124,7 +129,8 @@ class Batch:
                 traceparent=origin.traceparent,
                 dataschema=kind.dataschema,
             )
-        )
+            for event_id, (kind, key, sequence, data, origin) in zip(ids, self.emitted, strict=True)
+        ]
 
     def changed_positions(self) -> list[StoredPosition]:
         """Positions whose row or mark is not as it was, in key order."""

@@ -211,8 +211,8 @@ class Engine:
         for kind in dict.fromkeys(type(command) for command in commands):
             await self._handlers[kind].store(session, batch)
         marked = any(batch.marks.get(each.position.key) is not None for each in changed)
-        if batch.events or answers or marked:
-            await session.finish(batch.events, answers, marked=marked)
+        if batch.emitted or answers or marked:
+            await session.finish(batch.events(), answers, marked=marked)
 
     def _handler(self, command: Command) -> Handler[Any]:
         return self._handlers[type(command)]
