@@ -64,7 +64,7 @@ class KafkaEventLog:
         partitions = _partitions_of(await self._cluster.metadata(), topics)
         name = f"{self._name}.reader"
         client = await start_client(self._options(name), group=None, member=None)
-        return self._remember(KafkaReader(client, name, partitions))
+        return self._remember(KafkaReader(client, name, partitions, self._cluster.ends))
 
     async def group_lag(self, group: str, topics: Sequence[str]) -> int:
         """See the port."""

@@ -67,8 +67,12 @@ class KafkaCluster:
     async def bounds(self, partitions: Sequence[KafkaPartition]) -> dict[KafkaPartition, tuple[int, int]]:
         """The oldest offset and the next one to be written, of each partition."""
         starts = await self._offsets.ask(lambda client: client.beginning_offsets(partitions), "beginning offsets")
-        ends = await self._offsets.ask(lambda client: client.end_offsets(partitions), "end offsets")
+        ends = await self.ends(partitions)
         return {partition: (starts[partition], ends[partition]) for partition in partitions}
+
+    async def ends(self, partitions: Sequence[KafkaPartition]) -> dict[KafkaPartition, int]:
+        """The next offset to be written of each partition."""
+        return await self._offsets.ask(lambda client: client.end_offsets(partitions), "end offsets")
 
     async def close(self) -> None:
         """Close the clients."""

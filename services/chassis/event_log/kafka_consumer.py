@@ -12,7 +12,7 @@ up a member that has not polled for `MAX_POLL_SECONDS`, which is more than the c
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -203,14 +203,26 @@ class KafkaGroupConsumer(_Polling):
 class KafkaReader(_Polling):
     """Reads all partitions of some topics, from the beginning."""
 
-    def __init__(self, client: AIOKafkaConsumer, name: str, partitions: Iterable[KafkaPartition]) -> None:
+    def __init__(
+        self,
+        client: AIOKafkaConsumer,
+        name: str,
+        partitions: Iterable[KafkaPartition],
+        ends: Callable[[Sequence[KafkaPartition]], Awaitable[Mapping[KafkaPartition, int]]],
+    ) -> None:
+        """`ends` asks for end offsets on a connection of its own.
+
+        A broker answers a connection in order, so on the reader's own the question would wait for the fetch under way,
+        which lasts up to half a second when there is nothing new.
+        """
         super().__init__(client, name)
         self._partitions = sorted(partitions)
+        self._ends = ends
         client.assign(self._partitions)
 
     async def end_offsets(self) -> dict[TopicPartition, int]:
         """See the port."""
-        ends = await answered(self._client.end_offsets(self._partitions), f"{self._name}: end offsets")
+        ends = await self._ends(self._partitions)
         return {(partition.topic, partition.partition): offset for partition, offset in ends.items()}
 
     async def seek(self, offsets: Mapping[TopicPartition, int]) -> None:
