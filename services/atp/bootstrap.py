@@ -6,6 +6,7 @@ A process may have any of the roles: `api` answers requests, `consumer` takes in
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
@@ -13,10 +14,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
+import structlog
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from services.atp.adapters.backlog import backlog, items_to_serve, move_replay
+from services.atp.adapters.ledger import verify
 from services.atp.adapters.partitions import keep_months
 from services.atp.adapters.planning import PostgresPlanning
 from services.atp.adapters.promise_reader import PostgresPromiseReader
@@ -76,6 +79,7 @@ NAME: Final = "atp"
 SCHEMA: Final = "atp"
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
+DRIFTS_LOGGED_MAX: Final = 5
 REPLAY_POLL_SECONDS: Final = 0.02  # a replay waits for the re-decision in each of its steps
 PROJECTION: Final = "atp.segments"
 PROJECTED: Final = (topics.SEGMENTS_CURRENT.name, topics.SEGMENTS_POLICIES.name)
@@ -106,6 +110,9 @@ HANDLERS: Final[Sequence[tuple[type, type[Handler[Any]]]]] = (
     (DeliverOrder, Delivering),
     (ReadAvailability, Availability),
 )
+
+
+_log = structlog.get_logger(__name__)
 
 
 async def build(
@@ -153,11 +160,13 @@ class _Atp:
             metrics=self._metrics,
             currency=settings.currency,
         )
+        segments = SegmentProjection(partial(self._metrics.counted, "unreadable_segment"))
+        self._metrics.projection_age.set_function(lambda: segments.age_seconds(self._wall.now()))
         self._projection = ProjectionRunner(
             event_log,
             PROJECTED,
             database,
-            SegmentProjection(partial(self._metrics.counted, "unreadable_segment")),
+            segments,
             name=PROJECTION,
             metrics=self._consumer_metrics,
         )
@@ -258,7 +267,19 @@ class _Atp:
         watch = DeadLetterWatch(
             self._event_log, list(GROUPS.values()), dead_letters=dead_letters, metrics=self._consumer_metrics
         )
-        return [*tasks, SideTask("dead letters", watch.run)]
+        return [*tasks, SideTask("dead letters", watch.run), SideTask("ledger", self._watch_ledger)]
+
+    async def _watch_ledger(self, stop: asyncio.Event) -> None:
+        """Compare the aggregates with the ledger now and then; a drift is shown and logged, and repaired by hand."""
+        while not stop.is_set():
+            with suppress(DatabaseError):  # then it is compared the next time; readiness says what is wrong
+                report = await verify(self._database)
+                self._metrics.ledger_drift.set(report.drifted)
+                if report.drifted:
+                    _log.error("ledger_drift", drifted=report.drifted, drifts=report.drifts[:DRIFTS_LOGGED_MAX])
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.atp_ledger_check_seconds):
+                    await stop.wait()
 
     async def _redecide(self, stop: asyncio.Event) -> None:
         poll_seconds = REPLAY_POLL_SECONDS if self._settings.replay else self._settings.atp_redecision_poll_seconds
@@ -280,7 +301,6 @@ class _Atp:
             "events_unpublished": left.events_unpublished,
             "positions_marked": left.positions_marked,
             "lines_queued": self._engine.waiting_lines(),
-            "tiers_unread": await self._projection.lag(),
         }
         if not any(pending.values()):  # only then is it worth asking the log, which takes longest
             pending |= await self._unread()
@@ -288,10 +308,13 @@ class _Atp:
 
     async def _unread(self) -> dict[str, int]:
         try:
+            tiers = await self._projection.lag()
             lags = await asyncio.gather(*(self._event_log.group_lag(group, [topic]) for group, topic in GROUPS.items()))
         except EventLogError:
             return {"log_unreachable": 1}  # nobody can say that there is nothing
-        return {f"{topic}_unread": lag for topic, lag in zip(GROUPS.values(), lags, strict=True)}
+        return {"tiers_unread": tiers} | {
+            f"{topic}_unread": lag for topic, lag in zip(GROUPS.values(), lags, strict=True)
+        }
 
 
 async def _look(connection: Connection) -> None:

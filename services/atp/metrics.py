@@ -11,7 +11,16 @@ from services.chassis.metrics import BUCKETS, OTHER, counter, gauge
 from services.contracts.promises import LineOutcome
 
 TIERS_MAX: Final = 50
-EVENTS: Final = ("unknown_customer", "unknown_tier")
+EVENTS: Final = (
+    "unknown_customer",
+    "unknown_tier",
+    "unreadable_segment",
+    "count_correction",
+    "shipment_unknown_order",
+    "shipment_beyond_promise",
+    "delivery_unknown_order",
+    "delivery_beyond_shipment",
+)
 
 
 class AtpMetrics:

@@ -22,3 +22,6 @@ class AtpSettings(ChassisSettings):
     atp_commands_burst: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         40_000, description="of one caller at once after a silence"
     )
+    atp_ledger_check_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
+        300.0, description="how often the aggregates are compared with the ledger"
+    )

@@ -125,8 +125,6 @@ def quota_left(book: Book, request: Request, line: RequestLine, day: Day) -> int
 
 def within_quotas(room: Room, book: Book, quotas: Sequence[Quota]) -> Room:
     """The room that quotas leave of a room: nowhere more, and less in the periods of quotas that are nearly used up."""
-    if not quotas:
-        return room
     edges = [*room.days, *(quota.start for quota in quotas), *(quota.end + 1 for quota in quotas)]
     days = sorted(dict.fromkeys(day for day in edges if day >= book.today))
     lefts = [(quota.start, quota.end, _left(book, quota)) for quota in quotas]

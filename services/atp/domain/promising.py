@@ -141,18 +141,22 @@ def _held_together(draft: Draft, offers: Sequence[Offer], lines: list[LineDecisi
 
 def _all_unmet(request: Request, lines: list[LineDecision]) -> list[LineDecision]:
     """No line gets anything; all wait for all, unless one of them can never be served."""
-    refused = [line for line in lines if not line.planned and not line.backordered]
+    is_hopeless = any(_is_refused(line) for line in lines)
     short = [line.line for line in lines if not line.planned or line.backordered]
-    why = because_incomplete(request, short)
+    unmet = because_incomplete(request, short)
     return [
         line
-        if line in refused
+        if _is_refused(line)
         else replace(
             line,
             outcome="ship_complete_unmet",
             planned=(),
-            backordered=0 if refused else line.quantity,
-            why=(*(line.why if line.backordered else ()), why),
+            backordered=0 if is_hopeless else line.quantity,
+            why=(*(line.why if line.backordered else ()), unmet),
         )
         for line in lines
     ]
+
+
+def _is_refused(line: LineDecision) -> bool:
+    return not line.planned and not line.backordered

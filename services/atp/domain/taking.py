@@ -53,7 +53,7 @@ class Draft:
     budget_spent: bool = False
     shipments: dict[tuple[str, str], list[Day]] = field(default_factory=dict)  # (location, service) -> ship days
     shipments_count: int = 0
-    _journal: list[Callable[[], None]] = field(default_factory=list)
+    _journal: list[Callable[[], object]] = field(default_factory=list)
 
     def opens_shipment(self, lane: Lane, day: Day) -> bool:
         """Whether taking by a lane on a day needs a shipment that the order does not have yet."""
@@ -116,9 +116,10 @@ class Draft:
         limits = [usage_of(each) for each in protections if each.tier == tier and each.start <= day <= each.end]
         limits += [usage_of(quota) for quota in quotas if quota.start <= day <= quota.end]
         for limit in limits:
-            before = usage.get(limit, 0)
-            usage[limit] = before + quantity
-            self._journal.append(partial(usage.__setitem__, limit, before))
+            before = usage.get(limit)
+            usage[limit] = (before or 0) + quantity
+            undo = partial(usage.pop, limit) if before is None else partial(usage.__setitem__, limit, before)
+            self._journal.append(undo)
         return tuple(Posting(limit, quantity) for limit in sorted(limits))
 
 
