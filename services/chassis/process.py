@@ -5,17 +5,21 @@ exit status 1   a task died, a service did not start, or something did not close
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from socket import socket
+from typing import Final
 
 import structlog
 import uvloop
 
 from services.chassis.lifecycle import Service, Stage, Supervisor, TaskDied
 from services.chassis.server import serve
+
+COLLECTOR_THRESHOLDS: Final = (20_000, 20, 50)  # some batches of work between collections, not some requests
 
 _log = structlog.get_logger(__name__)
 
@@ -57,9 +61,28 @@ async def run_services(
     """
     async with starting(supervisor):
         await host(supervisor, hosted)
-        if then is not None:
-            await then()
-    await supervisor.run_until_stopped()
+    with _what_stays_spared():
+        async with starting(supervisor):
+            if then is not None:
+                await then()
+        await supervisor.run_until_stopped()
+
+
+@contextmanager
+def _what_stays_spared() -> Iterator[None]:
+    """Keep the cycle collector off what was made by the start, which stays as long as the process.
+
+    It would walk all of it again and again: measured, a quarter of the time of a promise and of its 99th percentile.
+    """
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECTOR_THRESHOLDS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 @asynccontextmanager
