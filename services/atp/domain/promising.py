@@ -125,18 +125,25 @@ def _refused(line: RequestLine, wanted: Day, outcome: str, why: Binding) -> Line
 
 
 def _held_together(draft: Draft, offers: Sequence[Offer], lines: list[LineDecision]) -> list[LineDecision]:
+    """All lines whole or none; and closer together, if that can be, than where each line goes by itself."""
     if any(not line.planned or line.backordered for line in lines):
         draft.undo()
         return _all_unmet(draft.request, lines)
-    arrivals = [part.arrival_day for line in lines for part in line.planned]
-    if min(arrivals) == max(arrivals):
+    first, last = _arrivals(lines)
+    if first == last:
         return lines
     draft.undo()
-    together = [_decide_line(draft, offers, line, max(arrivals)) for line in draft.request.lines]
-    if not any(line.backordered for line in together):
+    together = [_decide_line(draft, offers, line, last) for line in draft.request.lines]
+    if not any(line.backordered for line in together) and _arrivals(together)[0] > first:
         return together
     draft.undo()
     return [_decide_line(draft, offers, line) for line in draft.request.lines]
+
+
+def _arrivals(lines: Sequence[LineDecision]) -> tuple[Day, Day]:
+    """The first and the last arrival."""
+    days = [part.arrival_day for line in lines for part in line.planned]
+    return min(days), max(days)
 
 
 def _all_unmet(request: Request, lines: list[LineDecision]) -> list[LineDecision]:
