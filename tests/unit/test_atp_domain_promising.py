@@ -12,6 +12,7 @@ from services.atp.domain.model import (
     PositionKey,
     Posting,
     Protection,
+    Quota,
     Receipts,
     Request,
     RequestLine,
@@ -132,6 +133,28 @@ def test_an_order_that_ships_complete_arrives_on_one_day() -> None:
     decision = decide(book, _request(RequestLine("1", "I1", 4), RequestLine("2", "I1", 5), ship_complete=True))
     assert [part.arrival_day for line in decision.lines for part in line.planned] == [TODAY + 9] * 2
     assert decision.cost_minor == 590
+
+
+def test_a_line_that_has_to_arrive_earlier_ships_as_late_as_it_may() -> None:
+    book = _book(4, receipts=(Receipts(TODAY + 6, 9),))
+    soon = RequestLine("1", "I1", 4, latest_acceptable_arrival=TODAY + 4)
+    decision = decide(book, _request(soon, RequestLine("2", "I1", 5), ship_complete=True))
+    assert [part.arrival_day for line in decision.lines for part in line.planned] == [TODAY + 4, TODAY + 9]
+
+
+def test_lines_that_only_fit_on_different_days_are_still_promised_whole() -> None:
+    quotas = (Quota("now", "doc", 1, TODAY, TODAY + 3, 4), Quota("then", "doc", 1, TODAY + 4, TODAY + 30, 5))
+    book = replace(_book(4, receipts=(Receipts(TODAY + 6, 9),)), quotas=quotas)
+    decision = decide(
+        book,
+        _request(
+            RequestLine("1", "I1", 4),
+            RequestLine("2", "I1", 5),
+            tier=replace(GOLD, split_allowed=False),
+            ship_complete=True,
+        ),
+    )
+    assert [part.arrival_day for line in decision.lines for part in line.planned] == [TODAY + 3, TODAY + 9]
 
 
 def test_a_promise_beyond_the_horizon_brings_its_assumed_receipt_and_takes_it_away() -> None:
