@@ -1,5 +1,6 @@
 """A deployment to measure: the services on the native stack, with items, stock and customers in them."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,7 +27,7 @@ ATP: Final = (
 @asynccontextmanager
 async def measured(wanted: Sequence[Wanted] = ATP) -> AsyncIterator[tuple[Deployment, ServiceClients]]:
     """Bring the stack up, deploy on it and fill it."""
-    if stack(["up"]) != 0:
+    if await asyncio.to_thread(stack, ["up"]) != 0:
         raise SystemExit("the native stack did not come up")
     with TemporaryDirectory() as folder:
         async with deployed(Path(folder), wanted) as deployment:

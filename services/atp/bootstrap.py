@@ -97,6 +97,7 @@ REJECTS: Final = (
     UNKNOWN_ORDER,
     UNEXPECTED,
 )
+DECIDING: Final = frozenset({Role.API, Role.CONSUMER})
 HANDLERS: Final[Sequence[tuple[type, type[Handler[Any]]]]] = (
     (PlaceOrder, Placing),
     (ConfirmOrder, Confirming),
@@ -216,7 +217,7 @@ class _Atp:
         self._tasks.append(SideTask("months", self._keep_months))
         if self._cache is not None:
             self._tasks.append(SideTask("rate limits", self._limiter.run, Stage.SERVER))
-        if self._roles & {Role.API, Role.CONSUMER}:
+        if self._roles & DECIDING:
             # The engine ends after the consumers, which would otherwise find it closed; it has nothing left by then.
             self._tasks.append(SideTask("engine", self._engine.run, Stage.RELAY))
             self._tasks.append(SideTask("projection", self._projection.run))
@@ -288,7 +289,9 @@ class _Atp:
             await redecision.run(stop)
 
     async def _ready(self) -> dict[str, str | bool]:
-        checks: dict[str, str | bool] = {"tier_projection": self._projection.caught_up}
+        checks: dict[str, str | bool] = {}
+        if self._roles & DECIDING:
+            checks["tier_projection"] = self._projection.caught_up
         try:
             await self._database.read(_look, label="readiness")
         except DatabaseError:
