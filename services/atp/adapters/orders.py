@@ -11,6 +11,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from services.atp.adapters.arrays import flags, ids, numbers, text_array, texts
 from services.atp.application import content as contents
 from services.atp.application.content import OrderKey
 from services.atp.application.documents import load as load_document
@@ -48,36 +49,49 @@ ORDER BY b.promise_id, b.line
 """  # noqa: S608 - made of constants
 
 # One statement, one round trip: a first answer writes to four tables.
-_STORE_NEW: Final = """
+_IDENTITY_COLUMNS: Final = f"""
+    unnest({text_array(1)}, {text_array(2)}, $3::text::bigint[], $4::text::uuid[], $5::bytea[])
+    AS k (source, order_id, version, promise_id, fingerprint)
+"""
+_PART_NAMES: Final = """promise_id, line, part, item_id, location_id, service, quantity, open, shipped, delivered,
+    assumed, available_day, ship_day, arrival_day, cost_minor, postings, tier, decision_id, decision_index"""
+
+
+def _part_columns_from(first: int) -> str:
+    """The SQL that reads the parameters of `_part_columns`, the first of which has this number."""
+    text, number, small, identifier = "text", "::text::bigint[]", "::text::int[]", "::text::uuid[]"
+    kinds = [identifier, text, small, text, text, text, number, number, number, number, "::text::bool[]"]
+    kinds += [small, small, small, number, "::jsonb[]", text, identifier, small]
+    read = [
+        text_array(first + index) if kind is text else f"${first + index}{kind}" for index, kind in enumerate(kinds)
+    ]
+    return f"unnest({', '.join(read)})"
+
+
+_STORE_NEW: Final = f"""
 WITH identities AS (
     INSERT INTO order_identity (source, order_id, version, state, promise_id, fingerprint)
     SELECT source, order_id, version, CASE WHEN promise_id IS NULL THEN 'cancelled_before' ELSE 'answered' END,
            promise_id, fingerprint
-    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::uuid[], $5::bytea[])
-        AS k (source, order_id, version, promise_id, fingerprint)
+    FROM {_IDENTITY_COLUMNS}
 ), promises AS (
     INSERT INTO promise (promise_id, source, order_id, revision, record_sequence, state, channel, customer_id,
                          decision_id, decision_index, content, document)
-    SELECT * FROM unnest($6::uuid[], $7::text[], $8::text[], $9::int[], $10::int[], $11::text[], $12::text[],
-                         $13::text[], $14::uuid[], $15::int[], $16::bytea[], $17::bytea[])
+    SELECT * FROM unnest($6::text::uuid[], {text_array(7)}, {text_array(8)}, $9::text::int[], $10::text::int[],
+                         {text_array(11)}, {text_array(12)}, {text_array(13)}, $14::text::uuid[], $15::text::int[],
+                         $16::bytea[], $17::bytea[])
 ), record AS (
     INSERT INTO decision_batch (decision_id, decided_at, engine_version, digest, input)
     SELECT $18::uuid, $19::timestamptz, $20::text, $21::bytea, $22::bytea WHERE $18::uuid IS NOT NULL
 )
-INSERT INTO commitment (promise_id, line, part, item_id, location_id, service, quantity, open, shipped, delivered,
-                        assumed, available_day, ship_day, arrival_day, cost_minor, postings, tier, decision_id,
-                        decision_index)
-SELECT * FROM unnest($23::uuid[], $24::text[], $25::int[], $26::text[], $27::text[], $28::text[], $29::bigint[],
-                     $30::bigint[], $31::bigint[], $32::bigint[], $33::bool[], $34::int[], $35::int[], $36::int[],
-                     $37::bigint[], $38::jsonb[], $39::text[], $40::uuid[], $41::int[])
-"""
-_UPDATE_IDENTITIES: Final = """
+INSERT INTO commitment ({_PART_NAMES}) SELECT * FROM {_part_columns_from(23)}
+"""  # noqa: S608 - made of constants
+_UPDATE_IDENTITIES: Final = f"""
 UPDATE order_identity i SET version = k.version, promise_id = k.promise_id, fingerprint = k.fingerprint,
     state = CASE WHEN k.promise_id IS NULL THEN 'cancelled_before' ELSE 'answered' END
-FROM unnest($1::text[], $2::text[], $3::bigint[], $4::uuid[], $5::bytea[])
-    AS k (source, order_id, version, promise_id, fingerprint)
+FROM {_IDENTITY_COLUMNS}
 WHERE i.source = k.source AND i.order_id = k.order_id
-"""
+"""  # noqa: S608 - made of constants
 _UPDATE_PROMISES: Final = """
 UPDATE promise p SET revision = k.revision, record_sequence = k.record_sequence, state = k.state,
     decision_id = k.decision_id, decision_index = k.decision_index, document = k.document
@@ -85,17 +99,12 @@ FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::uuid[], $6::int[],
     AS k (promise_id, revision, record_sequence, state, decision_id, decision_index, document)
 WHERE p.promise_id = k.promise_id
 """
-_STORE_PARTS: Final = """
-INSERT INTO commitment (promise_id, line, part, item_id, location_id, service, quantity, open, shipped, delivered,
-                        assumed, available_day, ship_day, arrival_day, cost_minor, postings, tier, decision_id,
-                        decision_index)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[],
-                     $9::bigint[], $10::bigint[], $11::bool[], $12::int[], $13::int[], $14::int[], $15::bigint[],
-                     $16::jsonb[], $17::text[], $18::uuid[], $19::int[])
+_STORE_PARTS: Final = f"""
+INSERT INTO commitment ({_PART_NAMES}) SELECT * FROM {_part_columns_from(1)}
 ON CONFLICT (promise_id, line, part) DO UPDATE SET open = excluded.open,
     shipped = excluded.shipped, delivered = excluded.delivered, cost_minor = excluded.cost_minor,
     postings = excluded.postings
-"""
+"""  # noqa: S608 - made of constants
 _STORE_HISTORY: Final = """
 INSERT INTO promise_history (promise_id, revision, cause, replaced_at, document)
 SELECT promise_id, revision, cause, $5, document
@@ -143,13 +152,13 @@ class OrderStore:
         ]
         return {order.key: order for order in orders}
 
-    async def _promises(self, ids: list[UUID]) -> dict[UUID, PromiseCopy]:
-        if not ids:
+    async def _promises(self, wanted: list[UUID]) -> dict[UUID, PromiseCopy]:
+        if not wanted:
             return {}
-        promises = {row["promise_id"]: _promise(row) for row in await self._connection.fetch(_PROMISES, ids)}
-        for row in await self._connection.fetch(_PARTS, ids):
+        promises = {row["promise_id"]: _promise(row) for row in await self._connection.fetch(_PROMISES, wanted)}
+        for row in await self._connection.fetch(_PARTS, wanted):
             promises[row["promise_id"]].parts.append(_part(row))
-        for row in await self._connection.fetch(_BACKORDERS, ids):
+        for row in await self._connection.fetch(_BACKORDERS, wanted):
             promises[row["promise_id"]].backorders[row["line"]] = backorder_of(row)
         for promise in promises.values():
             promise.stored_backorders = dict(promise.backorders)
@@ -270,28 +279,28 @@ def _part(row: asyncpg.Record) -> Part:
     return Part(row["line"], row["part"], planned, *taken_by, row["open"], row["shipped"], row["delivered"])
 
 
-def _identity_columns(orders: Sequence[OrderCopy]) -> list[list[Any]]:
+def _identity_columns(orders: Sequence[OrderCopy]) -> list[Any]:
     return [
-        [order.key.source for order in orders],
-        [order.key.order_id for order in orders],
-        [order.version for order in orders],
-        [None if order.promise is None else order.promise.promise_id for order in orders],
+        texts([order.key.source for order in orders]),
+        texts([order.key.order_id for order in orders]),
+        numbers([order.version for order in orders]),
+        ids([None if order.promise is None else order.promise.promise_id for order in orders]),
         [order.fingerprint for order in orders],
     ]
 
 
-def _promise_columns(first: Sequence[tuple[OrderCopy, PromiseCopy]]) -> list[list[Any]]:
+def _promise_columns(first: Sequence[tuple[OrderCopy, PromiseCopy]]) -> list[Any]:
     return [
-        [promise.promise_id for _, promise in first],
-        [order.key.source for order, _ in first],
-        [order.key.order_id for order, _ in first],
-        [promise.revision for _, promise in first],
-        [promise.record_sequence for _, promise in first],
-        [promise.state for _, promise in first],
-        [promise.content.channel for _, promise in first],
-        [promise.customer_id for _, promise in first],
-        [promise.decision_id for _, promise in first],
-        [promise.decision_index for _, promise in first],
+        ids([promise.promise_id for _, promise in first]),
+        texts([order.key.source for order, _ in first]),
+        texts([order.key.order_id for order, _ in first]),
+        numbers([promise.revision for _, promise in first]),
+        numbers([promise.record_sequence for _, promise in first]),
+        texts([promise.state for _, promise in first]),
+        texts([promise.content.channel for _, promise in first]),
+        texts([promise.customer_id for _, promise in first]),
+        ids([promise.decision_id for _, promise in first]),
+        numbers([promise.decision_index for _, promise in first]),
         [promise.encoded for _, promise in first],
         [promise.document for _, promise in first],
     ]
@@ -303,28 +312,28 @@ def _record(record: DecisionRecord | None) -> tuple[Any, ...]:
     return record.decision_id, record.decided_at, record.engine_version, record.digest, record.input
 
 
-def _part_columns(parts: Sequence[tuple[PromiseCopy, Part]]) -> list[list[Any]]:
+def _part_columns(parts: Sequence[tuple[PromiseCopy, Part]]) -> list[Any]:
     planned = [part.planned for _, part in parts]
     return [
-        [promise.promise_id for promise, _ in parts],
-        [part.line for _, part in parts],
-        [part.number for _, part in parts],
-        [each.key.item_id for each in planned],
-        [each.key.location_id for each in planned],
-        [each.service for each in planned],
-        [each.quantity for each in planned],
-        [part.open for _, part in parts],
-        [part.shipped for _, part in parts],
-        [part.delivered for _, part in parts],
-        [each.assumed for each in planned],
-        [each.available_day for each in planned],
-        [each.ship_day for each in planned],
-        [each.arrival_day for each in planned],
-        [each.cost_minor for each in planned],
+        ids([promise.promise_id for promise, _ in parts]),
+        texts([part.line for _, part in parts]),
+        numbers([part.number for _, part in parts]),
+        texts([each.key.item_id for each in planned]),
+        texts([each.key.location_id for each in planned]),
+        texts([each.service for each in planned]),
+        numbers([each.quantity for each in planned]),
+        numbers([part.open for _, part in parts]),
+        numbers([part.shipped for _, part in parts]),
+        numbers([part.delivered for _, part in parts]),
+        flags([each.assumed for each in planned]),
+        numbers([each.available_day for each in planned]),
+        numbers([each.ship_day for each in planned]),
+        numbers([each.arrival_day for each in planned]),
+        numbers([each.cost_minor for each in planned]),
         [_postings(each.postings) for each in planned],
-        [part.tier for _, part in parts],
-        [part.decision_id for _, part in parts],
-        [part.decision_index for _, part in parts],
+        texts([part.tier for _, part in parts]),
+        ids([part.decision_id for _, part in parts]),
+        numbers([part.decision_index for _, part in parts]),
     ]
 
 

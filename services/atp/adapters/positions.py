@@ -4,12 +4,13 @@ Every command that changes a position comes through here: `load` locks the rows 
 Arrays travel as text, because arrays of arrays of different lengths have no type in PostgreSQL.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import asyncpg
 import orjson
 
+from services.atp.adapters.arrays import numbers
 from services.atp.application.ports import Mark, StoredPosition
 from services.atp.domain.model import Position, PositionKey, Receipts, UsageKey
 from services.atp.domain.order_of_service import ServiceKey
@@ -168,19 +169,15 @@ def _columns(stored: Sequence[StoredPosition]) -> list[list[object]]:
         [each.key.location_id for each in positions],
         [each.on_hand for each in positions],
         [each.buffer for each in positions],
-        [_array(receipts.day for receipts in each.receipts) for each in positions],
-        [_array(receipts.confirmed for receipts in each.receipts) for each in positions],
-        [_array(receipts.planned for receipts in each.receipts) for each in positions],
-        [_array(receipts.assumed for receipts in each.receipts) for each in positions],
-        [_array(day for day, _ in each.commitments) for each in positions],
-        [_array(quantity for _, quantity in each.commitments) for each in positions],
-        [_array(rank for rank, _ in each.waiting) for each in positions],
-        [_array(quantity for _, quantity in each.waiting) for each in positions],
+        [numbers([receipts.day for receipts in each.receipts]) for each in positions],
+        [numbers([receipts.confirmed for receipts in each.receipts]) for each in positions],
+        [numbers([receipts.planned for receipts in each.receipts]) for each in positions],
+        [numbers([receipts.assumed for receipts in each.receipts]) for each in positions],
+        [numbers([day for day, _ in each.commitments]) for each in positions],
+        [numbers([quantity for _, quantity in each.commitments]) for each in positions],
+        [numbers([rank for rank, _ in each.waiting]) for each in positions],
+        [numbers([quantity for _, quantity in each.waiting]) for each in positions],
         [None if mark is None else mark.at for mark in marks],
         [None if mark is None else mark.cause for mark in marks],
         [None if mark is None or mark.after is None else orjson.dumps(tuple(mark.after)).decode() for mark in marks],
     ]
-
-
-def _array(values: Iterable[int]) -> str:
-    return "{" + ",".join(map(str, values)) + "}"

@@ -79,12 +79,17 @@ def _in_force(
     assignments: Sequence[TierAssignment], tiers: Mapping[str, Tier], moment: datetime
 ) -> tuple[TierAssignment | None, bool]:
     """The assignment that counts, an override before others, the youngest first; and whether one was passed over."""
-    covering = [each for each in assignments if each.covers(moment)]
-    known = [each for each in covering if each.tier in tiers]
-    if known:
-        return max(known, key=_precedence), len(known) < len(covering)
-    if not covering:
-        return None, False
+    best: TierAssignment | None = None
+    passed_over = False
+    for each in assignments:
+        if not each.covers(moment):
+            continue
+        if each.tier not in tiers:
+            passed_over = True
+        elif best is None or _precedence(each) > _precedence(best):
+            best = each
+    if best is not None or not passed_over:
+        return best, passed_over
     former = [each for each in assignments if each.effective_from <= moment and each.tier in tiers]
     return max(former, key=_precedence, default=None), True
 
