@@ -162,7 +162,8 @@ class _Atp:
             currency=settings.currency,
         )
         segments = SegmentProjection(partial(self._metrics.counted, "unreadable_segment"))
-        self._metrics.projection_age.set_function(lambda: segments.age_seconds(self._wall.now()))
+        if roles & DECIDING:  # a relay reads no tiers, and its silence must not look like staleness
+            self._metrics.projection_age.set_function(lambda: segments.age_seconds(self._wall.now()))
         self._projection = ProjectionRunner(
             event_log,
             PROJECTED,
