@@ -96,6 +96,27 @@ def demo(
 
 
 @app.command()
+def load(
+    kind: Annotated[str, typer.Argument(help="items, movements, snapshots or receipts.")],
+    file: Annotated[Path, typer.Argument(help="CSV; columns are named as the fields of the API.", exists=True)],
+    *,
+    url: Annotated[str, typer.Option(help="Address of the ATP.")] = "http://127.0.0.1:8080",
+    key: Annotated[str, typer.Option(envvar="TIERCEL_API_KEY", help="A key for atp.configure or atp.supply.")],
+    set_aside: Annotated[Path, typer.Option(help="Where rows go that cannot be loaded.")] = Path("set_aside.csv"),
+) -> None:
+    """Load items or supply from a file. Status 1 if a row was set aside."""
+    from tiercel.commands.loading import KINDS
+    from tiercel.commands.loading import load as run
+
+    if kind not in KINDS:
+        raise typer.BadParameter(f"KIND is one of {', '.join(KINDS)}")
+    loaded = _reporting(lambda: run(kind, file, url=url, key=key, set_aside=set_aside))
+    print(f"{loaded.rows} rows: {loaded.sent} sent, {loaded.set_aside} set aside ({set_aside}).")
+    if loaded.set_aside:
+        raise typer.Exit(1)
+
+
+@app.command()
 def doctor(data: Data = None) -> None:
     """Ask everything that a deployment stands on; status 1 if something must be mended."""
     from tiercel.commands.deployment import diagnose

@@ -3,6 +3,7 @@
 from typing import Final
 
 import asyncpg
+import httpx
 from sqlalchemy.exc import DBAPIError
 
 from services.chassis.auth import AuthNotConfigured
@@ -12,6 +13,7 @@ from services.chassis.dlq import LetterGone, ValueOmitted
 from services.chassis.embedded_postgres import EmbeddedPostgresError
 from services.chassis.event_log.port import EventLogError
 from services.chassis.migrations import MigrationLockBusy
+from tiercel.commands.loading import LoadRefused
 from tiercel.credentials import KeyRefused
 
 EXPECTED: Final = (
@@ -23,9 +25,11 @@ EXPECTED: Final = (
     EventLogError,
     KeyRefused,
     LetterGone,
+    LoadRefused,
     MigrationLockBusy,
     ReplayTimeStored,
     ValueOmitted,
     asyncpg.InterfaceError,
     asyncpg.PostgresError,
+    httpx.TransportError,
 )

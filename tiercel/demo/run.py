@@ -91,7 +91,7 @@ async def _replay(job: _Job, ground: Ground) -> None:
     history, warehouse = job.history, Warehouse()
     async with ServiceClients(ground.endpoints) as clients, LogChannel(ground.event_log, warehouse.learn) as channel:
         await set_time(clients, eve_of(history), "settle", 0)
-        await set_up(clients, history)
+        await set_up(clients, history, job.plan)
         await settled(clients)
         teller = Teller(len(history.orders), lambda: warehouse.backlog_lines)
         replay = Replay(history, job.plan, clients, channel, warehouse, teller.day)

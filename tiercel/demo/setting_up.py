@@ -1,5 +1,6 @@
-"""Puts the little company into the services before its first order: tiers, customers, items, network."""
+"""Puts the little company into the services before its first order: tiers, customers, items, network, protections."""
 
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -9,15 +10,20 @@ from services.chassis.event_log.port import EventLog
 from services.contracts import topics
 from tiercel.demo.channels import ServiceClients
 from tiercel.demo.history import History
+from tiercel.demo.stock_model import StockPlan
 from tiercel.demo.world import CUSTOMER_SYSTEM, LOCATIONS, LOWEST, TIERS, lanes
 
 IMPORT_ROWS = 5_000
 ITEM_ROWS = 1_000
+PROTECTED_POSITIONS = 40
+PROTECTED_PERCENT = 15
+PROTECTION_DAYS = 28
+PROTECTION_LINES_MAX = 1_000
 CHANGES_AT_ONCE = 2_000
 POLL_SECONDS = 1.0
 
 
-async def set_up(clients: ServiceClients, history: History) -> None:
+async def set_up(clients: ServiceClients, history: History, plan: StockPlan) -> None:
     """Define everything; customers start in the tier that the history gave, or in the lowest."""
     for tier, body in TIERS:
         await clients.call("segment_registry", "PUT", f"/v1/tiers/{tier}", body)
@@ -37,6 +43,31 @@ async def set_up(clients: ServiceClients, history: History) -> None:
     for start in range(0, len(skus), ITEM_ROWS):
         items = [{"sku": sku} for sku in skus[start : start + ITEM_ROWS]]
         await clients.call("atp", "POST", "/v1/items", {"items": items})
+    await clients.call("atp", "PUT", "/v1/protections/demo", {"lines": _protections(history, plan)})
+
+
+def _protections(history: History, plan: StockPlan) -> list[dict[str, object]]:
+    """For the items with most opening stock: part of it kept for the best tier, in periods of four weeks."""
+    best, first = TIERS[0][0], history.orders[0].ordered_at.date()
+    last = history.orders[-1].ordered_at.date()
+    largest = sorted(plan.openings, key=lambda one: (-one.quantity, one.sku, one.location))[:PROTECTED_POSITIONS]
+    lines: list[dict[str, object]] = []
+    start = first
+    while start <= last and len(lines) + len(largest) <= PROTECTION_LINES_MAX:
+        end = start + timedelta(days=PROTECTION_DAYS - 1)
+        lines += [
+            {
+                "sku": one.sku,
+                "location": one.location,
+                "tier": best,
+                "start": start.isoformat(),
+                "end": end.isoformat(),
+                "protected_qty": one.quantity * PROTECTED_PERCENT // 100,
+            }
+            for one in largest
+        ]
+        start = end + timedelta(days=1)
+    return lines
 
 
 async def tier_changes(log: EventLog) -> list[dict[str, Any]]:
