@@ -12,6 +12,7 @@ from services.contracts import topics
 from services.contracts.orders import OrderRecorded
 from services.contracts.promises import Promise, PromiseAnswered, PromiseChanged
 from tests.support.atp import Atp, an_order, assigned, in_days, outcomes, running_atp, unique
+from tests.support.http import strangers_let_in
 
 
 @pytest.fixture
@@ -302,3 +303,7 @@ async def test_an_idempotency_key_gives_the_same_bytes_and_refuses_another_body(
     refused = await atp.place(changed, **conflict_key)
     assert (await atp.place(changed, **conflict_key)).content == refused.content
     assert refused.status_code == 409
+
+
+async def test_nobody_without_the_scope_gets_in(atp: Atp) -> None:
+    assert await strangers_let_in(atp.service.app, atp.credentials.headers()) == []

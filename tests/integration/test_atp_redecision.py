@@ -48,7 +48,7 @@ async def engine(atp: Atp) -> AsyncIterator[Engine]:
 
 
 async def portion(engine: Engine, item: str, lines: int = 200) -> BackordersServed:
-    outcome = await engine.submit(Lane.REDECIDE, ServeBackorders(item, ORIGIN, lines))
+    outcome = await engine.submit(Lane.REDECIDE, ServeBackorders(item, ORIGIN, lines, lines))
     assert isinstance(outcome, BackordersServed)
     return outcome
 
@@ -159,3 +159,17 @@ async def test_a_backorder_that_was_cancelled_gets_nothing(atp: Atp, engine: Eng
     assert [await taken_by(atp, promise) for promise in (first, second)] == [0, 1]
     states: list[Any] = await atp.fetch("SELECT count(*) FROM backorder WHERE item_id = $1", item)
     assert states == [(0,)]
+
+
+async def test_small_runs_of_many_items_share_a_transaction(atp: Atp, engine: Engine) -> None:
+    items = [await atp.item(on_hand=1) for _ in range(20)]
+    queues = {item: await a_queue(atp, item, 1, 1) for item in items}
+    for holder, _ in queues.values():
+        await cancel(atp, holder)
+    answers = [engine.submit(Lane.REDECIDE, ServeBackorders(item, ORIGIN, 200, 1)) for item in items]
+    assert await asyncio.gather(*answers) == [BackordersServed(1, 1, finished=True)] * 20
+    assert [await taken_by(atp, behind) for _, (behind,) in queues.values()] == [1] * 20
+    promises = [behind for _, (behind,) in queues.values()]
+    assert await atp.fetch("SELECT count(DISTINCT decision_id) FROM promise WHERE promise_id = ANY($1)", promises) == [
+        (1,)
+    ]

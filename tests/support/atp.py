@@ -85,6 +85,13 @@ class Atp:
             on_hand,
             policy.get("buffer", 0),
         )
+        await self.execute(
+            "INSERT INTO movement (source, reference, item_id, location_id, kind, quantity, on_hand_change, outcome,"
+            " occurred_at) VALUES ('test', 'opening', $1, $2, 'adjustment', $3, $3, 'applied', clock_timestamp())",
+            item_id,
+            location,
+            on_hand,
+        )
         return item_id
 
     async def location(self, location: str, *, zone: str = "*", transit_days: int = 2, rank: int = 1) -> None:

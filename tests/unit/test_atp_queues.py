@@ -10,7 +10,7 @@ ORIGIN = Origin("correlation", "cause")
 
 
 def entry(lane: Lane, lines: int = 1, name: str = "item") -> Entry:
-    return Entry(lane, ServeBackorders(name, ORIGIN, lines), asyncio.get_running_loop().create_future(), 0.0)
+    return Entry(lane, ServeBackorders(name, ORIGIN, lines, lines), asyncio.get_running_loop().create_future(), 0.0)
 
 
 async def test_a_lane_is_first_in_first_out() -> None:

@@ -5,6 +5,7 @@ from typing import Final
 
 from services.atp.adapters.backorders import marked_items, marked_positions
 from services.atp.adapters.transactions import wake_redecision
+from services.atp.application.ports import MarkedItem
 from services.chassis import outbox
 from services.chassis.business_time import Phase, ReplayState, replay_state, set_replay
 from services.chassis.database import Connection, Database
@@ -28,11 +29,11 @@ async def backlog(connection: Connection) -> Backlog:
     return Backlog(activity, await outbox.pending(connection), marked)
 
 
-async def items_to_serve(database: Database, limit: int) -> list[str]:
+async def items_to_serve(database: Database, limit: int, lines: int) -> list[MarkedItem]:
     """Items with a marked position, oldest mark first; none in a replay's intake phase."""
 
-    async def look(connection: Connection) -> list[str]:
-        return [] if await _taking_in(connection) else await marked_items(connection, limit)
+    async def look(connection: Connection) -> list[MarkedItem]:
+        return [] if await _taking_in(connection) else await marked_items(connection, limit, lines)
 
     return await database.read(look, label="marked items")
 

@@ -93,10 +93,14 @@ class CancelOrder:
 
 @dataclass(frozen=True, slots=True)
 class ServeBackorders:
-    """Offer freed quantity of an item to its backorders, in order of service, at most `lines` of them."""
+    """Offer freed quantity of an item to its backorders, in order of service, at most `portion` of them.
+
+    `lines` is how many there seem to be, for the bounds of queues and batches.
+    """
 
     item_id: str
     origin: Origin
+    portion: int
     lines: int
     remembered: Remembered | None = None
 

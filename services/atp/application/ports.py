@@ -11,7 +11,7 @@ Adapters implement these; the application's tests run on the real ones.
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from services.atp.application.content import CustomerKey, OrderKey
@@ -135,19 +135,33 @@ class Orders(Protocol):
         ...
 
 
+class Place(NamedTuple):
+    """A place in an item's order of service, and how many lines after it are asked for."""
+
+    after: ServiceKey | None
+    lines: int
+
+
+class MarkedItem(NamedTuple):
+    """An item with freed quantity, and how many of its lines wait (counted up to a portion)."""
+
+    item_id: str
+    lines: int
+
+
 class Backorders(Protocol):
     """Open backorders in order of service."""
 
-    async def marks(self, item_id: str) -> dict[PositionKey, Mark]:
-        """The item's positions with freed quantity; read without a lock."""
+    async def marks(self, items: Sequence[str]) -> dict[PositionKey, Mark]:
+        """The items' positions with freed quantity; read without a lock."""
         ...
 
-    async def next(self, item_id: str, after: ServiceKey | None, limit: int) -> list[Backorder]:
-        """The next backorders of an item after a place in the order of service."""
+    async def next(self, places: Mapping[str, Place]) -> dict[str, list[Backorder]]:
+        """By item, the next backorders after a place in the order of service."""
         ...
 
-    async def waiting_after(self, item_id: str, after: ServiceKey | None) -> dict[int, int]:
-        """Quantity by priority rank of the item's backorders after a place in the order of service."""
+    async def waiting_after(self, places: Mapping[str, Place]) -> dict[str, dict[int, int]]:
+        """By item, the quantity by priority rank of the backorders after a place in the order of service."""
         ...
 
 

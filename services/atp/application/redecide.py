@@ -13,16 +13,17 @@ import structlog
 
 from services.atp.application.commands import BackordersServed, Origin, ServeBackorders
 from services.atp.application.engine import Engine, Stopped
-from services.atp.application.ports import CommitLost, Unavailable
-from services.atp.application.queues import Lane, QueueFull
+from services.atp.application.ports import CommitLost, MarkedItem, Unavailable
+from services.atp.application.queues import Lane
+from services.chassis.database import DatabaseError
 from services.chassis.ids import new_id
 
 PORTION_LINES_MAX: Final = 200  # more would hold the locks for longer than a new order should wait
-ITEMS_AT_ONCE_MAX: Final = 50  # a round; their portions share transactions
+ITEMS_AT_ONCE_MAX: Final = 500  # a round; small portions share transactions
 _log = structlog.get_logger(__name__)
 
-MarkedItems = Callable[[int], Awaitable[list[str]]]
-"""Up to so many items with a marked position, oldest mark first; none in the intake phase of a replay."""
+MarkedItems = Callable[[int, int], Awaitable[list[MarkedItem]]]
+"""Up to so many items, oldest mark first, lines counted up to so many; none in the intake phase of a replay."""
 
 
 class Redecision:
@@ -53,15 +54,15 @@ class Redecision:
     async def _round(self) -> bool:
         """One portion of each of the items marked first; whether any of them came further."""
         try:
-            items = await self._marked_items(ITEMS_AT_ONCE_MAX)
-            futures = [self._engine.submit(Lane.REDECIDE, _portion(item)) for item in items]
-        except (QueueFull, Unavailable, Stopped) as error:
+            items = await self._marked_items(ITEMS_AT_ONCE_MAX, PORTION_LINES_MAX)
+            futures = [await self._engine.submit_in_turn(Lane.REDECIDE, _portion(item)) for item in items]
+        except (DatabaseError, Stopped) as error:
             _log.warning("redecision_postponed", cause=repr(error))
             return False
         answers = await asyncio.gather(*futures, return_exceptions=True)
         for item, answer in zip(items, answers, strict=True):
             if isinstance(answer, Exception) and not isinstance(answer, Unavailable | CommitLost):
-                _log.error("redecision_failed", item=item, error=repr(answer))  # the engine logged its trace
+                _log.error("redecision_failed", item=item.item_id, error=repr(answer))  # the engine logged its trace
         return any(isinstance(answer, BackordersServed) and _went_on(answer) for answer in answers)
 
     async def _rest(self) -> None:
@@ -72,9 +73,9 @@ class Redecision:
             return
 
 
-def _portion(item_id: str) -> ServeBackorders:
+def _portion(item: MarkedItem) -> ServeBackorders:
     cause = str(new_id())
-    return ServeBackorders(item_id, Origin(cause, cause), PORTION_LINES_MAX)
+    return ServeBackorders(item.item_id, Origin(cause, cause), PORTION_LINES_MAX, max(1, item.lines))
 
 
 def _went_on(answer: BackordersServed) -> bool:

@@ -1,7 +1,7 @@
 """Offer freed quantity of an item to its backorders, in order of service, a portion at a time.
 
 A portion starts after the last backorder that was asked since the item's positions were marked, and ends after
-`ServeBackorders.lines` lines. While a position is marked, what the rest of the backorders wait for restricts new
+`ServeBackorders.portion` lines. While a position is marked, what the rest of the backorders wait for restricts new
 requests that rank behind them; the last portion clears the mark. A run also ends when nothing is left at the marked
 positions.
 
@@ -10,7 +10,7 @@ in between, the batch runs again.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from services.atp.application.batch import Again, Batch, Handler, Needs
@@ -28,7 +28,7 @@ from services.atp.application.documents import (
 )
 from services.atp.application.orders import Backorder, OrderCopy, Part, PromiseCopy
 from services.atp.application.place_order import request_of
-from services.atp.application.ports import Mark, Session
+from services.atp.application.ports import Mark, Place, Session
 from services.atp.application.revision import revise
 from services.atp.domain.model import LineDecision, OpenBackorder, Position, PositionKey, Request, RequestLine
 from services.atp.domain.order_of_service import ServiceKey
@@ -41,9 +41,8 @@ KEPT: Final = "serve_backorders"  # + item id: where the handler keeps its porti
 class Portion:
     """What a command looks at: as found without locks, then as loaded under them."""
 
-    after: ServiceKey | None
     backorders: Sequence[Backorder]
-    waiting_after: Mapping[int, int]
+    waiting_after: Mapping[int, int] = field(default_factory=dict)
     taking_in: bool = False
 
 
@@ -56,15 +55,14 @@ class Serving(Handler[ServeBackorders]):
 
     async def discover(self, session: Session, commands: Sequence[ServeBackorders], needs: Needs) -> None:
         """The marked positions and the orders of the portion."""
-        for command in commands:
-            marks = await session.backorders.marks(command.item_id)
-            if not marks:
-                continue
-            after = _earliest(marks.values())
-            found = await session.backorders.next(command.item_id, after, command.lines)
-            needs.positions.update(dict.fromkeys(marks))
+        marks = await session.backorders.marks([command.item_id for command in commands])
+        needs.positions.update(dict.fromkeys(marks))
+        places = _places(commands, marks)
+        if not places:
+            return
+        for item_id, found in (await session.backorders.next(places)).items():
             needs.orders.update((_order_of(each), None) for each in found)
-            needs.kept[KEPT + command.item_id] = Portion(after, found, {})
+            needs.kept[KEPT + item_id] = Portion(found)
 
     def needs_of_orders(self, command: ServeBackorders, orders: Mapping[OrderKey, OrderCopy], needs: Needs) -> None:
         """Where each order of the portion can be served from; all items of one that ships complete."""
@@ -81,18 +79,18 @@ class Serving(Handler[ServeBackorders]):
     async def load(self, session: Session, batch: Batch, commands: Sequence[ServeBackorders]) -> None:
         """The portion again, under locks."""
         taking_in = await session.taking_in()
+        places = _places(commands, batch.marks)
+        found = await session.backorders.next(places) if places else {}
+        if any(_order_of(each) not in batch.orders for own in found.values() for each in own):
+            raise Again
+        whole = {item: place for item, place in places.items() if len(found[item]) == place.lines}
+        rest = {item: Place(found[item][-1].key, 0) for item in whole}
+        waiting = await session.backorders.waiting_after(rest) if rest else {}
         for command in commands:
-            marks = _marks(batch, command.item_id)
-            if not marks:
-                batch.kept.pop(KEPT + command.item_id, None)
-                continue
-            after = _earliest(marks.values())
-            found = await session.backorders.next(command.item_id, after, command.lines)
-            if any(_order_of(each) not in batch.orders for each in found):
-                raise Again
-            last = found[-1].key if found else after
-            rest = await session.backorders.waiting_after(command.item_id, last) if len(found) == command.lines else {}
-            batch.kept[KEPT + command.item_id] = Portion(after, found, rest, taking_in)
+            item = command.item_id
+            batch.kept.pop(KEPT + item, None)
+            if item in places:
+                batch.kept[KEPT + item] = Portion(found[item], waiting.get(item, {}), taking_in)
 
     def decide(self, batch: Batch, command: ServeBackorders) -> Outcome:
         """Serve the portion; in a replay's intake phase nothing is served yet."""
@@ -140,6 +138,18 @@ class Serving(Handler[ServeBackorders]):
 
 def _order_of(backorder: Backorder) -> OrderKey:
     return OrderKey(backorder.key.source, backorder.key.order_id)
+
+
+def _places(commands: Sequence[ServeBackorders], marks: Mapping[PositionKey, Mark]) -> dict[str, Place]:
+    """Where the runs of the commands' items go on; items that are not marked are left out."""
+    by_item: dict[str, list[Mark]] = {}
+    for key, mark in marks.items():
+        by_item.setdefault(key.item_id, []).append(mark)
+    return {
+        command.item_id: Place(_earliest(by_item[command.item_id]), command.portion)
+        for command in commands
+        if command.item_id in by_item
+    }
 
 
 def _marks(batch: Batch, item_id: str) -> dict[PositionKey, Mark]:
