@@ -207,14 +207,18 @@ async def test_the_tier_is_looked_up_and_said(atp: Atp) -> None:
     assert fresh.json()["served_as"]["projection_stale"] is False
 
 
-async def test_a_merged_customer_is_served_as_the_one_it_became(atp: Atp) -> None:
+async def test_customers_that_were_merged_are_served_as_the_one_they_became(atp: Atp) -> None:
     await atp.tier("gold", 1)
-    old, new = unique("old"), unique("new")
-    await atp.customer(old)
+    *olds, new = [unique("customer") for _ in range(3)]
+    for old in olds:
+        await atp.customer(old)
+        await atp.execute("UPDATE segment SET status = 'merged', merged_into = $2 WHERE customer_id = $1", old, new)
     await atp.customer(new, assigned("gold"))
-    await atp.execute("UPDATE segment SET status = 'merged', merged_into = $2 WHERE customer_id = $1", old, new)
-    answer = await atp.place(an_order((await atp.item(on_hand=1), 1), customer={"system": "erp", "id": old}))
-    assert (answer.json()["customer_id"], answer.json()["served_as"]["tier"]) == (new, "gold")
+    item = await atp.item(on_hand=3)
+    orders = [an_order((item, 1), customer={"system": "erp", "id": customer}) for customer in (*olds, new)]
+    answers = (await atp.client.post("/v1/promises:batch", json={"items": orders})).json()["items"]
+    served = [(each["promise"]["customer_id"], each["promise"]["served_as"]["tier"]) for each in answers]
+    assert served == [(new, "gold")] * 3
 
 
 async def test_an_inquiry_takes_and_stores_nothing(atp: Atp) -> None:

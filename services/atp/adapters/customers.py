@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import asyncpg
 import orjson
 
 from services.atp.application.content import CustomerKey
@@ -28,23 +29,27 @@ async def customers(
 ) -> dict[CustomerKey, Customer]:
     """The customers of these keys, merges followed; one that is unknown or deleted has no id."""
     found: dict[CustomerKey, Customer] = {}
-    asked = {key: key for key in keys}  # what to look up -> whose answer it is
+    asked = {key: [key] for key in keys}  # what to look up -> whose answer it is
     for _ in range(MERGES_FOLLOWED_MAX):
-        merged: dict[CustomerKey, CustomerKey] = {}
+        merged: dict[CustomerKey, list[CustomerKey]] = {}
         systems, ids = [key.system for key in asked], [key.id for key in asked]
         for row in await connection.fetch(_CUSTOMERS, systems, ids, REGISTRY_SYSTEM):
-            owner = asked[CustomerKey(row["system"], row["id"])]
-            stale = row["silent"] is None or row["silent"] > stale_after
+            owners = asked[CustomerKey(row["system"], row["id"])]
             if row["status"] == "merged" and row["merged_into"] is not None:
-                merged[CustomerKey(REGISTRY_SYSTEM, row["merged_into"])] = owner
-            elif row["status"] == "active":
-                found[owner] = Customer(row["customer_id"], _assignments(row["assignments"]), stale)
+                merged.setdefault(CustomerKey(REGISTRY_SYSTEM, row["merged_into"]), []).extend(owners)
             else:
-                found[owner] = Customer(None, (), stale)
+                found.update(dict.fromkeys(owners, _customer(row, stale_after)))
         if not merged:
             break
         asked = merged
     return found
+
+
+def _customer(row: asyncpg.Record, stale_after: timedelta) -> Customer:
+    stale = row["silent"] is None or row["silent"] > stale_after
+    if row["status"] != "active":
+        return Customer(None, (), stale)
+    return Customer(row["customer_id"], _assignments(row["assignments"]), stale)
 
 
 def _assignments(encoded: str) -> tuple[TierAssignment, ...]:
