@@ -13,7 +13,9 @@ from services.atp.application.commands import BackordersServed, CancelOrder, Ori
 from services.atp.application.engine import Engine
 from services.atp.application.place_order import Placing
 from services.atp.application.queues import Lane
+from services.atp.application.reproduce import reproduce
 from services.atp.application.serve_backorders import Serving
+from services.atp.domain.model import OrderDecision
 from services.atp.metrics import AtpMetrics
 from services.chassis.clocks import SystemClock
 from services.chassis.lifecycle import Role
@@ -173,3 +175,28 @@ async def test_small_runs_of_many_items_share_a_transaction(atp: Atp, engine: En
     assert await atp.fetch("SELECT count(DISTINCT decision_id) FROM promise WHERE promise_id = ANY($1)", promises) == [
         (1,)
     ]
+
+
+async def test_every_record_gives_again_what_the_ledger_holds(atp: Atp, engine: Engine) -> None:
+    item, other = [await atp.item(on_hand=6) for _ in range(2)]
+    made = [await atp.place(an_order((item, 2), (other, 3))) for _ in range(5)]
+    for answer in made[:2]:
+        await cancel(atp, answer.json()["promise_id"])
+    for each in (item, other):
+        while not (await portion(engine, each, 2)).finished:
+            pass
+    records = await atp.fetch("SELECT decision_id, input FROM decision_batch")
+    assert len(records) > 5
+    for decision_id, record in records:
+        again = sorted(
+            (index, part.key.item_id, part.key.location_id, part.quantity, part.available_day)
+            for index, decision in enumerate(reproduce(record))
+            for line in (decision.lines if isinstance(decision, OrderDecision) else [each for _, each in decision])
+            for part in line.planned
+        )
+        ledger = await atp.fetch(
+            "SELECT decision_index, item_id, location_id, quantity, available_day FROM commitment"
+            " WHERE decision_id = $1 ORDER BY 1, 2, 3, 4, 5",
+            decision_id,
+        )
+        assert again == ledger
