@@ -129,7 +129,7 @@ async def test_what_is_no_bulk_is_refused_whole(
 
 async def test_another_kind_of_body_is_refused(registry: RegistryUnderTest) -> None:
     answer = await registry.client.post("/v1/imports", content=b"a,b", headers={"content-type": "text/csv"})
-    assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed")
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
 
 
 async def test_a_bulk_with_a_key_is_taken_in_once(registry: RegistryUnderTest) -> None:
