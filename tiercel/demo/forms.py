@@ -44,8 +44,17 @@ def run_on_embedded(work: Work, folder: Path) -> int:
 async def _embedded(work: Work, folder: Path, supervisor: Supervisor) -> None:
     async def then(running: Running) -> None:
         endpoints = _endpoints(running.urls, running.api_key)
+        task = asyncio.ensure_future(work(Ground(endpoints, running.event_log, running.database_url)))
+
+        def end() -> None:  # a signal ends the replay, too
+            task.cancel()
+
+        supervisor.on_drain(end)
         try:
-            await work(Ground(endpoints, running.event_log, running.database_url))
+            await task
+        except asyncio.CancelledError:
+            if not supervisor.stopping:
+                raise
         finally:
             supervisor.request_stop("the replay is over")
 
