@@ -17,6 +17,7 @@ from tiercel.demo.channels import Endpoints
 from tiercel.embedded import Running, run_embedded
 
 LOOPBACK: Final = "127.0.0.1"
+SIGNAL_POLL_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +45,25 @@ def run_on_embedded(work: Work, folder: Path) -> int:
 async def _embedded(work: Work, folder: Path, supervisor: Supervisor) -> None:
     async def then(running: Running) -> None:
         endpoints = _endpoints(running.urls, running.api_key)
-        task = asyncio.ensure_future(work(Ground(endpoints, running.event_log, running.database_url)))
-
-        def end() -> None:  # a signal ends the replay, too
-            task.cancel()
-
-        supervisor.on_drain(end)
+        working = asyncio.ensure_future(work(Ground(endpoints, running.event_log, running.database_url)))
+        watching = asyncio.create_task(_stopped(supervisor), name="signals")
         try:
-            await task
-        except asyncio.CancelledError:
-            if not supervisor.stopping:
-                raise
+            await asyncio.wait([working, watching], return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                await working
         finally:
+            for task in (working, watching):
+                task.cancel()
+            await asyncio.wait([working, watching])
             supervisor.request_stop("the replay is over")
 
     await run_embedded(supervisor, data=folder, interface=LOOPBACK, port=0, replay=True, then=then)
+
+
+async def _stopped(supervisor: Supervisor) -> None:
+    """Return when a signal, or a death, stops the process."""
+    while not supervisor.stopping:  # noqa: ASYNC110 - the supervisor has no event to wait for
+        await asyncio.sleep(SIGNAL_POLL_SECONDS)
 
 
 def run_on_stack(work: Work, folder: Path) -> int:
