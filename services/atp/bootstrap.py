@@ -68,7 +68,7 @@ from services.chassis.ids import new_id
 from services.chassis.lifecycle import Quiet, Role, Service, SideTask, Stage
 from services.chassis.metrics import new_registry
 from services.chassis.partitions import keep_partitions
-from services.chassis.projection import ProjectionRunner
+from services.chassis.projection import Heartbeats, ProjectionRunner
 from services.chassis.rate_limit import Budget, RateLimiter
 from services.chassis.relay import Relay
 from services.chassis.relay_metrics import RelayMetrics
@@ -161,17 +161,17 @@ class _Atp:
             metrics=self._metrics,
             currency=settings.currency,
         )
-        segments = SegmentProjection(partial(self._metrics.counted, "unreadable_segment"))
-        if roles & DECIDING:  # a relay reads no tiers, and its silence must not look like staleness
-            self._metrics.projection_age.set_function(lambda: segments.age_seconds(self._wall.now()))
         self._projection = ProjectionRunner(
             event_log,
             PROJECTED,
             database,
-            segments,
+            SegmentProjection(partial(self._metrics.counted, "unreadable_segment")),
             name=PROJECTION,
             metrics=self._consumer_metrics,
+            heartbeats=Heartbeats(catalogue.SEGMENT_HEARTBEAT.name, topics.SEGMENTS_CURRENT.name, applied=True),
         )
+        if roles & DECIDING:  # a relay reads no tiers, and its silence must not look like staleness
+            self._metrics.projection_age.set_function(self._projection.heartbeat_age_seconds)
         self._planning = PostgresPlanning(database)
         self._cache: Cache | None = None
         if settings.redis_url is not None:

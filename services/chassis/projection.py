@@ -70,10 +70,15 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeats:
-    """Which events of which topic say that the publisher lives: one per partition every second, in wall time."""
+    """Which events of which topic say that the publisher lives: one per partition every second, in wall time.
+
+    Every process hears all of them, whichever of several applies what is between them. `applied` ones are given to
+    `apply` as well.
+    """
 
     event_type: str
     topic: str
+    applied: bool = False
 
 
 class ProjectionRunner:
@@ -93,7 +98,7 @@ class ProjectionRunner:
         limits: Limits | None = None,
         wall: WallClock | None = None,
     ) -> None:
-        """`apply` works in the transaction that it is given, on events in order; heartbeats are not given to it."""
+        """`apply` works in the transaction that it is given, on events in order."""
         self._log = log
         self._topics = tuple(topics)
         self._database = database
@@ -238,8 +243,9 @@ class ProjectionRunner:
                 continue
             if self._heartbeats is not None and event.type == self._heartbeats.event_type:
                 self._hear(each.partition, event.time)
-            else:
-                deliveries.append(Delivery(event, each))
+                if not self._heartbeats.applied:
+                    continue
+            deliveries.append(Delivery(event, each))
         return deliveries
 
     def _skip(self, received: Received, reason: str, detail: str) -> None:

@@ -209,6 +209,17 @@ async def test_heartbeats_are_not_given_to_the_table(
     assert await stored(chassis_database) == {}
 
 
+async def test_every_process_hears_the_heartbeats_also_those_that_another_one_has_applied(
+    log: MemoryEventLog, make: Make
+) -> None:
+    clock = SteppedClock(at=MOMENT)
+    first, second = (make(heartbeats=Heartbeats(HEARTBEAT, TOPIC, applied=True), wall=clock) for _ in range(2))
+    async with running(first), running(second):
+        await until(lambda: first.caught_up and second.caught_up)
+        await beat(log, 0, 1, 2)
+        await until(lambda: first.heartbeat_age_seconds() == second.heartbeat_age_seconds() == 0)
+
+
 async def test_a_log_that_goes_away_is_followed_again(
     log: MemoryEventLog, store: MemoryStore, chassis_database: Database, make: Make, metrics: ConsumerMetrics
 ) -> None:

@@ -7,7 +7,6 @@ former state stays in force.
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from math import inf
 from typing import Final
 
 import orjson
@@ -54,13 +53,6 @@ class SegmentProjection:
     def __init__(self, unreadable: Callable[[], None]) -> None:
         """`unreadable` is called for each event that cannot be read."""
         self._unreadable = unreadable
-        self._beats: dict[int, datetime] = {}
-
-    def age_seconds(self, now: datetime) -> float:
-        """Age of the last heartbeat of the partition that was silent longest; infinite if none was heard yet."""
-        if not self._beats:
-            return inf
-        return max(0.0, (now - min(self._beats.values())).total_seconds())
 
     async def __call__(self, connection: Connection, deliveries: Sequence[Delivery]) -> None:
         """Apply a batch, in any order."""
@@ -84,7 +76,6 @@ class SegmentProjection:
             await _store_segments(connection, [segments[key] for key in sorted(segments)])
         if beats:
             await connection.execute(_BEATS, sorted(beats), [beats[key] for key in sorted(beats)])
-            self._beats |= beats
         if tiers:
             await _store_tiers(connection, tiers)
 
