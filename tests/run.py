@@ -31,6 +31,7 @@ TEST_SETTINGS: Final = {
 
 DATABASE_KINDS: Final = ("contract", "integration", "migration")
 NO_TESTS_COLLECTED: Final = 5
+SLOWEST: Final = 10  # named at the end, so that nobody wonders where the minutes went
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -77,7 +78,7 @@ def _pytest(options: Sequence[str], addresses: Mapping[str, str]) -> int:
     sys.stdout.write(f"\n== tests on {place} ==\n")
     sys.stdout.flush()
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", *options],
+        [sys.executable, "-m", "pytest", "-q", f"--durations={SLOWEST}", *options],
         cwd=PROJECT,
         env={**os.environ, **addresses},
         check=False,
