@@ -32,9 +32,9 @@ test: setup  ## All tests, against real PostgreSQL, Kafka and Redis where this m
 test-long: setup  ## All tests with many more generated cases and the slow ones.
 	$(PY) -m tests.run --long $(PYTEST)
 
-# make demo | make demo ORDERS=orders.csv MAP=map.yaml | make demo FORM=distributed
+# make demo | make demo ORDERS=orders.csv MAP="order_id=Invoice sku=StockCode ..." | make demo FORM=distributed
 DEMO := $(if $(ORDERS),--orders '$(ORDERS)') $(if $(MAP),--map '$(MAP)') $(if $(FORM),--form '$(FORM)')
-demo: setup  ## Replay an order history through the three services. No server needed. ORDERS=<file> MAP=<mapping> FORM=distributed
+demo: setup  ## Replay an order history through the three services. No server needed. ORDERS=<file> MAP=<columns> FORM=distributed
 	.venv/bin/tiercel demo $(DEMO) $(ARGS)
 
 PORT ?= 8080

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tiercel.parts import PARTS
+
 PROJECT = Path(__file__).resolve().parents[2]
 PROMETHEUS = PROJECT / "deploy" / "prometheus"
 RULES = yaml.safe_load((PROMETHEUS / "rules" / "tiercel.yml").read_text())
@@ -45,6 +47,12 @@ def test_compose_publishes_on_loopback_only() -> None:
     published = [port for service in COMPOSE["services"].values() for port in service.get("ports", [])]
     assert published
     assert [port for port in published if not port.startswith("127.0.0.1:")] == []
+
+
+def test_compose_sets_nothing_that_the_services_do_not_know() -> None:
+    known = {f"TIERCEL_{name.upper()}" for part in PARTS for name in part.program.settings.model_fields}
+    given = {name for service in COMPOSE["services"].values() for name in service.get("environment", {})}
+    assert {name for name in given if name.startswith("TIERCEL_")} <= known
 
 
 @pytest.mark.parametrize("name", sorted(COMPOSE["services"]))
