@@ -25,15 +25,12 @@ from services.chassis.process import Hosted, run_services, starting
 from services.chassis.server import listen
 from services.chassis.settings import Form, load
 from tiercel import reaching, topics
+from tiercel.failures import NotReady
 from tiercel.parts import ATP, PARTS, RECLASSIFIER, SEGMENT_REGISTRY, migrate_all
 
 READY_SECONDS_MAX: Final = 60.0  # after a crash, projections may have much to catch up with
 READY_POLL_SECONDS: Final = 0.05
 STARTED_IN_ORDER: Final = (SEGMENT_REGISTRY, RECLASSIFIER, ATP)  # the ATP reads tiers that the registry publishes
-
-
-class NotReady(Exception):  # noqa: N818 - says what happened
-    """A service did not become ready; the text names what it waited for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,11 @@ from services.chassis.migrations import MigrationLockBusy
 from tiercel.commands.loading import LoadRefused
 from tiercel.credentials import KeyRefused
 
+
+class NotReady(Exception):  # noqa: N818 - says what happened
+    """A service did not become ready; the text names what it waited for."""
+
+
 EXPECTED: Final = (
     OSError,
     AuthNotConfigured,
@@ -27,6 +32,7 @@ EXPECTED: Final = (
     LetterGone,
     LoadRefused,
     MigrationLockBusy,
+    NotReady,
     ReplayTimeStored,
     ValueOmitted,
     asyncpg.InterfaceError,
