@@ -31,6 +31,7 @@ TEST_SETTINGS: Final = {
 
 DATABASE_KINDS: Final = ("contract", "integration", "migration")
 NO_TESTS_COLLECTED: Final = 5
+TIDY_UP_SECONDS: Final = 60.0
 SLOWEST: Final = 10  # named at the end, so that nobody wonders where the minutes went
 
 
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
         if not addresses and real_parts_are_required():
             return 1
         statuses = []
-        if addresses:
+        if addresses and not any(option.startswith("tests/") for option in options):
             kinds = [f"tests/{kind}" for kind in DATABASE_KINDS]
             statuses.append(_pytest([*kinds, "-m", "not kafka and not redis and not stack", *options], {}))
         statuses.append(_pytest(options, addresses))
@@ -77,13 +78,28 @@ def _pytest(options: Sequence[str], addresses: Mapping[str, str]) -> int:
     place = "the stack" if addresses else "PostgreSQL from the wheel"
     sys.stdout.write(f"\n== tests on {place} ==\n")
     sys.stdout.flush()
-    done = subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, "-m", "pytest", "-q", f"--durations={SLOWEST}", *options],
         cwd=PROJECT,
         env={**os.environ, **addresses},
-        check=False,
     )
-    return 0 if done.returncode == NO_TESTS_COLLECTED and not addresses else done.returncode
+    try:
+        status = process.wait()
+    except BaseException as stop:
+        if isinstance(stop, SystemExit):  # a Ctrl-C has reached it by itself, and a second one would cut it short
+            process.terminate()
+        _let_tidy_up(process)
+        raise
+    return 0 if status == NO_TESTS_COLLECTED and not addresses else status
+
+
+def _let_tidy_up(process: "subprocess.Popen[bytes]") -> None:
+    """Tests start servers and services of their own; only pytest can stop them."""
+    try:
+        process.wait(TIDY_UP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:
