@@ -15,11 +15,9 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from services.contracts.payload import ID_MAX_CHARS, LINES_MAX, MONEY_DIGITS_MAX, QUANTITY_MAX
 from tiercel.demo.history import History, HistoryLine, HistoryOrder
 
-LINES_PER_ORDER_MAX: Final = 1_000  # what one request may hold
-QUANTITY_MAX: Final = 1_000_000_000_000
-PRICE_DIGITS_MAX: Final = 18
 BATCH_ROWS: Final = 65_536  # Parquet rows held in memory at a time
 
 FIELDS: Final = (
@@ -178,7 +176,7 @@ def _collect(
         found = orders[order_id] = _Collected(customer_id, ordered_at, zone)
     elif found.customer_id != customer_id:
         raise _RowError("order_of_two_customers")
-    elif len(found.lines) >= LINES_PER_ORDER_MAX:
+    elif len(found.lines) >= LINES_MAX:
         raise _RowError("too_many_lines")
     found.ordered_at = min(found.ordered_at, ordered_at)
     number = str(len(found.lines) + 1)
@@ -197,7 +195,7 @@ def _identifier(value: Any, name: str) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     text = str(value).strip()
-    if not text or len(text) > 128 or not text.isprintable():  # noqa: PLR2004 - the published length of an id
+    if not text or len(text) > ID_MAX_CHARS or not text.isprintable():
         raise _RowError(f"unusable_{name}")
     return text
 
@@ -225,7 +223,7 @@ def _price(value: Any) -> Decimal | None:
         raise _RowError("price_not_a_number") from None
     if not price.is_finite() or price <= 0:
         raise _RowError("price_not_positive")
-    if price.adjusted() >= PRICE_DIGITS_MAX - 6:
+    if price.adjusted() >= MONEY_DIGITS_MAX - 6:
         raise _RowError("price_too_large")
     return price.quantize(Decimal("0.000001")).normalize()
 

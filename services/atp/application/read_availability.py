@@ -57,11 +57,10 @@ def availability(batch: Batch, command: ReadAvailability) -> dict[str, Any] | No
         tier = batch.configuration.tiers.get(command.tier)
         if tier is None:
             raise TierUnknown(command.tier)
-    asked = (None, command.location_id)
     positions = [
         batch.book.positions[key]
         for key in sorted(batch.book.positions)
-        if key.item_id == command.item_id and (command.location_id is None or key.location_id in asked)
+        if key.item_id == command.item_id and command.location_id in (None, key.location_id)
     ]
     return {
         "sku": item.item_id,
