@@ -142,6 +142,18 @@ def topics(data: Data = None) -> None:
     print(f"{_run(create_topics(data))} topics are there.")
 
 
+@app.command("replay-decision")
+def replay_decision(
+    identifier: Annotated[str, typer.Argument(metavar="ID", help="Of a promise, a decision or a batch of decisions.")],
+    data: Data = None,
+) -> None:
+    """Decide again from the record what was decided; status 1 if anything differs from what is stored."""
+    from tiercel.commands.decisions import replay_decision as run
+
+    if not _run(run(data, identifier)):
+        raise typer.Exit(1)
+
+
 @dlq.command("list")
 def dlq_list(
     topic: Annotated[str | None, typer.Argument(help="One line for each of this topic.")] = None, data: Data = None

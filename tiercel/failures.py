@@ -13,6 +13,7 @@ from services.chassis.dlq import LetterGone, ValueOmitted
 from services.chassis.embedded_postgres import EmbeddedPostgresError
 from services.chassis.event_log.port import EventLogError
 from services.chassis.migrations import MigrationLockBusy
+from tiercel.commands.decisions import UnknownDecisionError
 from tiercel.commands.loading import LoadRefused
 from tiercel.credentials import KeyRefused
 
@@ -34,6 +35,7 @@ EXPECTED: Final = (
     MigrationLockBusy,
     NotReady,
     ReplayTimeStored,
+    UnknownDecisionError,
     ValueOmitted,
     asyncpg.InterfaceError,
     asyncpg.PostgresError,

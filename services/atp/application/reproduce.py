@@ -8,14 +8,12 @@ from typing import Any
 
 import orjson
 
-from services.atp.application.workbook import Workbook
+from services.atp.application.workbook import Decision, Workbook
 from services.atp.domain.model import (
     Book,
     Item,
-    LineDecision,
     Offer,
     OpenBackorder,
-    OrderDecision,
     Planned,
     Position,
     PositionKey,
@@ -29,7 +27,6 @@ from services.atp.domain.model import (
     UsageKey,
 )
 
-Decision = OrderDecision | list[tuple[OpenBackorder, LineDecision]]
 Fields = dict[str, Any]
 
 

@@ -29,6 +29,7 @@ from services.atp.domain.model import (
 )
 
 ENGINE_VERSION: Final = "1"  # goes up when the same input may be decided differently
+Decision = OrderDecision | list[tuple[OpenBackorder, LineDecision]]
 COMPRESSION_LEVEL: Final = 1  # records repeat themselves so much that more effort gains little
 
 
@@ -41,18 +42,23 @@ class Workbook:
         self._positions_before = dict(book.positions)
         self._usage_before = dict(book.usage)
         self._steps: list[tuple[str, Any]] = []
+        self._decided: list[Decision] = []
 
     def decide(self, request: Request) -> OrderDecision:
         """Promise a new order."""
         self._steps.append(("decide", request))
         self.decisions += 1
-        return promising.decide(self.book, request)
+        decision = promising.decide(self.book, request)
+        self._decided.append(decision)
+        return decision
 
     def serve(self, backorders: Sequence[OpenBackorder]) -> list[tuple[OpenBackorder, LineDecision]]:
         """Offer what is free to backorders, in the order given."""
         self._steps.append(("serve", backorders))
         self.decisions += 1
-        return redecision.serve(self.book, backorders)
+        answers = redecision.serve(self.book, backorders)
+        self._decided.append(answers)
+        return answers
 
     def release(self, planned: Sequence[Planned]) -> None:
         """Give quantities back, each with its postings."""
@@ -83,7 +89,7 @@ class Workbook:
         return {key: self.book.usage[key] for key in sorted(self.book.usage) if before.get(key) != self.book.usage[key]}
 
     def record(self, decision_id: UUID, at: datetime) -> DecisionRecord | None:
-        """The input of the decisions; None if there were none."""
+        """The input of the decisions, and the digest of what was decided; None if there were none."""
         if not self.decisions:
             return None
         encoded = orjson.dumps(self._input(), default=_plain)
@@ -108,7 +114,17 @@ class Workbook:
             "quotas": book.quotas,
             "usage": [(*key, self._usage_before[key]) for key in sorted(self._usage_before)],
             "steps": self._steps,
+            "decided": digest_of(self._decided),
         }
+
+
+def digest_of(decisions: Sequence[Decision]) -> str:
+    """The digest of the decisions of a batch, in hexadecimal; by it one decided again is known to be the same."""
+    answers = [
+        each if isinstance(each, OrderDecision) else [(backorder.promise_id, line) for backorder, line in each]
+        for each in decisions
+    ]
+    return hashlib.sha256(orjson.dumps(answers, default=_plain)).hexdigest()
 
 
 def _plain(value: object) -> object:
