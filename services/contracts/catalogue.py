@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from services.contracts import orders, promises, segments, supply, topics
+from services.contracts import items, orders, promises, segments, supply, topics
 from services.contracts.payload import Payload
 
 SCHEMA_URN: Final = "urn:tiercel:schema:"
@@ -150,7 +150,8 @@ SUPPLY_MOVEMENT: Final = EventType("supply.movement.v1", supply.SupplyMovement, 
 SUPPLY_SNAPSHOT: Final = EventType("supply.snapshot.v1", supply.SupplySnapshot, topics.SUPPLY)
 SUPPLY_RECEIPT: Final = EventType("supply.receipt.v1", supply.ScheduledReceipt, topics.SUPPLY)
 SUPPLY_CORRECTED: Final = EventType("supply.corrected.v1", supply.CountCorrected, topics.SUPPLY)
-CATALOG_ITEM: Final = EventType("catalog.item.v1", supply.CatalogItem, topics.CATALOG)
+CATALOG_ITEM_V1: Final = EventType("catalog.item.v1", items.CatalogItemV1, topics.CATALOG)
+CATALOG_ITEM: Final = EventType("catalog.item.v2", items.CatalogItem, topics.CATALOG)
 FULFILMENT_SHIPPED: Final = EventType("fulfilment.shipped.v1", supply.Shipped, topics.FULFILMENTS)
 FULFILMENT_DELIVERED: Final = EventType("fulfilment.delivered.v1", supply.Delivered, topics.FULFILMENTS)
 ORDER_RECORDED: Final = EventType("order.recorded.v1", orders.OrderRecorded, topics.ORDERS_RECORDED)
@@ -170,6 +171,7 @@ ALL: Final = (
     SUPPLY_SNAPSHOT,
     SUPPLY_RECEIPT,
     SUPPLY_CORRECTED,
+    CATALOG_ITEM_V1,
     CATALOG_ITEM,
     FULFILMENT_SHIPPED,
     FULFILMENT_DELIVERED,
@@ -183,7 +185,13 @@ ALL: Final = (
     TIER_POLICY,
 )
 
-CATALOGUE: Final = Catalogue(ALL, {})
+
+def _as_it_is(payload: dict[str, Any]) -> dict[str, Any]:
+    """The next version only adds fields that may be left out."""
+    return payload
+
+
+CATALOGUE: Final = Catalogue(ALL, {CATALOG_ITEM_V1.name: _as_it_is})
 
 
 def decode(name: str, data: bytes, *, topic: str | None = None) -> Payload:

@@ -87,17 +87,6 @@ class ScheduledReceipt(Payload):
     version: Version = 1
 
 
-class CatalogItem(Payload):
-    """`catalog.item.v1`: an item that may be promised."""
-
-    sku: Identifier
-    version: Version = 1
-    active: bool = True
-    planned_receipts_count: bool = False
-    checking_horizon_days: QuantityOrZero | None = None
-    past_due_supply_days: QuantityOrZero = 7
-
-
 class Shipped(Payload):
     """`fulfilment.shipped.v1`: goods of one order line left a location, once per (source, reference)."""
 

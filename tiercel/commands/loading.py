@@ -14,8 +14,9 @@ import httpx
 from pydantic import ValidationError
 
 from services.contracts.catalogue import describe
+from services.contracts.items import CatalogItem
 from services.contracts.payload import Payload
-from services.contracts.supply import CatalogItem, ScheduledReceipt, SupplyMovement, SupplySnapshot
+from services.contracts.supply import ScheduledReceipt, SupplyMovement, SupplySnapshot
 
 ROWS_AT_ONCE: Final = 1_000
 SECONDS_MAX: Final = 120.0

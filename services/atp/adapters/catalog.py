@@ -1,4 +1,4 @@
-"""Items, locations and lanes in PostgreSQL. A change of the network raises the configuration's version."""
+"""Locations and lanes in PostgreSQL. A change of the network raises the configuration's version."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -6,25 +6,7 @@ from typing import Any, Final
 from services.atp.adapters.configuration import raise_version
 from services.atp.application.planning import LaneRow, LocationRow
 from services.chassis.database import Connection
-from services.contracts.supply import CatalogItem
 
-_UPSERT_ITEMS: Final = """
-INSERT INTO item (item_id, version, active, planned_receipts_count, checking_horizon_days, past_due_supply_days)
-SELECT * FROM unnest($1::text[], $2::bigint[], $3::bool[], $4::bool[], $5::int[], $6::int[])
-ON CONFLICT (item_id) DO UPDATE SET version = excluded.version, active = excluded.active,
-    planned_receipts_count = excluded.planned_receipts_count,
-    checking_horizon_days = excluded.checking_horizon_days, past_due_supply_days = excluded.past_due_supply_days
-WHERE item.version < excluded.version
-RETURNING item_id
-"""
-_ITEMS: Final = """
-SELECT item_id AS sku, version, active, planned_receipts_count, checking_horizon_days, past_due_supply_days
-FROM item WHERE item_id > $1 ORDER BY item_id LIMIT $2
-"""
-_ITEM: Final = """
-SELECT item_id AS sku, version, active, planned_receipts_count, checking_horizon_days, past_due_supply_days
-FROM item WHERE item_id = $1
-"""
 _UPSERT_LOCATION: Final = """
 INSERT INTO location (location_id, active, processing_days, zone_name) VALUES ($1, $2, $3, $4)
 ON CONFLICT (location_id) DO UPDATE SET active = excluded.active, processing_days = excluded.processing_days,
@@ -48,36 +30,6 @@ SELECT zone, location_id AS location, service, carrier_class, rank, transit_days
     cost_unit_minor, active
 FROM lane ORDER BY zone, rank, location_id, service
 """
-
-
-async def store_items(connection: Connection, items: Sequence[CatalogItem]) -> int:
-    """Write items at their versions; how many were newer than what is stored. Of one item the newest counts."""
-    newest: dict[str, CatalogItem] = {}
-    for item in items:
-        if item.sku not in newest or newest[item.sku].version < item.version:
-            newest[item.sku] = item
-    rows = [newest[sku] for sku in sorted(newest)]
-    stored = await connection.fetch(
-        _UPSERT_ITEMS,
-        [row.sku for row in rows],
-        [row.version for row in rows],
-        [row.active for row in rows],
-        [row.planned_receipts_count for row in rows],
-        [row.checking_horizon_days for row in rows],
-        [row.past_due_supply_days for row in rows],
-    )
-    return len(stored)
-
-
-async def read_items(connection: Connection, after: str, limit: int) -> list[dict[str, Any]]:
-    """Items in order of their ids, after one."""
-    return [dict(row) for row in await connection.fetch(_ITEMS, after, limit)]
-
-
-async def read_item(connection: Connection, sku: str) -> dict[str, Any] | None:
-    """One item."""
-    row = await connection.fetchrow(_ITEM, sku)
-    return None if row is None else dict(row)
 
 
 async def store_location(connection: Connection, row: LocationRow) -> None:

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import asyncpg
 
-from services.atp.adapters import allocations, catalog
+from services.atp.adapters import allocations, catalog, items
 from services.atp.application.planning import (
     AllocationKind,
     DocumentHead,
@@ -17,7 +17,7 @@ from services.atp.application.planning import (
     Values,
 )
 from services.chassis.database import Connection, Database
-from services.contracts.supply import CatalogItem
+from services.contracts.items import CatalogItem
 
 T = TypeVar("T")
 
@@ -28,17 +28,17 @@ class PostgresPlanning:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def store_items(self, items: Sequence[CatalogItem]) -> int:
+    async def store_items(self, rows: Sequence[CatalogItem]) -> int:
         """See the port."""
-        return await self._run(lambda connection: catalog.store_items(connection, items))
+        return await self._run(lambda connection: items.store_items(connection, rows))
 
     async def items(self, after: str, limit: int) -> list[Values]:
         """See the port."""
-        return await self._database.read(lambda connection: catalog.read_items(connection, after, limit))
+        return await self._database.read(lambda connection: items.read_items(connection, after, limit))
 
     async def item(self, sku: str) -> Values | None:
         """See the port."""
-        return await self._database.read(lambda connection: catalog.read_item(connection, sku))
+        return await self._database.read(lambda connection: items.read_item(connection, sku))
 
     async def store_location(self, location: LocationRow) -> None:
         """See the port."""

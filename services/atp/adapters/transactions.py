@@ -9,6 +9,7 @@ import asyncpg
 from services.atp.adapters.backorders import BackorderStore
 from services.atp.adapters.configuration import ConfigurationCache
 from services.atp.adapters.customers import customers
+from services.atp.adapters.items import items
 from services.atp.adapters.orders import OrderStore
 from services.atp.adapters.positions import PositionStore
 from services.atp.adapters.supply import PostgresSupply
@@ -34,10 +35,6 @@ T = TypeVar("T")
 INBOX: Final = "atp"  # one memory of events for all topics: event ids are unique
 MARKED: Final = "position_marked"  # the subject of the NOTIFY that wakes the re-decision
 
-_ITEMS: Final = """
-SELECT i.item_id, i.active, i.planned_receipts_count, i.checking_horizon_days, i.past_due_supply_days
-FROM unnest($1::text[]) AS k (item_id) JOIN item i ON i.item_id = k.item_id
-"""
 _PROTECTIONS: Final = """
 SELECT p.protection_id, p.document_id, p.document_version, p.item_id, p.location_id, p.tier,
        coalesce(t.priority_rank, $3) AS priority_rank, p.start_day, p.end_day, p.quantity, p.mode, p.lapse_days,
@@ -83,8 +80,7 @@ class PostgresSession:
 
     async def items(self, item_ids: Sequence[str]) -> dict[str, Item]:
         """The items that exist."""
-        rows = await self.connection.fetch(_ITEMS, item_ids)
-        return {row[0]: Item(*row) for row in rows}
+        return await items(self.connection, item_ids)
 
     async def protections(self, item_ids: Sequence[str], at: datetime) -> dict[PositionKey, tuple[Protection, ...]]:
         """Protections whose document is in effect, by position."""

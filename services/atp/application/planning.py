@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from services.contracts.supply import CatalogItem
+from services.contracts.items import CatalogItem
 
 AllocationKind = Literal["protection", "quota"]
 Values = dict[str, Any]

@@ -10,6 +10,7 @@ import orjson
 
 from services.atp.application.workbook import Decision, Workbook
 from services.atp.domain.model import (
+    Backordering,
     Book,
     Item,
     Offer,
@@ -60,13 +61,22 @@ def _book(record: Fields) -> Book:
         protections[protection.key] = (*protections.get(protection.key, ()), protection)
     return Book(
         today=record["today"],
-        items={each["item_id"]: Item(**each) for each in record["items"]},
+        items={each["item_id"]: _item(each) for each in record["items"]},
         positions={(position := _position(each)).key: position for each in record["positions"]},
         offers={zone: tuple(Offer(**each) for each in offers) for zone, offers in record["offers"].items()},
         protections=protections,
         quotas=tuple(Quota(**each) for each in record["quotas"]),
         usage={UsageKey(kind, limit, start): consumed for kind, limit, start, consumed in record["usage"]},
     )
+
+
+def _item(fields: Fields) -> Item:
+    lists: Fields = {name: tuple(fields[name]) for name in ("groups", "substitutes") if name in fields}
+    if "units" in fields:
+        lists["units"] = tuple((unit, quantity) for unit, quantity in fields["units"])
+    if "backorders" in fields:
+        lists["backorders"] = Backordering(*fields["backorders"])
+    return Item(**{**fields, **lists})
 
 
 def _position(fields: Fields) -> Position:

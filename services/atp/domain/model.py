@@ -6,11 +6,12 @@ item's base unit, money is integer minor units. All values are immutable but `Bo
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 Day = int
 ProtectionMode = Literal["prioritised", "core"]
 UsageKind = Literal["protection", "quota"]
+BackorderPolicy = Literal["open", "none", "until", "limited", "discontinued"]
 
 
 class PositionKey(NamedTuple):
@@ -44,15 +45,37 @@ class Tier:
     backorder_penalty_minor: int = 1_000
 
 
+class Backordering(NamedTuple):
+    """Whether the rest of a line may wait; see `services.contracts.items.Backordering`."""
+
+    policy: BackorderPolicy = "open"
+    until: Day | None = None
+    limit: int | None = None
+
+
+OPEN: Final = Backordering()
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What the master data says of an item."""
+    """What the master data says of an item.
+
+    `units` are (unit, base units in it), the base unit not among them; confirmed quantities are multiples of
+    `pack_size`; `substitutes` are items that may be offered instead, the best first.
+    """
 
     item_id: str
     active: bool = True
     planned_receipts_count: bool = False
     checking_horizon_days: int | None = None
     past_due_supply_days: int = 7
+    pack_size: int = 1
+    weight_grams: int = 0
+    units: tuple[tuple[str, int], ...] = ()
+    groups: tuple[str, ...] = ()
+    criticality: str | None = None
+    substitutes: tuple[str, ...] = ()
+    backorders: Backordering = OPEN
 
 
 @dataclass(frozen=True, slots=True)

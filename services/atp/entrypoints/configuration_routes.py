@@ -20,8 +20,8 @@ from services.atp.application.planning import (
 from services.atp.entrypoints.problem_codes import DOCUMENT_UNKNOWN, ITEM_UNKNOWN, LOCATION_UNKNOWN, PERIODS_OVERLAP
 from services.chassis.auth import Principal, require
 from services.chassis.problems import VALIDATION_FAILED, Problem, problem_responses, validation_problem
+from services.contracts.items import CatalogItem
 from services.contracts.payload import Code, Identifier, MinorUnits, Moment, Payload, QuantityOrZero
-from services.contracts.supply import CatalogItem
 
 ENTRIES_MAX: Final = 1_000  # entries of one request or document
 PAGE_MAX: Final = 1_000  # items of one page

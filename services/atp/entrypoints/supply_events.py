@@ -16,9 +16,9 @@ from services.atp.entrypoints.supply_commands import Fulfilment, fulfilment_comm
 from services.chassis.deliveries import Delivery, Rejected
 from services.chassis.envelope import Event
 from services.contracts import catalogue
+from services.contracts.items import CatalogItem
 from services.contracts.payload import Payload
 from services.contracts.supply import (
-    CatalogItem,
     CountCorrected,
     Delivered,
     ScheduledReceipt,

@@ -85,6 +85,27 @@ VALID: Final[dict[str, dict[str, Any]]] = {
         },
         "minimal": {"sku": "SKU-0002"},
     },
+    "catalog.item.v2": {
+        "full": {
+            "sku": "SKU-0001",
+            "version": 5,
+            "active": True,
+            "planned_receipts_count": False,
+            "checking_horizon_days": 90,
+            "past_due_supply_days": 7,
+            "base_unit": "each",
+            "units": [{"unit": "case", "quantity": 12}, {"unit": "pallet", "quantity": 960}],
+            "pack_size": 12,
+            "weight_grams": 340,
+            "groups": ["tea", "loose-leaf"],
+            "criticality": "essential",
+            "landed_cost_minor": 215,
+            "substitutes": ["SKU-0007"],
+            "backorders": {"policy": "limited", "limit": 480},
+        },
+        "minimal": {"sku": "SKU-0002"},
+        "discontinued": {"sku": "SKU-0003", "version": 2, "backorders": {"policy": "discontinued"}},
+    },
     "fulfilment.shipped.v1": {
         "shipped": {
             "source": "wms",
@@ -121,6 +142,12 @@ BROKEN: Final[dict[str, dict[str, tuple[str, Any]]]] = {
     },
     "supply.corrected.v1": {"correction_decimal": ("correction", -0.5)},
     "catalog.item.v1": {"version_as_text": ("version", "4"), "sku_blank": ("sku", " ")},
+    "catalog.item.v2": {
+        "pack_zero": ("pack_size", 0),
+        "unit_of_a_half": ("units.0.quantity", 0.5),
+        "policy_unknown": ("backorders.policy", "sometimes"),
+        "criticality_unknown": ("criticality", "rather"),
+    },
     "fulfilment.shipped.v1": {"quantity_zero": ("quantity", 0)},
     "fulfilment.delivered.v1": {"order_without_source": ("order", {"order_id": "SO-10042"})},
 }

@@ -1,0 +1,84 @@
+"""What the master data says of an item, on `catalog.v1` and over HTTP.
+
+All quantities of Tiercel are in the item's base unit. A larger unit is a whole number of base units, so that nothing is
+ever rounded.
+"""
+
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import Field, model_validator
+
+from services.contracts.payload import Code, Day, Identifier, MinorUnits, Payload, Quantity, QuantityOrZero, Version
+
+UNITS_MAX: Final = 20  # units of one item; trade uses five
+GROUPS_MAX: Final = 20  # groups that one item is in
+SUBSTITUTES_MAX: Final = 5  # each is looked at whenever the item runs short
+UNIT_FACTOR_MAX: Final = 1_000_000  # base units in a unit; a quantity in it still fits 64 bits
+WEIGHT_MAX_GRAMS: Final = 10**9  # a thousand tonnes: more is a slip of the pen
+
+
+class ItemUnit(Payload):
+    """A unit in which an item may be ordered, and how many base units it is: a case of 12, a pallet of 960."""
+
+    unit: Code
+    quantity: Annotated[int, Field(strict=True, ge=1, le=UNIT_FACTOR_MAX, description="base units of the item")]
+
+
+class Backordering(Payload):
+    """Whether the rest of a line that cannot be promised may wait.
+
+    `open`: it waits. `none`: it does not. `until`: what is ordered up to and on this day may wait. `limited`: at most
+    this quantity of the item waits, over all orders. `discontinued`: sold out of what there is and what is due,
+    nothing waits, and no supply is assumed beyond the checking horizon.
+    """
+
+    policy: Literal["open", "none", "until", "limited", "discontinued"] = "open"
+    until: Day | None = None
+    limit: QuantityOrZero | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.policy == "until") != (self.until is not None):
+            raise ValueError("`until` goes with the policy until, and the policy with it")
+        if (self.policy == "limited") != (self.limit is not None):
+            raise ValueError("`limit` goes with the policy limited, and the policy with it")
+        return self
+
+
+class CatalogItemV1(Payload):
+    """`catalog.item.v1`: an item that may be promised."""
+
+    sku: Identifier
+    version: Version = 1
+    active: bool = True
+    planned_receipts_count: bool = False
+    checking_horizon_days: QuantityOrZero | None = None
+    past_due_supply_days: QuantityOrZero = 7
+
+
+class CatalogItem(CatalogItemV1):
+    """`catalog.item.v2`: an item that may be promised.
+
+    Confirmed quantities are multiples of `pack_size` (base units). `criticality` is that of a part for what it belongs
+    to; lists of deficits are ranked by it. `substitutes` may be offered instead of this item, the best first; the other
+    way round is another item's entry.
+    """
+
+    base_unit: Code = "each"
+    units: Annotated[tuple[ItemUnit, ...], Field(max_length=UNITS_MAX)] = ()
+    pack_size: Quantity = 1
+    weight_grams: Annotated[int, Field(strict=True, ge=0, le=WEIGHT_MAX_GRAMS)] | None = None
+    groups: Annotated[tuple[Code, ...], Field(max_length=GROUPS_MAX)] = ()
+    criticality: Literal["vital", "essential", "desirable"] | None = None
+    landed_cost_minor: MinorUnits | None = None
+    substitutes: Annotated[tuple[Identifier, ...], Field(max_length=SUBSTITUTES_MAX)] = ()
+    backorders: Backordering = Backordering()
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> Self:
+        names = [self.base_unit, *(each.unit for each in self.units)]
+        if len(dict.fromkeys(names)) < len(names):
+            raise ValueError("two units have the same name")
+        if self.sku in self.substitutes or len(dict.fromkeys(self.substitutes)) < len(self.substitutes):
+            raise ValueError("substitutes are other items, each named once")
+        return self
