@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from services.contracts import items, orders, promises, segments, supply, topics
+from services.contracts import costs, items, orders, promises, published_tiers, segments, service, supply, topics
 from services.contracts.payload import Payload
 
 SCHEMA_URN: Final = "urn:tiercel:schema:"
@@ -154,6 +154,10 @@ CATALOG_ITEM_V1: Final = EventType("catalog.item.v1", items.CatalogItemV1, topic
 CATALOG_ITEM: Final = EventType("catalog.item.v2", items.CatalogItem, topics.CATALOG)
 FULFILMENT_SHIPPED: Final = EventType("fulfilment.shipped.v1", supply.Shipped, topics.FULFILMENTS)
 FULFILMENT_DELIVERED: Final = EventType("fulfilment.delivered.v1", supply.Delivered, topics.FULFILMENTS)
+FULFILMENT_DISCREPANCY: Final = EventType("fulfilment.discrepancy.v1", supply.Discrepancy, topics.FULFILMENTS)
+FULFILMENT_ACTIVITY: Final = EventType("fulfilment.activity.v1", costs.ActivityReported, topics.FULFILMENTS)
+CATALOG_LANDED_COST: Final = EventType("catalog.landed_cost.v1", costs.LandedCost, topics.CATALOG)
+CATALOG_ACTIVITY_RATE: Final = EventType("catalog.activity_rate.v1", costs.ActivityRate, topics.CATALOG)
 ORDER_RECORDED: Final = EventType("order.recorded.v1", orders.OrderRecorded, topics.ORDERS_RECORDED)
 PROMISE_ANSWERED: Final = EventType("promise.answered.v1", promises.PromiseAnswered, topics.PROMISES)
 PROMISE_CHANGED: Final = EventType("promise.changed.v1", promises.PromiseChanged, topics.PROMISES)
@@ -161,7 +165,9 @@ SEGMENT_CURRENT: Final = EventType("segment.current.v1", segments.SegmentCurrent
 SEGMENT_HEARTBEAT: Final = EventType("segment.heartbeat.v1", segments.SegmentHeartbeat, topics.SEGMENTS_CURRENT)
 SEGMENT_CHANGED: Final = EventType("segment.changed.v1", segments.SegmentChanged, topics.SEGMENTS_CHANGES)
 SEGMENT_PROPOSED: Final = EventType("segment.proposed.v1", segments.SegmentProposed, topics.SEGMENTS_PROPOSALS)
-TIER_POLICY: Final = EventType("tier.policy.v1", segments.TierDefined, topics.SEGMENTS_POLICIES)
+TIER_POLICY_V1: Final = EventType("tier.policy.v1", published_tiers.TierDefined, topics.SEGMENTS_POLICIES)
+TIER_POLICY: Final = EventType("tier.policy.v2", segments.TierDefined, topics.SEGMENTS_POLICIES)
+SERVICE_BREACHED: Final = EventType("service.breached.v1", service.ServiceBreached, topics.SERVICE_BREACHES)
 
 ALL: Final = (
     ORDER_PLACED,
@@ -175,6 +181,10 @@ ALL: Final = (
     CATALOG_ITEM,
     FULFILMENT_SHIPPED,
     FULFILMENT_DELIVERED,
+    FULFILMENT_DISCREPANCY,
+    FULFILMENT_ACTIVITY,
+    CATALOG_LANDED_COST,
+    CATALOG_ACTIVITY_RATE,
     ORDER_RECORDED,
     PROMISE_ANSWERED,
     PROMISE_CHANGED,
@@ -182,7 +192,9 @@ ALL: Final = (
     SEGMENT_HEARTBEAT,
     SEGMENT_CHANGED,
     SEGMENT_PROPOSED,
+    TIER_POLICY_V1,
     TIER_POLICY,
+    SERVICE_BREACHED,
 )
 
 
@@ -191,7 +203,7 @@ def _as_it_is(payload: dict[str, Any]) -> dict[str, Any]:
     return payload
 
 
-CATALOGUE: Final = Catalogue(ALL, {CATALOG_ITEM_V1.name: _as_it_is})
+CATALOGUE: Final = Catalogue(ALL, {CATALOG_ITEM_V1.name: _as_it_is, TIER_POLICY_V1.name: _as_it_is})
 
 
 def decode(name: str, data: bytes, *, topic: str | None = None) -> Payload:

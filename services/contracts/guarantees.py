@@ -128,4 +128,13 @@ ALL: Final = (
         _BY_KEY + " It is the policy's version.",
         "Each value is whole, so that a repetition changes nothing.",
     ),
+    Guarantee(
+        topics.SERVICE_BREACHES,
+        "A tier's measure of a month fell below its target, came back, or was closed below it; with the cause.",
+        "atp",
+        ("atp",),
+        (SUBSCRIBERS,),
+        _BY_KEY,
+        "The event id is the same in every repetition; the highest `sequence` of each month and measure counts.",
+    ),
 )

@@ -6,13 +6,15 @@ from pydantic import Field
 
 from services.contracts.orders import CustomerRef
 from services.contracts.payload import Code, Identifier, MinorUnits, Moment, Note, Payload, QuantityOrZero, Version
+from services.contracts.service import BasisPoints
 
 
 class TierPolicy(Payload):
     """How a tier is served. A field is here only because something acts on it.
 
     `lead_time_days`: the requested arrival of an order without one. `carrier_classes`: the classes of service that the
-    tier may use, in no order (empty: all). Penalties weigh plans against each other, in minor units.
+    tier may use, in no order (empty: all). Penalties weigh plans against each other, in minor units. A month whose
+    measure is below its target (in basis points; null: none) is a breach on `service.breaches.v1`.
     """
 
     lead_time_days: Annotated[int, Field(strict=True, ge=0, le=365)] = 5
@@ -22,10 +24,13 @@ class TierPolicy(Payload):
     lateness_penalty_minor: MinorUnits = 100
     split_penalty_minor: MinorUnits = 0
     backorder_penalty_minor: MinorUnits = 1_000
+    fill_rate_target_bp: BasisPoints | None = None
+    on_time_target_bp: BasisPoints | None = None
+    order_accuracy_target_bp: BasisPoints | None = None
 
 
 class TierDefined(Payload):
-    """`tier.policy.v1`: a tier with its policy, at its highest version. Exactly one tier is the default."""
+    """`tier.policy.v2`: a tier with its policy, at its highest version. Exactly one tier is the default."""
 
     tier: Code
     version: Version

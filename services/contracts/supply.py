@@ -112,3 +112,15 @@ class Delivered(Payload):
     line: Identifier
     quantity: Quantity
     occurred_at: Moment
+
+
+class Discrepancy(Payload):
+    """`fulfilment.discrepancy.v1`: goods came wrong, damaged or too few, once per (source, reference)."""
+
+    source: Code
+    reference: Identifier
+    order: OrderRef
+    line: Identifier
+    kind: Literal["wrong", "damaged", "short"]
+    quantity: Quantity
+    occurred_at: Moment

@@ -36,6 +36,7 @@ SEGMENTS_CURRENT: Final = Topic("segments.current.v1", "customer id of the regis
 SEGMENTS_CHANGES: Final = Topic("segments.changes.v1", "customer id of the registry")
 SEGMENTS_PROPOSALS: Final = Topic("segments.proposals.v1", "customer id of the registry")
 SEGMENTS_POLICIES: Final = Topic("segments.policies.v1", "tier id", Cleanup.COMPACT, partitions=1)
+SERVICE_BREACHES: Final = Topic("service.breaches.v1", "tier id", partitions=1)
 
 ALL: Final = (
     ORDERS,
@@ -48,6 +49,7 @@ ALL: Final = (
     SEGMENTS_CHANGES,
     SEGMENTS_PROPOSALS,
     SEGMENTS_POLICIES,
+    SERVICE_BREACHES,
 )
 
 

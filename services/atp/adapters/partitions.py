@@ -15,8 +15,8 @@ import structlog
 from services.chassis.clocks import WallClock
 from services.chassis.database import Connection, Database, DatabaseError
 
-BY_ID: Final = ("promise", "promise_history", "commitment", "decision_batch")
-BY_TIME: Final = ("movement", "fulfilment", "unapplied_command")
+BY_ID: Final = ("promise", "promise_history", "commitment", "decision_batch", "measured_order")
+BY_TIME: Final = ("movement", "fulfilment", "unapplied_command", "order_report")
 MONTHS_AHEAD: Final = 2
 INTERVAL_SECONDS: Final = 3_600.0
 LOCK_TIMEOUT_MILLISECONDS: Final = 500

@@ -88,6 +88,29 @@ VALID: Final[dict[str, dict[str, Any]]] = {
         },
         "minimal": {"tier": "bronze", "version": 1, "name": "Bronze", "priority_rank": 3, "is_default": True},
     },
+    "tier.policy.v2": {
+        "silver": {
+            "tier": "silver",
+            "version": 3,
+            "name": "Silver",
+            "priority_rank": 2,
+            "is_default": False,
+            "active": True,
+            "policy": {
+                "lead_time_days": 4,
+                "carrier_classes": ["standard"],
+                "split_allowed": True,
+                "as_soon_as_possible": True,
+                "lateness_penalty_minor": 150,
+                "split_penalty_minor": 0,
+                "backorder_penalty_minor": 1500,
+                "fill_rate_target_bp": 9800,
+                "on_time_target_bp": 9500,
+                "order_accuracy_target_bp": None,
+            },
+        },
+        "minimal": {"tier": "bronze", "version": 1, "name": "Bronze", "priority_rank": 3, "is_default": True},
+    },
 }
 
 BROKEN: Final[dict[str, dict[str, tuple[str, Any]]]] = {
@@ -106,5 +129,11 @@ BROKEN: Final[dict[str, dict[str, tuple[str, Any]]]] = {
         "rank_zero": ("priority_rank", 0),
         "policy_field_without_effect": ("policy.gift_wrap", True),
         "lead_time_of_years": ("policy.lead_time_days", 366),
+    },
+    "tier.policy.v2": {
+        "rank_zero": ("priority_rank", 0),
+        "policy_field_without_effect": ("policy.gift_wrap", True),
+        "lead_time_of_years": ("policy.lead_time_days", 366),
+        "target_above_all": ("policy.fill_rate_target_bp", 10_001),
     },
 }
