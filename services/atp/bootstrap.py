@@ -70,7 +70,7 @@ from services.chassis.metrics import new_registry
 from services.chassis.partitions import keep_partitions
 from services.chassis.projection import Heartbeats, ProjectionRunner
 from services.chassis.rate_limit import Budget, RateLimiter
-from services.chassis.relay import Relay
+from services.chassis.relay import Relay, RelaySettings
 from services.chassis.relay_metrics import RelayMetrics
 from services.contracts import catalogue, topics
 from services.contracts.topics import dead_letters
@@ -97,6 +97,7 @@ REJECTS: Final = (
     UNKNOWN_ORDER,
     UNEXPECTED,
 )
+RELAY_PACE_SECONDS: Final = 0.05  # under load; answers are given over HTTP, events may come in larger batches
 DECIDING: Final = frozenset({Role.API, Role.CONSUMER})
 HANDLERS: Final[Sequence[tuple[type, type[Handler[Any]]]]] = (
     (PlaceOrder, Placing),
@@ -232,6 +233,7 @@ class _Atp:
                 wall=self._wall,
                 name=f"{NAME}-{new_id()}",
                 metrics=RelayMetrics(self._collectors),
+                settings=RelaySettings() if self._settings.replay else RelaySettings(pace_seconds=RELAY_PACE_SECONDS),
             )
             self._tasks.append(SideTask("relay", relay.run, Stage.RELAY))
 

@@ -58,6 +58,7 @@ class Limits:
     """How long and how often; the defaults suit production, tests shorten them."""
 
     poll_seconds: float = 1.0
+    gather_seconds: float = 0.0  # for how long the log may hold records back, so that batches fill
     stall_seconds: float = 300.0  # without a poll that the log answered, or a batch that was applied
     reopen: Retry = field(default_factory=lambda: Retry(pause_first_seconds=0.2, pause_max_seconds=5.0))
     letter_seconds: float = 10.0  # to write dead letters
@@ -145,7 +146,9 @@ class ConsumerRunner:
 
     async def _consume_as_member(self, stop: asyncio.Event) -> None:
         """Consume with one consumer until it is asked to stop, or the log is away."""
-        consumer = await self._log.consumer(self._group, self._topics, self._member)
+        consumer = await self._log.consumer(
+            self._group, self._topics, self._member, gather_seconds=self._limits.gather_seconds
+        )
         producer = await self._log.producer(f"{self._group}.dlq")
         isolation = Isolation(
             self._handler,

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 from services.chassis.auth import Authenticator
 from services.chassis.business_time import ensure_schema, refuse_stored_time
 from services.chassis.clocks import SystemClock
-from services.chassis.consumer import ConsumerRunner
+from services.chassis.consumer import ConsumerRunner, Limits
 from services.chassis.consumer_metrics import ConsumerMetrics
 from services.chassis.database import Connection, Database, DatabaseError
 from services.chassis.deliveries import Delivery
@@ -186,6 +186,7 @@ class _Reclassifier:
             batch_max=self._settings.reclassifier_batch_max,
             dead_letters=dead_letters,
             metrics=self._consumer_metrics,
+            limits=Limits(gather_seconds=0.0 if self._settings.replay else self._settings.reclassifier_gather_seconds),
         )
         watch = DeadLetterWatch(
             self._event_log, [ORDERS_RECORDED.name], dead_letters=dead_letters, metrics=self._consumer_metrics

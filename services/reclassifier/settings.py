@@ -19,3 +19,6 @@ class ReclassifierSettings(ChassisSettings):
     reclassifier_batch_max: Annotated[int, Field(ge=1, le=10_000)] = Field(
         1_000, description="records counted in one transaction"
     )
+    reclassifier_gather_seconds: Annotated[float, Field(ge=0, le=10)] = Field(
+        0.1, description="for how long recorded orders are gathered before they are counted; a replay does not wait"
+    )

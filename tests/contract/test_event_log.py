@@ -162,6 +162,24 @@ async def test_what_is_published_wakes_a_poll_that_waits(log: EventLog, topic: s
             assert [each.record.value for each in await waiting] == [b"v"]
 
 
+async def test_what_may_be_held_back_comes_all_the_same_and_in_order(log: EventLog, topic: str, group: str) -> None:
+    consumer = await log.consumer(group, [topic], gather_seconds=0.2)
+    try:
+        await joined(consumer, 3)
+        for start in range(0, 60, 20):
+            await publish(
+                log, [Record(topic, f"key-{n % 7}".encode(), str(n).encode()) for n in range(start, start + 20)]
+            )
+        received = await take(consumer, 60)
+    finally:
+        await consumer.close()
+
+    for key in {each.record.key for each in received}:
+        numbers = [int(each.record.value or b"") for each in received if each.record.key == key]
+        assert numbers == sorted(numbers)
+    assert sorted(int(each.record.value or b"") for each in received) == list(range(60))
+
+
 async def test_a_poll_without_records_ends_with_its_time(log: EventLog, topic: str, group: str) -> None:
     async with member(log, group, topic) as consumer, asyncio.timeout(DEADLINE_SECONDS):
         assert await consumer.poll(10, 0.05) == []

@@ -116,7 +116,14 @@ class MemoryEventLog:
     async def producer(self, name: str) -> "MemoryProducer":  # noqa: ARG002 - the port's
         return MemoryProducer(self.store)
 
-    async def consumer(self, group: str, topics: Sequence[str], member: str | None = None) -> "MemoryConsumer":  # noqa: ARG002
+    async def consumer(
+        self,
+        group: str,
+        topics: Sequence[str],
+        member: str | None = None,  # noqa: ARG002 - the port's
+        *,
+        gather_seconds: float = 0.0,  # noqa: ARG002 - the port's
+    ) -> "MemoryConsumer":
         self.store.check()
         self.store.places(topics)
         consumer = MemoryConsumer(self.store, group, topics)

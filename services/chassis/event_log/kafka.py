@@ -13,7 +13,7 @@ from aiokafka.cluster import ClusterMetadata
 
 from services.chassis.event_log.kafka_client import KafkaSecurity, connection_options
 from services.chassis.event_log.kafka_cluster import KafkaCluster
-from services.chassis.event_log.kafka_consumer import KafkaGroupConsumer, KafkaReader, start_client
+from services.chassis.event_log.kafka_consumer import KafkaGroupConsumer, KafkaReader, gathering, start_client
 from services.chassis.event_log.kafka_producer import KafkaProducer
 from services.chassis.event_log.port import LogUnavailable, TopicSpec
 
@@ -51,11 +51,14 @@ class KafkaEventLog:
         """See the port."""
         return self._remember(KafkaProducer(self._options(name), name))
 
-    async def consumer(self, group: str, topics: Sequence[str], member: str | None = None) -> KafkaGroupConsumer:
+    async def consumer(
+        self, group: str, topics: Sequence[str], member: str | None = None, *, gather_seconds: float = 0.0
+    ) -> KafkaGroupConsumer:
         """See the port. A named member keeps its partitions for a restart of up to 10 s (static membership)."""
         _partitions_of(await self._cluster.metadata(), topics)
         name = group if member is None else f"{group}.{member}"
-        client = await start_client(self._options(name), group=group, member=member)
+        options = self._options(name) | gathering(gather_seconds)
+        client = await start_client(options, group=group, member=member)
         client.subscribe(topics)
         return self._remember(KafkaGroupConsumer(client, name))
 

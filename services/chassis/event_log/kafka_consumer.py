@@ -28,7 +28,15 @@ HEARTBEAT_SECONDS: Final = 1  # a member learns of a rebalance by its heartbeat:
 MAX_POLL_SECONDS: Final = 600
 PROBE_SECONDS: Final = 5.0  # silence after which a client is examined
 STUCK_SECONDS: Final = 20.0  # silence with records ahead, after which it is given up
+GATHERED_BYTES_MAX: Final = 1_048_576  # some 700 orders; then the broker waits no longer
 POLL_GRACE_SECONDS: Final = 1.0  # above the poll's own time-out: a poll waits for a rebalance without one
+
+
+def gathering(seconds: float) -> dict[str, int]:
+    """The client's options to let the broker hold records back for this long, unless very many come."""
+    if not seconds:
+        return {}
+    return {"fetch_min_bytes": GATHERED_BYTES_MAX, "fetch_max_wait_ms": int(seconds * 1_000)}
 
 
 async def start_client(options: dict[str, Any], *, group: str | None, member: str | None) -> AIOKafkaConsumer:

@@ -191,8 +191,13 @@ class EventLog(Protocol):
         """A producer; `name` shows in the logs of the broker."""
         ...
 
-    async def consumer(self, group: str, topics: Sequence[str], member: str | None = None) -> GroupConsumer:
-        """A member of `group`. A stable `member` name lets a restart keep its partitions without a rebalance."""
+    async def consumer(
+        self, group: str, topics: Sequence[str], member: str | None = None, *, gather_seconds: float = 0.0
+    ) -> GroupConsumer:
+        """A member of `group`. A stable `member` name lets a restart keep its partitions without a rebalance.
+
+        `gather_seconds`: for how long the log may hold records back, so that more of them come at once.
+        """
         ...
 
     async def reader(self, topics: Sequence[str]) -> LogReader:

@@ -87,8 +87,17 @@ class PostgresEventLog:
         """See the port."""
         return PostgresProducer(self, name)
 
-    async def consumer(self, group: str, topics: Sequence[str], member: str | None = None) -> PostgresGroupConsumer:
-        """See the port. `member` makes no difference: a group's members end together with the process.
+    async def consumer(
+        self,
+        group: str,
+        topics: Sequence[str],
+        member: str | None = None,
+        *,
+        gather_seconds: float = 0.0,  # noqa: ARG002 - the port's
+    ) -> PostgresGroupConsumer:
+        """See the port. Nothing is held back.
+
+        `member` makes no difference: a group's members end together with the process.
 
         Raises:
             GroupInUse: another process consumes in the group.

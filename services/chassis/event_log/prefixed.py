@@ -42,10 +42,13 @@ class PrefixedEventLog:
         """See the port."""
         return _Producer(await self._log.producer(name), self._prefix)
 
-    async def consumer(self, group: str, topics: Sequence[str], member: str | None = None) -> GroupConsumer:
+    async def consumer(
+        self, group: str, topics: Sequence[str], member: str | None = None, *, gather_seconds: float = 0.0
+    ) -> GroupConsumer:
         """See the port."""
         names = [self._prefix + topic for topic in topics]
-        return _Consumer(await self._log.consumer(self._prefix + group, names, member), self._prefix)
+        consumer = await self._log.consumer(self._prefix + group, names, member, gather_seconds=gather_seconds)
+        return _Consumer(consumer, self._prefix)
 
     async def reader(self, topics: Sequence[str]) -> LogReader:
         """See the port."""
