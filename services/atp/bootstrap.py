@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from services.atp.adapters.backlog import backlog, items_to_serve, move_replay
+from services.atp.adapters.deficits import ASKED, asked_reviews
 from services.atp.adapters.ledger import verify
 from services.atp.adapters.partitions import keep_months
 from services.atp.adapters.planning import PostgresPlanning
@@ -34,6 +35,7 @@ from services.atp.application.fulfil_orders import Delivering, DeliverOrder, Shi
 from services.atp.application.place_order import Placing
 from services.atp.application.read_availability import Availability, ReadAvailability
 from services.atp.application.redecide import Redecision
+from services.atp.application.review_deficits import ReviewDeficits, Reviewing
 from services.atp.application.serve_backorders import Serving
 from services.atp.application.take_supply import (
     Buffering,
@@ -45,6 +47,7 @@ from services.atp.application.take_supply import (
     Scheduling,
     SetBuffer,
 )
+from services.atp.application.watch_deficits import DeficitWatch
 from services.atp.entrypoints.app import create_atp_app
 from services.atp.entrypoints.availability_routes import availability_routes
 from services.atp.entrypoints.configuration_routes import configuration_routes
@@ -104,6 +107,7 @@ HANDLERS: Final[Sequence[tuple[type, type[Handler[Any]]]]] = (
     (ConfirmOrder, Confirming),
     (CancelOrder, Cancelling),
     (ServeBackorders, Serving),
+    (ReviewDeficits, Reviewing),
     (MoveStock, Moving),
     (CountStock, Counting),
     (ScheduleReceipt, Scheduling),
@@ -257,7 +261,7 @@ class _Atp:
             "atp.fulfilments": FulfilmentEvents(self._engine),
             "atp.catalog": CatalogEvents(self._planning),
         }
-        tasks = [SideTask("redecision", self._redecide)]
+        tasks = [SideTask("redecision", self._redecide), SideTask("deficits", self._watch_deficits)]
         for group, topic in GROUPS.items():
             runner = ConsumerRunner(
                 self._event_log,
@@ -291,6 +295,12 @@ class _Atp:
         async with self._database.listen(f"{MARKED}_{SCHEMA}", redecision.wake):
             await redecision.run(stop)
 
+    async def _watch_deficits(self, stop: asyncio.Event) -> None:
+        poll_seconds = REPLAY_POLL_SECONDS if self._settings.replay else self._settings.atp_redecision_poll_seconds
+        watch = DeficitWatch(self._engine, partial(asked_reviews, self._database), poll_seconds=poll_seconds)
+        async with self._database.listen(f"{ASKED}_{SCHEMA}", watch.wake):
+            await watch.run(stop)
+
     async def _ready(self) -> dict[str, str | bool]:
         checks: dict[str, str | bool] = {}
         if self._roles & DECIDING:
@@ -306,6 +316,7 @@ class _Atp:
         pending = {
             "events_unpublished": left.events_unpublished,
             "positions_marked": left.positions_marked,
+            "deficits_unreviewed": left.deficits_unreviewed,
             "lines_queued": self._engine.waiting_lines(),
         }
         if not any(pending.values()):  # only then is it worth asking the log, which takes longest

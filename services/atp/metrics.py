@@ -16,6 +16,8 @@ EVENTS: Final = (
     "unknown_tier",
     "unreadable_segment",
     "count_correction",
+    "promise_at_risk",
+    "promise_covered_again",
     "shipment_unknown_order",
     "shipment_beyond_promise",
     "delivery_unknown_order",

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from services.contracts import costs, items, orders, promises, published_tiers, segments, service, supply, topics
+from services.contracts import costs, items, orders, promises, published_tiers, risks, segments, service, supply, topics
 from services.contracts.payload import Payload
 
 SCHEMA_URN: Final = "urn:tiercel:schema:"
@@ -161,6 +161,7 @@ CATALOG_ACTIVITY_RATE: Final = EventType("catalog.activity_rate.v1", costs.Activ
 ORDER_RECORDED: Final = EventType("order.recorded.v1", orders.OrderRecorded, topics.ORDERS_RECORDED)
 PROMISE_ANSWERED: Final = EventType("promise.answered.v1", promises.PromiseAnswered, topics.PROMISES)
 PROMISE_CHANGED: Final = EventType("promise.changed.v1", promises.PromiseChanged, topics.PROMISES)
+PROMISE_AT_RISK: Final = EventType("promise.at_risk.v1", risks.PromiseAtRisk, topics.PROMISES)
 SEGMENT_CURRENT: Final = EventType("segment.current.v1", segments.SegmentCurrent, topics.SEGMENTS_CURRENT)
 SEGMENT_HEARTBEAT: Final = EventType("segment.heartbeat.v1", segments.SegmentHeartbeat, topics.SEGMENTS_CURRENT)
 SEGMENT_CHANGED: Final = EventType("segment.changed.v1", segments.SegmentChanged, topics.SEGMENTS_CHANGES)
@@ -188,6 +189,7 @@ ALL: Final = (
     ORDER_RECORDED,
     PROMISE_ANSWERED,
     PROMISE_CHANGED,
+    PROMISE_AT_RISK,
     SEGMENT_CURRENT,
     SEGMENT_HEARTBEAT,
     SEGMENT_CHANGED,

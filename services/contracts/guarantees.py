@@ -87,8 +87,10 @@ ALL: Final = (
         "atp",
         ("atp",),
         (OMS, WMS, SUBSCRIBERS),
-        _BY_KEY + " It is the promise's `revision`.",
-        "The event id is the same in every repetition; keeping the highest `revision` of each promise is enough.",
+        _BY_KEY
+        + " It is the promise's `revision`; `promise.at_risk` leaves the promise as it is and repeats its revision.",
+        "The event id is the same in every repetition; keeping the highest `revision` of each promise is enough, and "
+        "of each part the newest `promise.at_risk`.",
     ),
     Guarantee(
         topics.SEGMENTS_CURRENT,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.atp.adapters.backorders import marked_items, marked_positions
+from services.atp.adapters.deficits import reviews_pending
 from services.atp.adapters.transactions import wake_redecision
 from services.atp.application.ports import MarkedItem
 from services.chassis import outbox
@@ -20,13 +21,14 @@ class Backlog:
     activity: int
     events_unpublished: int
     positions_marked: int
+    deficits_unreviewed: int
 
 
 async def backlog(connection: Connection) -> Backlog:
     """Marked positions are no backlog in a replay's intake phase: they wait for the settle phase."""
     marked = 0 if await _taking_in(connection) else await marked_positions(connection)
     activity: int = await connection.fetchval(_ACTIVITY)
-    return Backlog(activity, await outbox.pending(connection), marked)
+    return Backlog(activity, await outbox.pending(connection), marked, await reviews_pending(connection))
 
 
 async def items_to_serve(database: Database, limit: int, lines: int) -> list[MarkedItem]:

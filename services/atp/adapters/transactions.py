@@ -9,6 +9,7 @@ import asyncpg
 from services.atp.adapters.backorders import BackorderStore
 from services.atp.adapters.configuration import ConfigurationCache
 from services.atp.adapters.customers import customers
+from services.atp.adapters.deficits import DeficitStore
 from services.atp.adapters.items import items
 from services.atp.adapters.orders import OrderStore
 from services.atp.adapters.positions import PositionStore
@@ -58,6 +59,7 @@ class PostgresSession:
         self.orders = OrderStore(connection, locking=locking)
         self.backorders = BackorderStore(connection)
         self.supply = PostgresSupply(connection)
+        self.deficits = DeficitStore(connection)
         self._cache = cache
         self._stale_after = stale_after
 

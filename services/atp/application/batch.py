@@ -18,11 +18,13 @@ from services.atp.application.orders import OrderCopy, Part, Unapplied
 from services.atp.application.ports import Configuration, Mark, Session, StoredPosition
 from services.atp.application.workbook import Workbook
 from services.atp.domain.allocation import usage_of
+from services.atp.domain.deficits import may_lack
 from services.atp.domain.model import Book, Item, Position, PositionKey, Quota, UsageKey
 from services.chassis.envelope import Event
 from services.chassis.idempotency import StoredAnswer
 from services.chassis.ids import new_id, new_ids
 from services.contracts.catalogue import EventType
+from services.contracts.risks import RiskCause
 
 C_contra = TypeVar("C_contra", bound=Command, contravariant=True)
 
@@ -69,6 +71,7 @@ class Batch:
     kept: dict[str, Any] = field(default_factory=dict)  # working copies of handlers, by a name of theirs
     promised: list[tuple[str, str]] = field(default_factory=list)  # (tier, outcome) of lines answered first
     counts: dict[str, int] = field(default_factory=dict)
+    reviews: dict[PositionKey, RiskCause] = field(default_factory=dict)  # where somebody may go short, or no longer
 
     @property
     def book(self) -> Book:
@@ -95,11 +98,18 @@ class Batch:
         """Count something; it is reported if the batch commits."""
         self.counts[what] = self.counts.get(what, 0) + 1
 
+    def review(self, key: PositionKey, cause: RiskCause) -> None:
+        """Have the deficits of a position looked at, if more is committed there than there is, or was in this batch."""
+        today, before = self.book.today, self.workbook.position_before(key)
+        if may_lack(self.book.positions[key], today) or (before is not None and may_lack(before, today)):
+            self.reviews.setdefault(key, cause)
+
     def free(self, key: PositionKey, cause: str) -> None:
         """Quantity was freed at a position: mark it, so that those who wait are asked before others are served.
 
         Its item must be among `Needs.freed_items`.
         """
+        self.review(key, "supply_cut")
         waiting = self.waiting.get(key.item_id)
         if not waiting:
             return

@@ -210,6 +210,8 @@ class Engine:
             await session.orders.store(list(batch.touched.values()), record, batch.unapplied, batch.now)
         for kind in dict.fromkeys(type(command) for command in commands):
             await self._handlers[kind].store(session, batch)
+        if batch.reviews:
+            await session.deficits.ask(batch.reviews, batch.now)
         marked = any(batch.marks.get(each.position.key) is not None for each in changed)
         if batch.emitted or answers or marked:
             await session.finish(batch.events(), answers, marked=marked)

@@ -139,6 +139,7 @@ class Shipping(Handler[ShipOrder]):
         entry = Entry(goods.name, "shipment", -goods.quantity, 0, "", goods.occurred_at, goods.sequence)
         supply.enter(batch, entry, intake, before, command.origin)
         off = _uncommit(batch, promise, goods, key)
+        batch.review(key, "supply_cut")
         outcome = "applied" if off == goods.quantity else "unknown_order" if promise is None else "beyond_promise"
         if outcome != "applied":
             batch.count(f"shipment_{outcome}")

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from services.atp.application.content import CustomerKey, OrderKey
 from services.atp.application.customers import Customer
+from services.atp.application.deficit_records import Look, PartKey, StoredDeficit
 from services.atp.application.orders import Backorder, OrderCopy, Unapplied
 from services.atp.application.supply_entries import CountedSince, Entry, FulfilmentEntry, Reference, StreamKey
 from services.atp.domain.model import Item, Offer, Position, PositionKey, Protection, Quota, Tier, UsageKey
@@ -24,6 +25,7 @@ from services.atp.domain.scheduled_receipts import Scheduled
 from services.atp.domain.stock_intake import StockState
 from services.chassis.envelope import Event
 from services.chassis.idempotency import StoredAnswer
+from services.contracts.risks import RiskCause
 
 T = TypeVar("T")
 
@@ -202,6 +204,24 @@ class SupplyRecords(Protocol):
         ...
 
 
+class Deficits(Protocol):
+    """Who goes short at positions, and where that has to be looked at."""
+
+    async def ask(self, reviews: Mapping[PositionKey, RiskCause], at: datetime) -> None:
+        """Ask for reviews of positions; whoever does them is woken after the commit."""
+        ...
+
+    async def look(self, key: PositionKey) -> Look | None:
+        """A position with all that is open there and the stored deficits; None: no such position. Locks nothing."""
+        ...
+
+    async def store(
+        self, key: PositionKey, put: Sequence[StoredDeficit], gone: Sequence[PartKey], *, finished: bool
+    ) -> None:
+        """Write deficits and take others away; `finished` takes the request for the review away as well."""
+        ...
+
+
 class Session(Protocol):
     """One transaction of a batch."""
 
@@ -213,6 +233,8 @@ class Session(Protocol):
     def backorders(self) -> Backorders: ...  # noqa: D102
     @property
     def supply(self) -> SupplyRecords: ...  # noqa: D102
+    @property
+    def deficits(self) -> Deficits: ...  # noqa: D102
 
     async def configuration(self) -> Configuration:
         """The configuration at the version that this transaction sees."""

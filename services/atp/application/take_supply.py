@@ -118,6 +118,7 @@ class Moving(Handler[MoveStock]):
             batch.workbook.put(restate(batch.book.positions[key], due, received))
         if batch.book.positions[key].on_hand > before.on_hand:
             batch.free(key, "supply_arrived")
+        batch.review(key, "supply_cut")
         return Applied(intake.effect)
 
     async def store(self, session: Session, batch: Batch) -> None:
@@ -153,6 +154,7 @@ class Counting(Handler[CountStock]):
         supply.enter(batch, entry, intake, before, command.origin)
         if intake.on_hand > before.on_hand:
             batch.free(key, "supply_changed")
+        batch.review(key, "supply_cut")
         return Applied(intake.effect)
 
     async def store(self, session: Session, batch: Batch) -> None:
@@ -184,6 +186,7 @@ class Scheduling(Handler[ScheduleReceipt]):
         batch.workbook.put(changed)
         if _adds(known, after):
             batch.free(key, "supply_changed")
+        batch.review(key, "receipt_late")
         return Applied("applied")
 
     async def store(self, session: Session, batch: Batch) -> None:
@@ -206,6 +209,7 @@ class Buffering(Handler[SetBuffer]):
         batch.workbook.put(replace(before, buffer=command.buffer))
         if command.buffer < before.buffer:
             batch.free(command.key, "supply_changed")
+        batch.review(command.key, "supply_cut")
         return Applied("applied")
 
 

@@ -75,6 +75,10 @@ class Workbook:
         self._steps.append(("put", position))
         self.book.positions[position.key] = position
 
+    def position_before(self, key: PositionKey) -> Position | None:
+        """A position as it was before the batch; None if it did not exist."""
+        return self._positions_before.get(key)
+
     def changed_positions(self) -> list[Position]:
         """Positions that are not as they were, in key order."""
         before = self._positions_before

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from services.contracts.catalogue import ALL, EventType
-from tiercel.schemas.examples import orders, promises, segments, service, supply
+from tiercel.schemas.examples import orders, promises, risks, segments, service, supply
 
 Payloads = Mapping[str, Mapping[str, Any]]
 
@@ -13,11 +13,19 @@ VALID: Final[Mapping[str, Payloads]] = {
     **orders.VALID,
     **supply.VALID,
     **promises.VALID,
+    **risks.VALID,
     **segments.VALID,
     **service.VALID,
 }
 # Written as what is changed in the first valid example: name -> (path, value); value ... removes the field.
-_BROKEN: Final = {**orders.BROKEN, **supply.BROKEN, **promises.BROKEN, **segments.BROKEN, **service.BROKEN}
+_BROKEN: Final = {
+    **orders.BROKEN,
+    **supply.BROKEN,
+    **promises.BROKEN,
+    **risks.BROKEN,
+    **segments.BROKEN,
+    **service.BROKEN,
+}
 
 
 def valid_path(event_type: EventType, name: str) -> str:

@@ -1,0 +1,187 @@
+"""Deficits and the requests to look at them, as rows; and the start of a day, which can make promises lack supply."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import asyncpg
+
+from services.atp.adapters.positions import PositionStore
+from services.atp.application.content import OrderKey
+from services.atp.application.deficit_records import Look, OpenPart, PartKey, StoredDeficit
+from services.atp.application.documents import Document
+from services.atp.application.documents import load as load_document
+from services.atp.domain.model import PositionKey
+from services.chassis.business_time import business_now
+from services.chassis.database import Connection, Database, announce
+from services.contracts.risks import RiskCause
+
+ASKED: Final = "deficit_review"  # the subject of the NOTIFY that wakes the reviews
+_ASK: Final = """
+INSERT INTO deficit_review (item_id, location_id, cause, asked_at)
+SELECT item_id, location_id, cause, $4
+FROM unnest($1::text[], $2::text[], $3::text[]) AS k (item_id, location_id, cause)
+ORDER BY 1, 2
+ON CONFLICT (item_id, location_id) DO NOTHING
+"""
+_OPEN: Final = """
+SELECT c.promise_id, c.line, c.part, c.tier, c.quantity, c.open, c.available_day, c.ship_day, c.arrival_day,
+    p.source, p.order_id, p.customer_id, p.document
+FROM commitment c JOIN promise p USING (promise_id)
+WHERE c.item_id = $1 AND c.location_id = $2 AND c.open > 0
+"""
+_STORED: Final = """
+SELECT promise_id, line, part, tier, promised, quantity, available_day, ship_day, arrival_day, covered_day, cause,
+    since, source, order_id, customer_id
+FROM deficit WHERE item_id = $1 AND location_id = $2
+"""
+_PUT: Final = """
+INSERT INTO deficit (promise_id, line, part, item_id, location_id, source, order_id, customer_id, tier, promised,
+    quantity, available_day, ship_day, arrival_day, covered_day, cause, since)
+SELECT promise_id, line, part, $1, $2, source, order_id, customer_id, tier, promised, quantity, available_day, ship_day,
+    arrival_day, covered_day, cause, since
+FROM unnest($3::uuid[], $4::text[], $5::int[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[],
+    $11::bigint[], $12::int[], $13::int[], $14::int[], $15::int[], $16::text[], $17::timestamptz[])
+    AS k (promise_id, line, part, source, order_id, customer_id, tier, promised, quantity, available_day, ship_day,
+        arrival_day, covered_day, cause, since)
+ON CONFLICT (promise_id, line, part) DO UPDATE SET quantity = excluded.quantity, covered_day = excluded.covered_day
+"""
+_GONE: Final = """
+DELETE FROM deficit d USING unnest($1::uuid[], $2::text[], $3::int[]) AS k (promise_id, line, part)
+WHERE d.promise_id = k.promise_id AND d.line = k.line AND d.part = k.part
+"""
+_FINISHED: Final = "DELETE FROM deficit_review WHERE item_id = $1 AND location_id = $2"
+_REVIEWS: Final = """
+SELECT item_id, location_id, cause FROM deficit_review ORDER BY asked_at, item_id, location_id LIMIT $1
+"""
+_COUNT: Final = "SELECT count(*) FROM deficit_review"
+_DAY: Final = "SELECT day FROM supply_day"
+_NEW_DAY: Final = "UPDATE supply_day SET day = $1 WHERE day < $1 RETURNING day"
+# Where the start of a day can change who goes short: a receipt becomes too late, an assumed one comes within the
+# horizon, or somebody goes short already.
+_ASK_FOR_THE_DAY: Final = """
+INSERT INTO deficit_review (item_id, location_id, cause, asked_at)
+SELECT p.item_id, p.location_id,
+    CASE WHEN EXISTS (SELECT FROM unnest(p.receipt_days, p.receipt_assumed) AS r (day, assumed)
+        WHERE r.assumed > 0 AND r.day < $1 + i.checking_horizon_days) THEN 'horizon_reached' ELSE 'date_passed' END, $2
+FROM position p LEFT JOIN item i USING (item_id)
+WHERE cardinality(p.commit_days) > 0 AND (
+    EXISTS (SELECT FROM unnest(p.receipt_days, p.receipt_assumed) AS r (day, assumed)
+        WHERE r.day < $1 OR (r.assumed > 0 AND r.day < $1 + i.checking_horizon_days))
+    OR EXISTS (SELECT FROM deficit d WHERE d.item_id = p.item_id AND d.location_id = p.location_id))
+ON CONFLICT (item_id, location_id) DO NOTHING
+"""
+
+
+class DeficitStore:
+    """The deficits of one transaction; nothing is locked here but what is written."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def ask(self, reviews: Mapping[PositionKey, RiskCause], at: datetime) -> None:
+        """Ask for reviews of positions; whoever does them is woken after the commit."""
+        items, locations = zip(*reviews, strict=True)
+        await self._connection.execute(_ASK, items, locations, list(reviews.values()), at)
+        await announce(self._connection, ASKED)
+
+    async def look(self, key: PositionKey) -> Look | None:
+        """A position with all that is open there and the stored deficits; None: no such position."""
+        found = await PositionStore(self._connection, locking=False).load([key])
+        if not found:
+            return None
+        documents: dict[Any, Document] = {}
+        parts = [_open_part(row, documents) for row in await self._connection.fetch(_OPEN, *key)]
+        stored = [_stored(row, key) for row in await self._connection.fetch(_STORED, *key)]
+        return Look(found[key].position, parts, (), {each.part.name: each for each in stored})
+
+    async def store(
+        self, key: PositionKey, put: Sequence[StoredDeficit], gone: Sequence[PartKey], *, finished: bool
+    ) -> None:
+        """Write deficits and take others away; `finished` takes the request for the review away as well."""
+        if put:
+            await self._connection.execute(_PUT, *key, *_columns(put))
+        if gone:
+            names = [each.place for each in gone]
+            await self._connection.execute(_GONE, *(list(column) for column in zip(*names, strict=True)))
+        if finished:
+            await self._connection.execute(_FINISHED, *key)
+
+
+async def asked_reviews(database: Database, limit: int) -> list[tuple[PositionKey, RiskCause]]:
+    """Positions to look at, the one asked for first before others; those of a new day among them."""
+
+    async def work(connection: Connection) -> list[Any]:
+        now = await business_now(connection)
+        today = now.date().toordinal()
+        if (await connection.fetchval(_DAY)) < today and await connection.fetchval(_NEW_DAY, today):
+            await connection.execute(_ASK_FOR_THE_DAY, today, now)
+        return list(await connection.fetch(_REVIEWS, limit))
+
+    rows = await database.run(work, label="deficit reviews")
+    return [(PositionKey(row["item_id"], row["location_id"]), row["cause"]) for row in rows]
+
+
+async def reviews_pending(connection: Connection) -> int:
+    """How many positions have to be looked at; a day that nobody has looked at yet counts as one."""
+    today = (await business_now(connection)).date().toordinal()
+    asked: int = await connection.fetchval(_COUNT)
+    return asked + int((await connection.fetchval(_DAY)) < today)
+
+
+def _open_part(row: asyncpg.Record, documents: dict[Any, Document]) -> OpenPart:
+    document = documents.get(row["promise_id"])
+    if document is None:
+        document = documents[row["promise_id"]] = load_document(row["document"])
+    line = next(each for each in document["lines"] if each["line"] == row["line"])
+    return OpenPart(
+        name=PartKey(row["promise_id"], row["line"], row["part"]),
+        order=OrderKey(row["source"], row["order_id"]),
+        customer_id=row["customer_id"],
+        tier=row["tier"],
+        requested=line["requested_arrival"] or "",
+        ordered_at=datetime.fromisoformat(document["ordered_at"]),
+        promised=row["quantity"],
+        open=row["open"],
+        available_day=row["available_day"],
+        ship_day=row["ship_day"],
+        arrival_day=row["arrival_day"],
+    )
+
+
+def _stored(row: asyncpg.Record, key: PositionKey) -> StoredDeficit:
+    part = OpenPart(
+        name=PartKey(row["promise_id"], row["line"], row["part"]),
+        order=OrderKey(row["source"], row["order_id"]),
+        customer_id=row["customer_id"],
+        tier=row["tier"],
+        requested="",
+        ordered_at=row["since"],
+        promised=row["promised"],
+        open=0,
+        available_day=row["available_day"],
+        ship_day=row["ship_day"],
+        arrival_day=row["arrival_day"],
+    )
+    return StoredDeficit(part, key, row["quantity"], row["covered_day"], row["cause"], row["since"])
+
+
+def _columns(put: Sequence[StoredDeficit]) -> list[list[Any]]:
+    parts = [each.part for each in put]
+    return [
+        [part.name.promise_id for part in parts],
+        [part.name.line for part in parts],
+        [part.name.part for part in parts],
+        [part.order.source for part in parts],
+        [part.order.order_id for part in parts],
+        [part.customer_id for part in parts],
+        [part.tier for part in parts],
+        [part.promised for part in parts],
+        [each.quantity for each in put],
+        [part.available_day for part in parts],
+        [part.ship_day for part in parts],
+        [part.arrival_day for part in parts],
+        [each.covered_on for each in put],
+        [each.cause for each in put],
+        [each.since for each in put],
+    ]
