@@ -19,7 +19,19 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from services.contracts import costs, items, orders, promises, published_tiers, risks, segments, service, supply, topics
+from services.contracts import (
+    costs,
+    items,
+    orders,
+    promises,
+    published_promises,
+    published_tiers,
+    risks,
+    segments,
+    service,
+    supply,
+    topics,
+)
 from services.contracts.payload import Payload
 
 SCHEMA_URN: Final = "urn:tiercel:schema:"
@@ -159,8 +171,10 @@ FULFILMENT_ACTIVITY: Final = EventType("fulfilment.activity.v1", costs.ActivityR
 CATALOG_LANDED_COST: Final = EventType("catalog.landed_cost.v1", costs.LandedCost, topics.CATALOG)
 CATALOG_ACTIVITY_RATE: Final = EventType("catalog.activity_rate.v1", costs.ActivityRate, topics.CATALOG)
 ORDER_RECORDED: Final = EventType("order.recorded.v1", orders.OrderRecorded, topics.ORDERS_RECORDED)
-PROMISE_ANSWERED: Final = EventType("promise.answered.v1", promises.PromiseAnswered, topics.PROMISES)
-PROMISE_CHANGED: Final = EventType("promise.changed.v1", promises.PromiseChanged, topics.PROMISES)
+PROMISE_ANSWERED_V1: Final = EventType("promise.answered.v1", published_promises.PromiseAnswered, topics.PROMISES)
+PROMISE_ANSWERED: Final = EventType("promise.answered.v2", promises.PromiseAnswered, topics.PROMISES)
+PROMISE_CHANGED_V1: Final = EventType("promise.changed.v1", published_promises.PromiseChanged, topics.PROMISES)
+PROMISE_CHANGED: Final = EventType("promise.changed.v2", promises.PromiseChanged, topics.PROMISES)
 PROMISE_AT_RISK: Final = EventType("promise.at_risk.v1", risks.PromiseAtRisk, topics.PROMISES)
 SEGMENT_CURRENT: Final = EventType("segment.current.v1", segments.SegmentCurrent, topics.SEGMENTS_CURRENT)
 SEGMENT_HEARTBEAT: Final = EventType("segment.heartbeat.v1", segments.SegmentHeartbeat, topics.SEGMENTS_CURRENT)
@@ -187,7 +201,9 @@ ALL: Final = (
     CATALOG_LANDED_COST,
     CATALOG_ACTIVITY_RATE,
     ORDER_RECORDED,
+    PROMISE_ANSWERED_V1,
     PROMISE_ANSWERED,
+    PROMISE_CHANGED_V1,
     PROMISE_CHANGED,
     PROMISE_AT_RISK,
     SEGMENT_CURRENT,
@@ -205,7 +221,15 @@ def _as_it_is(payload: dict[str, Any]) -> dict[str, Any]:
     return payload
 
 
-CATALOGUE: Final = Catalogue(ALL, {CATALOG_ITEM_V1.name: _as_it_is, TIER_POLICY_V1.name: _as_it_is})
+CATALOGUE: Final = Catalogue(
+    ALL,
+    {
+        CATALOG_ITEM_V1.name: _as_it_is,
+        PROMISE_ANSWERED_V1.name: _as_it_is,
+        PROMISE_CHANGED_V1.name: _as_it_is,
+        TIER_POLICY_V1.name: _as_it_is,
+    },
+)
 
 
 def decode(name: str, data: bytes, *, topic: str | None = None) -> Payload:

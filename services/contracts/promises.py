@@ -11,6 +11,8 @@ class LineOutcome(StrEnum):
     """What a line got; where several would apply, the first in this order is given."""
 
     CANCELLED = "cancelled"
+    NOT_PERMITTED = "not_permitted"
+    HELD_FOR_RELEASE = "held_for_release"
     UNKNOWN_ITEM = "unknown_item"
     ITEM_INACTIVE = "item_inactive"
     NO_SOURCE = "no_source"
@@ -30,6 +32,7 @@ class PromiseState(StrEnum):
     CANCELLED = "cancelled"
     REFUSED = "refused"
     CLOSED = "closed"
+    AWAITING_RELEASE = "awaiting_release"
 
 
 class ScheduleLine(Payload):
@@ -44,14 +47,18 @@ class ScheduleLine(Payload):
 
 
 class Constraint(Payload):
-    """Why not more, or not sooner: what bound, what it would have allowed, and the smallest change that would help."""
+    """Why not more, or not sooner: what bound, what it would have allowed, and the smallest change that would help.
 
-    kind: Literal["supply", "protection", "quota", "lane", "item", "ship_complete", "minimum_quantity"]
+    `needed` is the size of that change as far as it concerns this constraint: units, or days for a lane.
+    """
+
+    kind: Literal["supply", "protection", "quota", "lane", "item", "ship_complete", "minimum_quantity", "validation"]
     reference: str
     allowed: QuantityOrZero | None = None
     day: Day | None = None
     tier: Code | None = None
     would_help: Note = ""
+    needed: QuantityOrZero | None = None
 
 
 class PromisedLine(Payload):
@@ -103,13 +110,13 @@ class Promise(Payload):
 
 
 class PromiseAnswered(Payload):
-    """`promise.answered.v1`: the first answer for an order."""
+    """`promise.answered.v2`: the first answer for an order."""
 
     promise: Promise
 
 
 class PromiseChanged(Payload):
-    """`promise.changed.v1`: a later answer, with the one before it and the cause."""
+    """`promise.changed.v2`: a later answer, with the one before it and the cause."""
 
     old: Promise
     new: Promise
@@ -123,4 +130,5 @@ class PromiseChanged(Payload):
         "allocation_changed",
         "shipped",
         "delivered",
+        "validation_released",
     ]

@@ -1,12 +1,56 @@
 """Who the customers are, which tiers there are, and who should move: everything on the topics `segments.*`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from services.contracts.orders import CustomerRef
-from services.contracts.payload import Code, Identifier, MinorUnits, Moment, Note, Payload, QuantityOrZero, Version
+from services.contracts.payload import (
+    Code,
+    Identifier,
+    MinorUnits,
+    Moment,
+    Money,
+    Note,
+    Payload,
+    Quantity,
+    QuantityOrZero,
+    Version,
+)
 from services.contracts.service import BasisPoints
+
+LISTED_MAX: Final = 1_000  # of one list of a policy: every decision's record carries the policy
+
+HeldCheck = Literal[
+    "line_quantity_max",
+    "order_quantity_max",
+    "line_value_max",
+    "order_value_min",
+    "order_value_max",
+    "permitted_items",
+    "permitted_channels",
+    "permitted_zones",
+]
+
+
+class TierValidation(Payload):
+    """What an order of the tier must pass before stock is taken. Null limits nothing, an empty list permits everything.
+
+    Quantities are in base units, values are quantity times unit price in the currency's major unit; a line without a
+    price fails every limit of value. An item is permitted by its SKU or by one of its groups. A check that fails
+    refuses the line or the order, one that is `held` holds the whole order until somebody releases it.
+    """
+
+    line_quantity_max: Quantity | None = None
+    order_quantity_max: Quantity | None = None
+    line_value_max: Money | None = None
+    order_value_min: Money | None = None
+    order_value_max: Money | None = None
+    permitted_items: Annotated[tuple[Identifier, ...], Field(max_length=LISTED_MAX)] = ()
+    permitted_item_groups: Annotated[tuple[Code, ...], Field(max_length=LISTED_MAX)] = ()
+    permitted_channels: Annotated[tuple[Code, ...], Field(max_length=LISTED_MAX)] = ()
+    permitted_zones: Annotated[tuple[Code, ...], Field(max_length=LISTED_MAX)] = ()
+    held: tuple[HeldCheck, ...] = ()
 
 
 class TierPolicy(Payload):
@@ -14,7 +58,8 @@ class TierPolicy(Payload):
 
     `lead_time_days`: the requested arrival of an order without one. `carrier_classes`: the classes of service that the
     tier may use, in no order (empty: all). Penalties weigh plans against each other, in minor units. A month whose
-    measure is below its target (in basis points; null: none) is a breach on `service.breaches.v1`.
+    measure is below its target (in basis points; null: none) is a breach on `service.breaches.v1`. `validation`: what
+    an order must pass before stock is taken (null: nothing).
     """
 
     lead_time_days: Annotated[int, Field(strict=True, ge=0, le=365)] = 5
@@ -27,6 +72,7 @@ class TierPolicy(Payload):
     fill_rate_target_bp: BasisPoints | None = None
     on_time_target_bp: BasisPoints | None = None
     order_accuracy_target_bp: BasisPoints | None = None
+    validation: TierValidation | None = None
 
 
 class TierDefined(Payload):

@@ -14,7 +14,7 @@ import orjson
 from services.chassis.envelope import Event, MalformedEvent, from_record, to_record
 from services.chassis.event_log.port import EventLog, LogReader, Producer
 from services.contracts import topics
-from services.contracts.catalogue import SCHEMA_URN
+from services.contracts.catalogue import PROMISE_ANSWERED, SCHEMA_URN
 
 REQUEST_SECONDS_MAX: Final = 120.0
 PUBLISH_SECONDS_MAX: Final = 30.0
@@ -208,7 +208,7 @@ class LogChannel:
         self._ids.add(event.id)
         self.answers.seen_events += 1
         data = orjson.loads(event.data)
-        if event.type == "promise.answered.v1":
+        if event.type == PROMISE_ANSWERED.name:
             promise = data["promise"]
             order_id = promise["order"]["order_id"]
             self.answers.first_answers.setdefault(order_id, set()).add(event.id)

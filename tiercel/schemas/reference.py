@@ -15,6 +15,9 @@ from tiercel.schemas.staleness import STALENESS
 REFERENCE_PATH: Final = "interfaces.md"
 OUTCOMES: Final[Mapping[LineOutcome, str]] = {
     LineOutcome.CANCELLED: "The order is cancelled; `promised` is what had shipped by then.",
+    LineOutcome.NOT_PERMITTED: "The tier's validation, or a block of the customer, refuses the line or the whole order."
+    " Nothing is taken, nothing waits.",
+    LineOutcome.HELD_FOR_RELEASE: "The same holds the order: nothing is taken until somebody releases it.",
     LineOutcome.UNKNOWN_ITEM: "No such item. Nothing is taken, nothing waits.",
     LineOutcome.ITEM_INACTIVE: "The item may not be promised any more. Nothing is taken, nothing waits.",
     LineOutcome.NO_SOURCE: "No lane that the tier may use leads to the zone. Nothing is taken, nothing waits.",

@@ -123,16 +123,17 @@ def constraint(binding: Binding) -> Document:
         "day": None if binding.day is None else iso(binding.day),
         "tier": binding.tier,
         "would_help": binding.would_help[:NOTE_MAX_CHARS],
+        "needed": binding.needed,
     }
 
 
 def answered_event(document: bytes) -> bytes:
-    """The payload of `promise.answered.v1`."""
+    """The payload of `promise.answered.v2`."""
     return b'{"promise":' + document + b"}"
 
 
 def changed_event(old: bytes, new: bytes, cause: str) -> bytes:
-    """The payload of `promise.changed.v1`; `cause` is one of its closed set."""
+    """The payload of `promise.changed.v2`; `cause` is one of its closed set."""
     return b'{"old":' + old + b',"new":' + new + b',"cause":"' + cause.encode() + b'"}'
 
 

@@ -86,17 +86,52 @@ _REFUSED: Final = {
     "cost_minor": 0,
 }
 
+_HELD: Final = {
+    **PROMISE,
+    "state": "awaiting_release",
+    "lines": [
+        {
+            "line": "1",
+            "sku": "SKU-0001",
+            "quantity": 12,
+            "outcome": "held_for_release",
+            "promised": 0,
+            "backordered": 0,
+            "why": [
+                {
+                    "kind": "validation",
+                    "reference": "order_quantity_max",
+                    "allowed": 10,
+                    "tier": "silver",
+                    "would_help": "the order smaller by 2 in quantity",
+                    "needed": 2,
+                }
+            ],
+        }
+    ],
+    "cost_minor": 0,
+}
+_CONFIRMED: Final = {"old": PROMISE, "new": {**PROMISE, "revision": 2, "state": "confirmed"}, "cause": "confirmed"}
+_RELEASED: Final = {"old": _HELD, "new": {**PROMISE, "revision": 2}, "cause": "validation_released"}
+
 VALID: Final[dict[str, dict[str, Any]]] = {
     "promise.answered.v1": {"partly_promised": {"promise": PROMISE}, "refused": {"promise": _REFUSED}},
-    "promise.changed.v1": {
-        "confirmed": {"old": PROMISE, "new": {**PROMISE, "revision": 2, "state": "confirmed"}, "cause": "confirmed"}
+    "promise.answered.v2": {
+        "partly_promised": {"promise": PROMISE},
+        "refused": {"promise": _REFUSED},
+        "awaiting_release": {"promise": _HELD},
     },
+    "promise.changed.v1": {"confirmed": _CONFIRMED},
+    "promise.changed.v2": {"confirmed": _CONFIRMED, "validation_released": _RELEASED},
 }
 
+_ANSWERED_BROKEN: Final[dict[str, tuple[str, Any]]] = {
+    "outcome_unknown": ("promise.lines.0.outcome", "perhaps"),
+    "promised_negative": ("promise.lines.0.promised", -1),
+}
 BROKEN: Final[dict[str, dict[str, tuple[str, Any]]]] = {
-    "promise.answered.v1": {
-        "outcome_unknown": ("promise.lines.0.outcome", "perhaps"),
-        "promised_negative": ("promise.lines.0.promised", -1),
-    },
+    "promise.answered.v1": _ANSWERED_BROKEN,
+    "promise.answered.v2": _ANSWERED_BROKEN,
     "promise.changed.v1": {"cause_unknown": ("cause", "mood")},
+    "promise.changed.v2": {"cause_unknown": ("cause", "mood")},
 }

@@ -107,6 +107,13 @@ VALID: Final[dict[str, dict[str, Any]]] = {
                 "fill_rate_target_bp": 9800,
                 "on_time_target_bp": 9500,
                 "order_accuracy_target_bp": None,
+                "validation": {
+                    "order_quantity_max": 500,
+                    "line_value_max": "2500.00",
+                    "permitted_item_groups": ["drinks"],
+                    "permitted_zones": ["GB", "FR"],
+                    "held": ["line_value_max"],
+                },
             },
         },
         "minimal": {"tier": "bronze", "version": 1, "name": "Bronze", "priority_rank": 3, "is_default": True},
@@ -135,5 +142,6 @@ BROKEN: Final[dict[str, dict[str, tuple[str, Any]]]] = {
         "policy_field_without_effect": ("policy.gift_wrap", True),
         "lead_time_of_years": ("policy.lead_time_days", 366),
         "target_above_all": ("policy.fill_rate_target_bp", 10_001),
+        "held_by_nothing": ("policy.validation.held", ["mood"]),
     },
 }

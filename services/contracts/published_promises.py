@@ -1,0 +1,129 @@
+"""Former versions of the promise documents; `services.contracts.promises` has the newest.
+
+Each is read as the next one, whose other fields may be left out and whose closed sets only grew.
+"""
+
+from enum import StrEnum
+from typing import Literal
+
+from services.contracts.orders import CustomerRef, OrderRef
+from services.contracts.payload import Code, Day, Identifier, Moment, Note, Payload, Quantity, QuantityOrZero, Version
+
+
+class LineOutcome(StrEnum):
+    """The outcomes of version 1."""
+
+    CANCELLED = "cancelled"
+    UNKNOWN_ITEM = "unknown_item"
+    ITEM_INACTIVE = "item_inactive"
+    NO_SOURCE = "no_source"
+    SHIP_COMPLETE_UNMET = "ship_complete_unmet"
+    BELOW_MINIMUM = "below_minimum"
+    BACKORDERED = "backordered"
+    PARTLY_PROMISED = "partly_promised"
+    PROMISED_LATE = "promised_late"
+    PROMISED = "promised"
+
+
+class PromiseState(StrEnum):
+    """The states of version 1."""
+
+    PROMISED = "promised"
+    CONFIRMED = "confirmed"
+    CANCELLED = "cancelled"
+    REFUSED = "refused"
+    CLOSED = "closed"
+
+
+class ScheduleLine(Payload):
+    """A promised quantity with where it comes from, how it travels and when."""
+
+    quantity: Quantity
+    location: Code
+    service: Code
+    ship_date: Day
+    arrival_date: Day
+    cost_minor: int
+
+
+class Constraint(Payload):
+    """Why not more, or not sooner."""
+
+    kind: Literal["supply", "protection", "quota", "lane", "item", "ship_complete", "minimum_quantity"]
+    reference: str
+    allowed: QuantityOrZero | None = None
+    day: Day | None = None
+    tier: Code | None = None
+    would_help: Note = ""
+
+
+class PromisedLine(Payload):
+    """The answer for one line."""
+
+    line: Identifier
+    sku: Identifier
+    quantity: Quantity
+    outcome: LineOutcome
+    promised: QuantityOrZero
+    backordered: QuantityOrZero
+    shipped: QuantityOrZero = 0
+    requested_arrival: Day | None = None
+    schedule: tuple[ScheduleLine, ...] = ()
+    why: tuple[Constraint, ...] = ()
+
+
+class ServedAs(Payload):
+    """The tier that counted, and how it was known."""
+
+    tier: Code
+    priority_rank: int
+    policy_version: Version
+    basis: Literal["assigned", "unknown_customer", "unassigned", "caller_override"]
+    assignment_sequence: Version | None = None
+    tier_at_order: Code
+    projection_stale: bool = False
+
+
+class Promise(Payload):
+    """The promise of one order, whole."""
+
+    promise_id: Identifier
+    order: OrderRef
+    revision: Version
+    state: PromiseState
+    customer: CustomerRef
+    customer_id: Identifier | None
+    served_as: ServedAs
+    decision_id: Identifier
+    decided_at: Moment
+    ordered_at: Moment
+    zone: Code
+    channel: Code
+    ship_complete: bool
+    lines: tuple[PromisedLine, ...]
+    cost_minor: int
+    currency: Code
+
+
+class PromiseAnswered(Payload):
+    """`promise.answered.v1`: the first answer for an order."""
+
+    promise: Promise
+
+
+class PromiseChanged(Payload):
+    """`promise.changed.v1`: a later answer, with the one before it and the cause."""
+
+    old: Promise
+    new: Promise
+    cause: Literal[
+        "confirmed",
+        "cancelled",
+        "supply_arrived",
+        "supply_changed",
+        "stock_freed",
+        "tier_changed",
+        "allocation_changed",
+        "shipped",
+        "delivered",
+    ]
