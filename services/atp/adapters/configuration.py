@@ -3,12 +3,16 @@
 Who changes one of them calls `raise_version` in the same transaction; a decision reads the number in its own.
 """
 
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any, Final
 
 import orjson
 
+from services.atp.application.content import micro_of, plain
 from services.atp.application.ports import Configuration, EffectiveQuota
 from services.atp.domain.model import Offer, Quota, Tier
+from services.atp.domain.validation_rules import ValidationRules
 from services.chassis.database import Connection
 
 _VERSION: Final = "SELECT version FROM configuration"
@@ -37,6 +41,10 @@ _POLICY_FIELDS: Final = (
     "split_penalty_minor",
     "backorder_penalty_minor",
 )
+_QUANTITY_LIMITS: Final = ("line_quantity_max", "order_quantity_max")
+_VALUE_LIMITS: Final = ("line_value_max", "order_value_min", "order_value_max")
+_PERMITTED: Final = ("permitted_items", "permitted_item_groups", "permitted_channels", "permitted_zones")
+NOTHING_VALIDATED: Final = ValidationRules()
 
 
 class ConfigurationCache:
@@ -80,4 +88,18 @@ async def _read(connection: Connection, version: int) -> Configuration:
 
 def _tier(tier: str, version: int, rank: int, policy: dict[str, Any]) -> Tier:
     known = {name: policy[name] for name in _POLICY_FIELDS if name in policy}
-    return Tier(tier, rank, version, carrier_classes=tuple(policy.get("carrier_classes", ())), **known)
+    classes = tuple(policy.get("carrier_classes", ()))
+    return Tier(tier, rank, version, carrier_classes=classes, validation=_validation(policy.get("validation")), **known)
+
+
+def _validation(policy: dict[str, Any] | None) -> ValidationRules | None:
+    if policy is None:
+        return None
+    limits = {name: policy.get(name) for name in _VALUE_LIMITS}
+    values: dict[str, Any] = {
+        f"{name}_micro": None if text is None else micro_of(plain(Decimal(text))) for name, text in limits.items()
+    }
+    quantities: dict[str, Any] = {name: policy.get(name) for name in _QUANTITY_LIMITS}
+    lists: dict[str, Any] = {name: tuple(policy.get(name, ())) for name in _PERMITTED}
+    rules = ValidationRules(**quantities, **values, **lists)
+    return None if rules == NOTHING_VALIDATED else replace(rules, held=tuple(policy.get("held", ())))

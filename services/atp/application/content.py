@@ -7,12 +7,15 @@ import hashlib
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from services.atp.domain.model import Day
+from services.atp.domain.validation_rules import MICRO
 from services.contracts.orders import OrderPlaced
+
+MICRO_DIGITS: Final = 6
 
 
 class OrderKey(NamedTuple):
@@ -121,6 +124,14 @@ def plain(amount: Decimal) -> str:
     """An amount in plain digits, without zeros at its end: 1.50 and 1.5 are the same price."""
     text = format(amount, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def micro_of(amount: str | None) -> int | None:
+    """An amount in plain digits as millionths of the major unit."""
+    if amount is None:
+        return None
+    whole, _, part = amount.partition(".")
+    return int(whole) * MICRO + int(part.ljust(MICRO_DIGITS, "0"))
 
 
 def _day(value: date | None) -> Day | None:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Literal
 
 from services.atp.domain.model import Tier
+from services.atp.domain.validation_rules import Block
 
 Basis = Literal["assigned", "unknown_customer", "unassigned", "caller_override"]
 
@@ -31,11 +32,15 @@ class TierAssignment:
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """A customer of the registry; `stale` says that the registry was silent for too long when this was read."""
+    """A customer of the registry; `stale` says that the registry was silent for too long when this was read.
+
+    `blocks` are those in force when it was read.
+    """
 
     customer_id: str | None
     assignments: tuple[TierAssignment, ...] = ()
     stale: bool = False
+    blocks: tuple[Block, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ class Served:
     tier_at_order: str
     stale: bool
     unknown_tier: bool
+    blocks: tuple[Block, ...] = ()
 
 
 def serve(
@@ -72,6 +78,7 @@ def serve(
         tier_at_order=tier_at_order,
         stale=customer.stale,
         unknown_tier=unknown_tier,
+        blocks=customer.blocks,
     )
 
 

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from services.atp.application.batch import Batch, Handler, Needs
 from services.atp.application.commands import Answered, OlderVersion, OtherContent, Outcome, PlaceOrder
-from services.atp.application.content import Content, OrderKey
+from services.atp.application.content import Content, OrderKey, micro_of
 from services.atp.application.customers import Served
 from services.atp.application.documents import Document, answer_body, answered_event, dump, promised_line
 from services.atp.application.orders import Backorder, OrderCopy, Part, PromiseCopy, Unapplied
@@ -142,8 +142,11 @@ def inquiry(batch: Batch, command: PlaceOrder) -> bytes:
     return dump(body)
 
 
-def request_of(key: OrderKey, content: Content, served: Served, ordered_at: datetime) -> Request:
-    """The order as the domain decides it."""
+def request_of(
+    key: OrderKey, content: Content, served: Served, ordered_at: datetime, *, released: bool = False
+) -> Request:
+    """The order as the domain decides it; prices only where the tier limits values."""
+    priced = served.tier.validation is not None and served.tier.validation.limits_value
     return Request(
         key.source,
         key.order_id,
@@ -161,10 +164,13 @@ def request_of(key: OrderKey, content: Content, served: Served, ordered_at: date
                     line.requested_arrival,
                     line.latest_acceptable_arrival,
                     line.minimum_quantity,
+                    micro_of(line.unit_price) if priced else None,
                 )
                 for line in content.lines
             ]
         ),
+        served.blocks,
+        released,
     )
 
 

@@ -27,6 +27,7 @@ from services.atp.domain.model import (
     Tier,
     UsageKey,
 )
+from services.atp.domain.validation_rules import Block, ValidationRules
 
 Fields = dict[str, Any]
 
@@ -92,9 +93,20 @@ def _position(fields: Fields) -> Position:
 
 
 def _request(fields: Fields) -> Request:
-    tier = Tier(**{**fields["tier"], "carrier_classes": tuple(fields["tier"]["carrier_classes"])})
+    given = fields["tier"]
+    tier = Tier(
+        **{**given, "carrier_classes": tuple(given["carrier_classes"]), "validation": _rules(given.get("validation"))}
+    )
     lines = tuple(RequestLine(**each) for each in fields["lines"])
-    return Request(**{**fields, "tier": tier, "lines": lines})
+    blocks = tuple(Block(**each) for each in fields.get("blocks", ()))
+    return Request(**{**fields, "tier": tier, "lines": lines, "blocks": blocks})
+
+
+def _rules(fields: Fields | None) -> ValidationRules | None:
+    if fields is None:
+        return None
+    given: Fields = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    return ValidationRules(**given)
 
 
 def _backorder(fields: Fields) -> OpenBackorder:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
+from services.atp.domain.validation_rules import Block, ValidationRules
+
 Day = int
 ProtectionMode = Literal["prioritised", "core"]
 UsageKind = Literal["protection", "quota"]
@@ -43,6 +45,7 @@ class Tier:
     lateness_penalty_minor: int = 100
     split_penalty_minor: int = 0
     backorder_penalty_minor: int = 1_000
+    validation: ValidationRules | None = None
 
 
 class Backordering(NamedTuple):
@@ -168,7 +171,7 @@ class Posting:
 
 @dataclass(frozen=True, slots=True)
 class RequestLine:
-    """One line as asked. Days are None where the order says nothing."""
+    """One line as asked. Days are None where the order says nothing; the price where nothing is checked against it."""
 
     line: str
     item_id: str
@@ -176,11 +179,12 @@ class RequestLine:
     requested_arrival: Day | None = None
     latest_acceptable_arrival: Day | None = None
     minimum_quantity: int = 0
+    unit_price_micro: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One order to decide, with the tier that counts already looked up."""
+    """One order to decide, with the tier that counts already looked up. `released` waives what would hold it."""
 
     source: str
     order_id: str
@@ -190,6 +194,8 @@ class Request:
     ordered_day: Day
     ship_complete: bool
     lines: tuple[RequestLine, ...]
+    blocks: tuple[Block, ...] = ()
+    released: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +225,7 @@ class Binding:
     `needed` is the size of the change in `would_help` that concerns this constraint: units, or days for a lane.
     """
 
-    kind: Literal["supply", "protection", "quota", "lane", "item", "ship_complete", "minimum_quantity"]
+    kind: Literal["supply", "protection", "quota", "lane", "item", "ship_complete", "minimum_quantity", "validation"]
     reference: str
     allowed: int | None = None
     day: Day | None = None

@@ -5,20 +5,26 @@
       |                                                    |                     |
       |-- decided: every line refused --> REFUSED          |--- all shipped -----|--> CLOSED
       |                                      |             |                     |
+      |-- held by validation --> AWAITING_RELEASE          |                     |
+      |                             |   |                  |                     |
+      |                             |   '-- release -------|--> PROMISED, REFUSED (decided then)
+      |                             |                      |                     |
       |-- cancelled before it was known -----|-- cancel ---|------- cancel ------|
       |                                                    v
       '-----------------------------------------------> CANCELLED
 
 Confirm of a confirmed and cancel of a cancelled promise are repeats: the state stays. CANCELLED and CLOSED are final,
 and REFUSED can only be cancelled. Goods may ship before the confirmation comes. A cancel after some of the goods have
-shipped gives back the rest; when all have shipped, there is nothing to cancel.
+shipped gives back the rest; when all have shipped, there is nothing to cancel. AWAITING_RELEASE takes no stock; whoever
+may release it lets it be decided as a new order is.
 """
 
 from typing import Final, Literal
 
 from services.atp.domain.model import OrderDecision
+from services.atp.domain.validation import HELD
 
-State = Literal["promised", "confirmed", "cancelled", "refused", "closed"]
+State = Literal["promised", "confirmed", "cancelled", "refused", "closed", "awaiting_release"]
 Event = Literal["confirm", "cancel", "all_shipped"]
 
 _NEXT: Final[dict[tuple[State, Event], State]] = {
@@ -29,13 +35,16 @@ _NEXT: Final[dict[tuple[State, Event], State]] = {
     ("confirmed", "cancel"): "cancelled",
     ("confirmed", "all_shipped"): "closed",
     ("refused", "cancel"): "cancelled",
+    ("awaiting_release", "cancel"): "cancelled",
     ("cancelled", "cancel"): "cancelled",
     ("closed", "all_shipped"): "closed",
 }
 
 
 def first_state(decision: OrderDecision) -> State:
-    """The state in which the answer to an order is born."""
+    """The state that the decision of an order leads to."""
+    if any(line.outcome == HELD for line in decision.lines):
+        return "awaiting_release"
     return "promised" if any(line.planned or line.backordered for line in decision.lines) else "refused"
 
 

@@ -3,7 +3,8 @@
 Lines are decided one after another on the same book, so that lines of one order see each other. A line without a
 requested arrival wants to arrive within its tier's lead time of the order day; one in the past is served at the
 earliest. Without a latest acceptable arrival a line takes what comes, however late. What cannot be promised is
-backordered, unless the line can never be served as things are configured (unknown or inactive item, no lane).
+backordered, unless the line can never be served as things are configured (unknown or inactive item, no lane), or may
+not be (`services.atp.domain.validation`).
 
 Ship complete: every line whole or none at all, and all to arrive on one day if that can be.
 """
@@ -34,6 +35,7 @@ from services.atp.domain.model import (
 from services.atp.domain.outlook import Ask, Outlook, Plan, lanes_of, offers_of
 from services.atp.domain.sourcing import best_plan
 from services.atp.domain.taking import Draft
+from services.atp.domain.validation import PASSED, needs_validation, verdict
 
 
 def decide(book: Book, request: Request, *, in_turn: bool = False) -> OrderDecision:
@@ -41,10 +43,16 @@ def decide(book: Book, request: Request, *, in_turn: bool = False) -> OrderDecis
 
     `in_turn`: the request is a backorder that is served in order of service; those who wait are not ahead of it.
     """
+    found = PASSED if in_turn or not needs_validation(request) else verdict(book, request)
     draft = Draft(book, request, in_turn)
     offers = offers_of(book, request)
-    lines = [_decide_line(draft, offers, line) for line in request.lines]
-    if request.ship_complete:
+    lines = [
+        _stopped(request, line, *found.stopped[line.line])
+        if line.line in found.stopped
+        else _decide_line(draft, offers, line)
+        for line in request.lines
+    ]
+    if request.ship_complete and len(found.stopped) < len(lines):
         lines = _held_together(draft, offers, lines)
     cost = sum(part.cost_minor for line in lines for part in line.planned)
     return OrderDecision(tuple(lines), cost, draft.budget_spent)
@@ -118,6 +126,10 @@ def _answer(
 ) -> LineDecision:
     rest = line.quantity - sum([part.quantity for part in planned])
     return LineDecision(line.line, line.item_id, line.quantity, outcome, wanted, planned, rest, why)
+
+
+def _stopped(request: Request, line: RequestLine, outcome: str, why: tuple[Binding, ...]) -> LineDecision:
+    return LineDecision(line.line, line.item_id, line.quantity, outcome, wanted_arrival(request, line), why=why)
 
 
 def _refused(line: RequestLine, wanted: Day, outcome: str, why: Binding) -> LineDecision:
