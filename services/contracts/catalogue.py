@@ -24,6 +24,7 @@ from services.contracts import (
     items,
     orders,
     promises,
+    published_orders,
     published_promises,
     published_tiers,
     risks,
@@ -155,7 +156,8 @@ def describe(error: ValidationError) -> str:
     return "; ".join(shown[:ERRORS_SHOWN_MAX]) + (f"; and {rest} more" if rest > 0 else "")
 
 
-ORDER_PLACED: Final = EventType("order.placed.v1", orders.OrderPlaced, topics.ORDERS)
+ORDER_PLACED_V1: Final = EventType("order.placed.v1", published_orders.OrderPlaced, topics.ORDERS)
+ORDER_PLACED: Final = EventType("order.placed.v2", orders.OrderPlaced, topics.ORDERS)
 ORDER_CONFIRMED: Final = EventType("order.confirmed.v1", orders.OrderConfirmed, topics.ORDERS)
 ORDER_CANCELLED: Final = EventType("order.cancelled.v1", orders.OrderCancelled, topics.ORDERS)
 SUPPLY_MOVEMENT: Final = EventType("supply.movement.v1", supply.SupplyMovement, topics.SUPPLY)
@@ -185,6 +187,7 @@ TIER_POLICY: Final = EventType("tier.policy.v2", segments.TierDefined, topics.SE
 SERVICE_BREACHED: Final = EventType("service.breached.v1", service.ServiceBreached, topics.SERVICE_BREACHES)
 
 ALL: Final = (
+    ORDER_PLACED_V1,
     ORDER_PLACED,
     ORDER_CONFIRMED,
     ORDER_CANCELLED,
@@ -225,6 +228,7 @@ CATALOGUE: Final = Catalogue(
     ALL,
     {
         CATALOG_ITEM_V1.name: _as_it_is,
+        ORDER_PLACED_V1.name: _as_it_is,
         PROMISE_ANSWERED_V1.name: _as_it_is,
         PROMISE_CHANGED_V1.name: _as_it_is,
         TIER_POLICY_V1.name: _as_it_is,

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from services.contracts.payload import Code, Day, Identifier, MinorUnits, Payload, Quantity, QuantityOrZero, Version
+from services.contracts.payload import Code, Day, Identifier, Payload, Quantity, QuantityOrZero, Version
 
 UNITS_MAX: Final = 20  # units of one item; trade uses five
 GROUPS_MAX: Final = 20  # groups that one item is in
@@ -61,7 +61,7 @@ class CatalogItem(CatalogItemV1):
 
     Confirmed quantities are multiples of `pack_size` (base units). `criticality` is that of a part for what it belongs
     to; lists of deficits are ranked by it. `substitutes` may be offered instead of this item, the best first; the other
-    way round is another item's entry.
+    way round is another item's entry. What it costs is `catalog.landed_cost.v1`.
     """
 
     base_unit: Code = "each"
@@ -70,7 +70,6 @@ class CatalogItem(CatalogItemV1):
     weight_grams: Annotated[int, Field(strict=True, ge=0, le=WEIGHT_MAX_GRAMS)] | None = None
     groups: Annotated[tuple[Code, ...], Field(max_length=GROUPS_MAX)] = ()
     criticality: Literal["vital", "essential", "desirable"] | None = None
-    landed_cost_minor: MinorUnits | None = None
     substitutes: Annotated[tuple[Identifier, ...], Field(max_length=SUBSTITUTES_MAX)] = ()
     backorders: Backordering = Backordering()
 

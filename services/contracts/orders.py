@@ -3,19 +3,21 @@
 Identity is (source, order id), unique for ever; `version` is the order's version at its source.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from services.contracts.payload import (
     LINES_MAX,
     Code,
+    Country,
     Day,
     Identifier,
     Moment,
     Money,
     Note,
     Payload,
+    Postcode,
     Quantity,
     QuantityOrZero,
     Version,
@@ -38,17 +40,35 @@ class CustomerRef(Payload):
 
 
 class ShipTo(Payload):
-    """Where the goods go: a zone code; never an address."""
+    """Where the goods go: a zone code, or a country and postcode, which are mapped to one; never an address.
+
+    What is mapped is decided, kept and published as its zone; country and postcode are not.
+    """
 
     zone: Code = "*"
+    country: Country | None = None
+    postcode: Postcode | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.country is not None and self.zone != "*":
+            raise ValueError("either a zone, or a country and postcode")
+        if self.postcode is not None and self.country is None:
+            raise ValueError("a postcode needs its country")
+        return self
 
 
 class OrderLine(Payload):
-    """One line as ordered. Dates are days at the customer; a line's own dates win over the order's."""
+    """One line as ordered. Dates are days at the customer; a line's own dates win over the order's.
+
+    `quantity` and `minimum_quantity` are of `unit`; without one, of the item's base unit. `unit_price` always is of the
+    base unit.
+    """
 
     line: Identifier
     sku: Identifier
     quantity: Quantity
+    unit: Code | None = None
     unit_price: Money | None = None
     requested_arrival: Day | None = None
     latest_acceptable_arrival: Day | None = None
@@ -56,7 +76,7 @@ class OrderLine(Payload):
 
 
 class OrderPlaced(Payload):
-    """`order.placed.v1`: a customer wants these items; also the body of `POST /v1/promises`."""
+    """`order.placed.v2`: a customer wants these items; also the body of `POST /v1/promises`."""
 
     order: OrderRef
     customer: CustomerRef

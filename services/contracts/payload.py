@@ -76,6 +76,11 @@ Identifier = Annotated[
 ]
 # A name chosen by the owner of the configuration: tier ids, location ids, services, zones, channels, reason codes.
 Code = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9*][A-Za-z0-9_.:*-]*$")]
+Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$"), Field(description="ISO 3166-1 alpha-2")]
+# As written on a letter; blanks, dashes and the case of letters do not tell two of them apart.
+Postcode = Annotated[
+    str, StringConstraints(min_length=1, max_length=12, pattern=r"^[A-Za-z0-9]([A-Za-z0-9 -]*[A-Za-z0-9])?$")
+]
 Quantity = Annotated[int, Field(strict=True, ge=1, le=QUANTITY_MAX, description="base units of the item")]
 QuantityOrZero = Annotated[int, Field(strict=True, ge=0, le=QUANTITY_MAX, description="base units of the item")]
 SignedQuantity = Annotated[int, Field(strict=True, ge=-QUANTITY_MAX, le=QUANTITY_MAX)]

@@ -15,8 +15,12 @@ class LineOutcome(StrEnum):
     HELD_FOR_RELEASE = "held_for_release"
     UNKNOWN_ITEM = "unknown_item"
     ITEM_INACTIVE = "item_inactive"
+    UNKNOWN_UNIT = "unknown_unit"
+    BELOW_PACK = "below_pack"
     NO_SOURCE = "no_source"
     SHIP_COMPLETE_UNMET = "ship_complete_unmet"
+    DISCONTINUED = "discontinued"
+    NOT_BACKORDERED = "not_backordered"
     BELOW_MINIMUM = "below_minimum"
     BACKORDERED = "backordered"
     PARTLY_PROMISED = "partly_promised"
@@ -52,7 +56,19 @@ class Constraint(Payload):
     `needed` is the size of that change as far as it concerns this constraint: units, or days for a lane.
     """
 
-    kind: Literal["supply", "protection", "quota", "lane", "item", "ship_complete", "minimum_quantity", "validation"]
+    kind: Literal[
+        "supply",
+        "protection",
+        "quota",
+        "lane",
+        "item",
+        "ship_complete",
+        "minimum_quantity",
+        "validation",
+        "unit",
+        "pack",
+        "backorders",
+    ]
     reference: str
     allowed: QuantityOrZero | None = None
     day: Day | None = None
@@ -61,8 +77,17 @@ class Constraint(Payload):
     needed: QuantityOrZero | None = None
 
 
+class Alternative(Payload):
+    """Another item that the line could have: how much of it by when. Nothing is taken until it is ordered."""
+
+    sku: Identifier
+    quantity: Quantity
+    location: Code
+    arrival_date: Day
+
+
 class PromisedLine(Payload):
-    """The answer for one line."""
+    """The answer for one line, in base units. What is neither promised nor backordered was refused."""
 
     line: Identifier
     sku: Identifier
@@ -74,6 +99,7 @@ class PromisedLine(Payload):
     requested_arrival: Day | None = None
     schedule: tuple[ScheduleLine, ...] = ()
     why: tuple[Constraint, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
 
 
 class ServedAs(Payload):

@@ -64,7 +64,6 @@ async def test_what_is_said_of_an_item_comes_back_and_is_what_decisions_see(atp:
         "weight_grams": 340,
         "groups": ["tea", "loose"],
         "criticality": "vital",
-        "landed_cost_minor": 215,
         "substitutes": [other],
         "backorders": {"policy": "until", "until": "2026-05-01", "limit": None},
     }

@@ -233,7 +233,7 @@ def order_event(kind: EventType, payload: dict[str, Any], *, event_id: str | Non
 
 
 def placed(order: dict[str, Any], **changed: Any) -> Event:
-    """`order.placed.v1`."""
+    """`order.placed.v2`."""
     return order_event(catalogue.ORDER_PLACED, order, **changed)
 
 

@@ -136,7 +136,7 @@ class Replay:
             else:
                 await self._log(
                     [
-                        Outgoing("order.placed.v1", topics.ORDERS.name, order.order_id, f"order/{order.order_id}", body)
+                        Outgoing("order.placed.v2", topics.ORDERS.name, order.order_id, f"order/{order.order_id}", body)
                         for order, body in zip(chunk, bodies, strict=True)
                     ],
                     at,

@@ -20,12 +20,16 @@ OUTCOMES: Final[Mapping[LineOutcome, str]] = {
     LineOutcome.HELD_FOR_RELEASE: "The same holds the order: nothing is taken until somebody releases it.",
     LineOutcome.UNKNOWN_ITEM: "No such item. Nothing is taken, nothing waits.",
     LineOutcome.ITEM_INACTIVE: "The item may not be promised any more. Nothing is taken, nothing waits.",
+    LineOutcome.UNKNOWN_UNIT: "The item has no such unit. Nothing is taken, nothing waits.",
+    LineOutcome.BELOW_PACK: "Less than one pack of the item was ordered. Nothing is taken, nothing waits.",
     LineOutcome.NO_SOURCE: "No lane that the tier may use leads to the zone. Nothing is taken, nothing waits.",
     LineOutcome.SHIP_COMPLETE_UNMET: "The order ships complete and not all of it can be promised: nothing is taken. The"
     " line waits with the others, unless one of them can never be served.",
+    LineOutcome.DISCONTINUED: "Nothing can be promised, and the item is discontinued: nothing waits.",
+    LineOutcome.NOT_BACKORDERED: "Nothing can be promised, and the item's backorder policy lets nothing wait.",
     LineOutcome.BELOW_MINIMUM: "Less than the line's minimum quantity can be promised: nothing is taken, it waits.",
     LineOutcome.BACKORDERED: "Nothing can be promised by the latest acceptable arrival: the line waits.",
-    LineOutcome.PARTLY_PROMISED: "A part is promised, the rest waits.",
+    LineOutcome.PARTLY_PROMISED: "A part is promised; of the rest waits what `backordered` says, the other is refused.",
     LineOutcome.PROMISED_LATE: "The whole quantity is promised; some of it arrives after the requested arrival.",
     LineOutcome.PROMISED: "The whole quantity is promised, in time.",
 }

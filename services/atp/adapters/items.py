@@ -12,24 +12,24 @@ from services.chassis.database import Connection
 from services.contracts.items import CatalogItem
 
 _COLUMNS: Final = """item_id, version, active, planned_receipts_count, checking_horizon_days, past_due_supply_days,
-    base_unit, units, pack_size, weight_grams, item_groups, criticality, landed_cost_minor, substitutes,
+    base_unit, units, pack_size, weight_grams, item_groups, criticality, substitutes,
     backorder_policy, backorder_until, backorder_limit"""
 # Lists travel as JSON: an array of arrays of different lengths has no type in PostgreSQL.
 _UPSERT: Final = f"""
 INSERT INTO item ({_COLUMNS})
 SELECT item_id, version, active, planned_receipts_count, checking_horizon_days, past_due_supply_days, base_unit,
     units, pack_size, weight_grams, ARRAY(SELECT jsonb_array_elements_text(item_groups)), criticality,
-    landed_cost_minor, ARRAY(SELECT jsonb_array_elements_text(substitutes)), backorder_policy, backorder_until,
+    ARRAY(SELECT jsonb_array_elements_text(substitutes)), backorder_policy, backorder_until,
     backorder_limit
 FROM unnest($1::text[], $2::bigint[], $3::bool[], $4::bool[], $5::int[], $6::int[], $7::text[], $8::jsonb[],
-    $9::bigint[], $10::bigint[], $11::jsonb[], $12::text[], $13::bigint[], $14::jsonb[], $15::text[], $16::int[],
-    $17::bigint[]) AS k ({_COLUMNS})
+    $9::bigint[], $10::bigint[], $11::jsonb[], $12::text[], $13::jsonb[], $14::text[], $15::int[], $16::bigint[])
+    AS k ({_COLUMNS})
 ON CONFLICT (item_id) DO UPDATE SET version = excluded.version, active = excluded.active,
     planned_receipts_count = excluded.planned_receipts_count,
     checking_horizon_days = excluded.checking_horizon_days, past_due_supply_days = excluded.past_due_supply_days,
     base_unit = excluded.base_unit, units = excluded.units, pack_size = excluded.pack_size,
     weight_grams = excluded.weight_grams, item_groups = excluded.item_groups, criticality = excluded.criticality,
-    landed_cost_minor = excluded.landed_cost_minor, substitutes = excluded.substitutes,
+    substitutes = excluded.substitutes,
     backorder_policy = excluded.backorder_policy, backorder_until = excluded.backorder_until,
     backorder_limit = excluded.backorder_limit
 WHERE item.version < excluded.version
@@ -105,7 +105,6 @@ def _row(item: CatalogItem) -> tuple[Any, ...]:
         item.weight_grams,
         orjson.dumps(item.groups).decode(),
         item.criticality,
-        item.landed_cost_minor,
         orjson.dumps(item.substitutes).decode(),
         backorders.policy,
         None if backorders.until is None else backorders.until.toordinal(),
@@ -128,7 +127,6 @@ def _document(row: asyncpg.Record) -> dict[str, Any]:
         "weight_grams": row["weight_grams"],
         "groups": row["item_groups"],
         "criticality": row["criticality"],
-        "landed_cost_minor": row["landed_cost_minor"],
         "substitutes": row["substitutes"],
         "backorders": {
             "policy": row["backorder_policy"],

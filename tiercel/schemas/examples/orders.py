@@ -5,42 +5,53 @@ from typing import Any, Final
 ORDER: Final = {"source": "webshop", "order_id": "SO-10042", "version": 1}
 CUSTOMER: Final = {"system": "webshop", "id": "C00017"}
 
+_PLACED_V1: Final[dict[str, Any]] = {
+    "full": {
+        "order": ORDER,
+        "customer": CUSTOMER,
+        "lines": [
+            {
+                "line": "1",
+                "sku": "SKU-0001",
+                "quantity": 12,
+                "unit_price": "4.95",
+                "requested_arrival": "2026-03-09",
+                "latest_acceptable_arrival": "2026-03-20",
+                "minimum_quantity": 6,
+            },
+            {"line": "2", "sku": "SKU-0002", "quantity": 1},
+        ],
+        "ordered_at": "2026-03-02T10:15:00Z",
+        "ship_to": {"zone": "GB"},
+        "channel": "web",
+        "requested_arrival": "2026-03-10",
+        "latest_acceptable_arrival": "2026-03-31",
+        "ship_complete": False,
+    },
+    "minimal": {
+        "order": {"source": "webshop", "order_id": "SO-10043"},
+        "customer": CUSTOMER,
+        "lines": [{"line": "1", "sku": "SKU-0001", "quantity": 1}],
+    },
+    "same_sku_twice": {
+        "order": {"source": "webshop", "order_id": "SO-10044"},
+        "customer": CUSTOMER,
+        "lines": [
+            {"line": "1", "sku": "SKU-0001", "quantity": 1},
+            {"line": "2", "sku": "SKU-0001", "quantity": 2},
+        ],
+    },
+}
+
 VALID: Final[dict[str, dict[str, Any]]] = {
-    "order.placed.v1": {
-        "full": {
-            "order": ORDER,
+    "order.placed.v1": _PLACED_V1,
+    "order.placed.v2": {
+        **_PLACED_V1,
+        "with_unit_and_postcode": {
+            "order": {"source": "webshop", "order_id": "SO-10045"},
             "customer": CUSTOMER,
-            "lines": [
-                {
-                    "line": "1",
-                    "sku": "SKU-0001",
-                    "quantity": 12,
-                    "unit_price": "4.95",
-                    "requested_arrival": "2026-03-09",
-                    "latest_acceptable_arrival": "2026-03-20",
-                    "minimum_quantity": 6,
-                },
-                {"line": "2", "sku": "SKU-0002", "quantity": 1},
-            ],
-            "ordered_at": "2026-03-02T10:15:00Z",
-            "ship_to": {"zone": "GB"},
-            "channel": "web",
-            "requested_arrival": "2026-03-10",
-            "latest_acceptable_arrival": "2026-03-31",
-            "ship_complete": False,
-        },
-        "minimal": {
-            "order": {"source": "webshop", "order_id": "SO-10043"},
-            "customer": CUSTOMER,
-            "lines": [{"line": "1", "sku": "SKU-0001", "quantity": 1}],
-        },
-        "same_sku_twice": {
-            "order": {"source": "webshop", "order_id": "SO-10044"},
-            "customer": CUSTOMER,
-            "lines": [
-                {"line": "1", "sku": "SKU-0001", "quantity": 1},
-                {"line": "2", "sku": "SKU-0001", "quantity": 2},
-            ],
+            "lines": [{"line": "1", "sku": "SKU-0001", "quantity": 2, "unit": "case"}],
+            "ship_to": {"country": "GB", "postcode": "EC1A 1BB"},
         },
     },
     "order.confirmed.v1": {"confirmed": {"order": ORDER}},
@@ -84,22 +95,28 @@ VALID: Final[dict[str, dict[str, Any]]] = {
     },
 }
 
+_PLACED_BROKEN_V1: Final[dict[str, tuple[str, Any]]] = {
+    "quantity_zero": ("lines.0.quantity", 0),
+    "quantity_negative": ("lines.0.quantity", -1),
+    "quantity_decimal": ("lines.0.quantity", 1.5),
+    "quantity_huge": ("lines.0.quantity", 1_000_000_000_001),
+    "quantity_as_text": ("lines.0.quantity", "12"),
+    "no_lines": ("lines", []),
+    "date_as_number": ("requested_arrival", 20260310),
+    "moment_without_offset": ("ordered_at", "2026-03-02T10:15:00"),
+    "price_negative": ("lines.0.unit_price", -0.01),
+    "price_in_words": ("lines.0.unit_price", "1e3"),
+    "tier_spoofed": ("tier", "gold"),
+    "id_too_long": ("order.order_id", "x" * 129),
+    "id_with_line_break": ("customer.id", "C1\nadmin"),
+    "version_zero": ("order.version", 0),
+}
+
 BROKEN: Final[dict[str, dict[str, tuple[str, Any]]]] = {
-    "order.placed.v1": {
-        "quantity_zero": ("lines.0.quantity", 0),
-        "quantity_negative": ("lines.0.quantity", -1),
-        "quantity_decimal": ("lines.0.quantity", 1.5),
-        "quantity_huge": ("lines.0.quantity", 1_000_000_000_001),
-        "quantity_as_text": ("lines.0.quantity", "12"),
-        "no_lines": ("lines", []),
-        "date_as_number": ("requested_arrival", 20260310),
-        "moment_without_offset": ("ordered_at", "2026-03-02T10:15:00"),
-        "price_negative": ("lines.0.unit_price", -0.01),
-        "price_in_words": ("lines.0.unit_price", "1e3"),
-        "tier_spoofed": ("tier", "gold"),
-        "id_too_long": ("order.order_id", "x" * 129),
-        "id_with_line_break": ("customer.id", "C1\nadmin"),
-        "version_zero": ("order.version", 0),
+    "order.placed.v1": _PLACED_BROKEN_V1,
+    "order.placed.v2": {
+        **_PLACED_BROKEN_V1,
+        "country_in_words": ("ship_to", {"country": "Britain"}),
     },
     "order.confirmed.v1": {"order_id_empty": ("order.order_id", "")},
     "order.cancelled.v1": {"reason_with_nul": ("reason", "a\x00b")},

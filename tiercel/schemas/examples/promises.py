@@ -86,6 +86,25 @@ _REFUSED: Final = {
     "cost_minor": 0,
 }
 
+_WITH_ALTERNATIVE: Final = {
+    **PROMISE,
+    "lines": [
+        {
+            **PROMISE["lines"][0],
+            "backordered": 0,
+            "why": [
+                {
+                    "kind": "backorders",
+                    "reference": "none",
+                    "allowed": 0,
+                    "would_help": "a backorder policy that lets 4 units wait",
+                    "needed": 4,
+                }
+            ],
+            "alternatives": [{"sku": "SKU-0007", "quantity": 4, "location": "DC-NORTH", "arrival_date": "2026-03-06"}],
+        }
+    ],
+}
 _HELD: Final = {
     **PROMISE,
     "state": "awaiting_release",
@@ -120,6 +139,7 @@ VALID: Final[dict[str, dict[str, Any]]] = {
         "partly_promised": {"promise": PROMISE},
         "refused": {"promise": _REFUSED},
         "awaiting_release": {"promise": _HELD},
+        "with_alternative": {"promise": _WITH_ALTERNATIVE},
     },
     "promise.changed.v1": {"confirmed": _CONFIRMED},
     "promise.changed.v2": {"confirmed": _CONFIRMED, "validation_released": _RELEASED},

@@ -99,7 +99,6 @@ VALID: Final[dict[str, dict[str, Any]]] = {
             "weight_grams": 340,
             "groups": ["tea", "loose-leaf"],
             "criticality": "essential",
-            "landed_cost_minor": 215,
             "substitutes": ["SKU-0007"],
             "backorders": {"policy": "limited", "limit": 480},
         },

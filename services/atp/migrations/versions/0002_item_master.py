@@ -1,4 +1,4 @@
-"""What the master data says of items: units, packs, weight, groups, criticality, cost, substitutes, backorders."""
+"""What the master data says of items: units, packs, weight, groups, criticality, substitutes, backorders."""
 
 from alembic import op
 
@@ -16,7 +16,6 @@ ITEM = (
         ADD COLUMN weight_grams bigint CHECK (weight_grams >= 0),
         ADD COLUMN item_groups text[] COLLATE "C" NOT NULL DEFAULT '{}',
         ADD COLUMN criticality text CHECK (criticality IN ('vital', 'essential', 'desirable')),
-        ADD COLUMN landed_cost_minor bigint CHECK (landed_cost_minor >= 0),
         ADD COLUMN substitutes text[] COLLATE "C" NOT NULL DEFAULT '{}',
         ADD COLUMN backorder_policy text NOT NULL DEFAULT 'open'
             CHECK (backorder_policy IN ('open', 'none', 'until', 'limited', 'discontinued')),
