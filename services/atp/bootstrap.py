@@ -5,7 +5,7 @@ A process may have any of the roles: `api` answers requests, `consumer` takes in
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry
 
 from services.atp.adapters.backlog import backlog, items_to_serve, move_replay
 from services.atp.adapters.deficits import ASKED, asked_reviews
+from services.atp.adapters.due_rows import due_now
 from services.atp.adapters.ledger import verify
 from services.atp.adapters.partitions import keep_months
 from services.atp.adapters.planning import PostgresPlanning
@@ -32,7 +33,8 @@ from services.atp.application.commands import CancelOrder, ConfirmOrder, PlaceOr
 from services.atp.application.confirm_order import Confirming
 from services.atp.application.engine import Engine
 from services.atp.application.fulfil_orders import Delivering, DeliverOrder, ShipOrder, Shipping
-from services.atp.application.place_order import Placing
+from services.atp.application.holds import ExpireHold, Expiring, expire_command
+from services.atp.application.place_order import HOLD, Placing
 from services.atp.application.read_availability import Availability, ReadAvailability
 from services.atp.application.redecide import Redecision
 from services.atp.application.review_deficits import ReviewDeficits, Reviewing
@@ -48,6 +50,7 @@ from services.atp.application.take_supply import (
     SetBuffer,
 )
 from services.atp.application.watch_deficits import DeficitWatch
+from services.atp.application.work_due import DueWork, Maker
 from services.atp.entrypoints.app import create_atp_app
 from services.atp.entrypoints.availability_routes import availability_routes
 from services.atp.entrypoints.configuration_routes import configuration_routes
@@ -115,7 +118,9 @@ HANDLERS: Final[Sequence[tuple[type, type[Handler[Any]]]]] = (
     (ShipOrder, Shipping),
     (DeliverOrder, Delivering),
     (ReadAvailability, Availability),
+    (ExpireHold, Expiring),
 )
+DUE: Final[Mapping[str, Maker]] = {HOLD: expire_command}
 
 
 _log = structlog.get_logger(__name__)
@@ -261,7 +266,11 @@ class _Atp:
             "atp.fulfilments": FulfilmentEvents(self._engine),
             "atp.catalog": CatalogEvents(self._planning),
         }
-        tasks = [SideTask("redecision", self._redecide), SideTask("deficits", self._watch_deficits)]
+        tasks = [
+            SideTask("redecision", self._redecide),
+            SideTask("deficits", self._watch_deficits),
+            SideTask("due", self._work_due),
+        ]
         for group, topic in GROUPS.items():
             runner = ConsumerRunner(
                 self._event_log,
@@ -300,6 +309,9 @@ class _Atp:
         watch = DeficitWatch(self._engine, partial(asked_reviews, self._database), poll_seconds=poll_seconds)
         async with self._database.listen(f"{ASKED}_{SCHEMA}", watch.wake):
             await watch.run(stop)
+    async def _work_due(self, stop: asyncio.Event) -> None:
+        poll_seconds = REPLAY_POLL_SECONDS if self._settings.replay else self._settings.atp_due_poll_seconds
+        await DueWork(self._engine, partial(due_now, self._database), DUE, poll_seconds=poll_seconds).run(stop)
 
     async def _ready(self) -> dict[str, str | bool]:
         checks: dict[str, str | bool] = {}
@@ -317,6 +329,7 @@ class _Atp:
             "events_unpublished": left.events_unpublished,
             "positions_marked": left.positions_marked,
             "deficits_unreviewed": left.deficits_unreviewed,
+            "due": left.due,
             "lines_queued": self._engine.waiting_lines(),
         }
         if not any(pending.values()):  # only then is it worth asking the log, which takes longest

@@ -22,6 +22,7 @@ EVENTS: Final = (
     "shipment_beyond_promise",
     "delivery_unknown_order",
     "delivery_beyond_shipment",
+    "hold_expired",
 )
 
 

@@ -16,6 +16,9 @@ class AtpSettings(ChassisSettings):
     atp_redecision_poll_seconds: Annotated[float, Field(gt=0, le=3_600)] = Field(
         1.0, description="how often freed stock is looked for besides being told of it"
     )
+    atp_due_poll_seconds: Annotated[float, Field(gt=0, le=3_600)] = Field(
+        1.0, description="how often it is looked for what happens by date: holds that end, stops and overrides"
+    )
     atp_commands_per_second: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         20_000, description="of one caller in the long run; a batch of orders is one command"
     )

@@ -23,6 +23,8 @@ from services.contracts.payload import (
     Version,
 )
 
+HOLD_SECONDS_MAX = 90 * 86_400  # a quote's life; what is kept for longer is an order
+
 
 class OrderRef(Payload):
     """An order as its source knows it."""
@@ -76,7 +78,10 @@ class OrderLine(Payload):
 
 
 class OrderPlaced(Payload):
-    """`order.placed.v2`: a customer wants these items; also the body of `POST /v1/promises`."""
+    """`order.placed.v2`: a customer wants these items; also the body of `POST /v1/promises`.
+
+    With `hold_seconds` it is a hold: what can be promised is kept for so long and given back unless it is confirmed.
+    """
 
     order: OrderRef
     customer: CustomerRef
@@ -87,6 +92,7 @@ class OrderPlaced(Payload):
     requested_arrival: Day | None = None
     latest_acceptable_arrival: Day | None = None
     ship_complete: bool = False
+    hold_seconds: Annotated[int, Field(strict=True, ge=1, le=HOLD_SECONDS_MAX)] | None = None
 
 
 class OrderConfirmed(Payload):

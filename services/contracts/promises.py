@@ -31,8 +31,10 @@ class LineOutcome(StrEnum):
 class PromiseState(StrEnum):
     """Where a promise is in its life; the machine is drawn in `services.atp.domain.promise_state`."""
 
+    HELD = "held"
     PROMISED = "promised"
     CONFIRMED = "confirmed"
+    EXPIRED = "expired"
     CANCELLED = "cancelled"
     REFUSED = "refused"
     CLOSED = "closed"
@@ -115,7 +117,11 @@ class ServedAs(Payload):
 
 
 class Promise(Payload):
-    """The promise of one order, whole. `revision` counts its changes and is the event's per-key sequence."""
+    """The promise of one order, whole. `revision` counts its changes and is the event's per-key sequence.
+
+    `held_until` is there for a hold: until then it can be confirmed. The open rest of a hold does not wait; it does
+    from its confirmation on.
+    """
 
     promise_id: Identifier
     order: OrderRef
@@ -133,6 +139,7 @@ class Promise(Payload):
     lines: tuple[PromisedLine, ...]
     cost_minor: int
     currency: Code
+    held_until: Moment | None = None
 
 
 class PromiseAnswered(Payload):
@@ -142,7 +149,7 @@ class PromiseAnswered(Payload):
 
 
 class PromiseChanged(Payload):
-    """`promise.changed.v2`: a later answer, with the one before it and the cause."""
+    """`promise.changed.v2`: a later answer, with the one before it, the cause, and the reason that somebody gave."""
 
     old: Promise
     new: Promise
@@ -157,4 +164,14 @@ class PromiseChanged(Payload):
         "shipped",
         "delivered",
         "validation_released",
+        "expired",
+        "amended",
+        "released",
+        "transferred",
+        "revived",
+        "expedited",
+        "reassigned",
+        "withdrawn",
+        "returned",
     ]
+    reason: Note = ""

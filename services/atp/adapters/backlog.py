@@ -5,6 +5,7 @@ from typing import Final
 
 from services.atp.adapters.backorders import marked_items, marked_positions
 from services.atp.adapters.deficits import reviews_pending
+from services.atp.adapters.due_rows import count_due
 from services.atp.adapters.transactions import wake_redecision
 from services.atp.application.ports import MarkedItem
 from services.chassis import outbox
@@ -22,13 +23,16 @@ class Backlog:
     events_unpublished: int
     positions_marked: int
     deficits_unreviewed: int
+    due: int
 
 
 async def backlog(connection: Connection) -> Backlog:
-    """Marked positions are no backlog in a replay's intake phase: they wait for the settle phase."""
-    marked = 0 if await _taking_in(connection) else await marked_positions(connection)
+    """Marked positions and what is due are no backlog in a replay's intake phase: they wait for the settle phase."""
+    taking_in = await _taking_in(connection)
+    marked = 0 if taking_in else await marked_positions(connection)
+    due = 0 if taking_in else await count_due(connection)
     activity: int = await connection.fetchval(_ACTIVITY)
-    return Backlog(activity, await outbox.pending(connection), marked, await reviews_pending(connection))
+    return Backlog(activity, await outbox.pending(connection), marked, await reviews_pending(connection), due)
 
 
 async def items_to_serve(database: Database, limit: int, lines: int) -> list[MarkedItem]:

@@ -4,7 +4,7 @@ An identity is one small row for ever; everything else of an order is in tables 
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from services.atp.adapters.arrays import flags, ids, numbers, text_array, texts
 from services.atp.application import content as contents
 from services.atp.application.content import OrderKey
 from services.atp.application.documents import load as load_document
-from services.atp.application.orders import Backorder, OrderCopy, Part, PromiseCopy, Unapplied
+from services.atp.application.orders import Backorder, OrderCopy, Overrides, Part, PromiseCopy, Unapplied
 from services.atp.application.ports import DecisionRecord
 from services.atp.domain.model import Planned, PositionKey, Posting, UsageKey
 from services.atp.domain.order_of_service import ServiceKey
@@ -29,7 +29,7 @@ ORDER BY i.source, i.order_id
 """
 _PROMISES: Final = """
 SELECT p.promise_id, p.revision, p.record_sequence, p.state, p.customer_id, p.decision_id, p.decision_index,
-       p.content, p.document
+       p.content, p.document, p.held_until, p.last_command, p.overrides
 FROM unnest($1::uuid[]) AS k (promise_id) JOIN promise p ON p.promise_id = k.promise_id
 """
 _PARTS: Final = """
@@ -76,10 +76,10 @@ WITH identities AS (
     FROM {_IDENTITY_COLUMNS}
 ), promises AS (
     INSERT INTO promise (promise_id, source, order_id, revision, record_sequence, state, channel, customer_id,
-                         decision_id, decision_index, content, document)
+                         decision_id, decision_index, content, document, held_until)
     SELECT * FROM unnest($6::text::uuid[], {text_array(7)}, {text_array(8)}, $9::text::int[], $10::text::int[],
                          {text_array(11)}, {text_array(12)}, {text_array(13)}, $14::text::uuid[], $15::text::int[],
-                         $16::bytea[], $17::bytea[])
+                         $16::bytea[], $17::bytea[], $42::timestamptz[])
 ), record AS (
     INSERT INTO decision_batch (decision_id, decided_at, engine_version, digest, input)
     SELECT $18::uuid, $19::timestamptz, $20::text, $21::bytea, $22::bytea WHERE $18::uuid IS NOT NULL
@@ -94,9 +94,12 @@ WHERE i.source = k.source AND i.order_id = k.order_id
 """  # noqa: S608 - made of constants
 _UPDATE_PROMISES: Final = """
 UPDATE promise p SET revision = k.revision, record_sequence = k.record_sequence, state = k.state,
-    decision_id = k.decision_id, decision_index = k.decision_index, document = k.document
-FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::uuid[], $6::int[], $7::bytea[])
-    AS k (promise_id, revision, record_sequence, state, decision_id, decision_index, document)
+    decision_id = k.decision_id, decision_index = k.decision_index, document = k.document, content = k.content,
+    held_until = k.held_until, last_command = k.last_command, overrides = k.overrides
+FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::uuid[], $6::int[], $7::bytea[], $8::bytea[],
+            $9::timestamptz[], $10::bytea[], $11::jsonb[])
+    AS k (promise_id, revision, record_sequence, state, decision_id, decision_index, document, content, held_until,
+          last_command, overrides)
 WHERE p.promise_id = k.promise_id
 """
 _STORE_PARTS: Final = f"""
@@ -180,6 +183,7 @@ class OrderStore:
         if made or first or record is not None:
             parts = [(promise, part) for _, promise in first for part in promise.parts]
             columns = (*_identity_columns(made), *_promise_columns(first), *_record(record), *_part_columns(parts))
+            columns += ([promise.held_until for _, promise in first],)
             await connection.execute(_STORE_NEW, *columns)
         if kept := [order for order in ordered if order.changed and not order.new]:
             await connection.execute(_UPDATE_IDENTITIES, *_identity_columns(kept))
@@ -208,6 +212,10 @@ class OrderStore:
                 [promise.decision_id for promise in changed],
                 [promise.decision_index for promise in changed],
                 [promise.document for promise in changed],
+                [promise.encoded for promise in changed],
+                [promise.held_until for promise in changed],
+                [promise.last_command for promise in changed],
+                [None if each.overrides is None else orjson.dumps(each.overrides).decode() for each in changed],
             )
         if parts := [(promise, part) for promise in promises for part in promise.parts if part.changed]:
             await self._connection.execute(_STORE_PARTS, *_part_columns(parts))
@@ -259,6 +267,9 @@ def _promise(row: asyncpg.Record) -> PromiseCopy:
         content=content,
         encoded=row["content"],
         document=row["document"],
+        held_until=None if row["held_until"] is None else row["held_until"].astimezone(UTC),
+        last_command=row["last_command"],
+        overrides=None if row["overrides"] is None else Overrides(**orjson.loads(row["overrides"])),
     )
 
 

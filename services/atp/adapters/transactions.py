@@ -10,6 +10,7 @@ from services.atp.adapters.backorders import BackorderStore
 from services.atp.adapters.configuration import ConfigurationCache
 from services.atp.adapters.customers import customers
 from services.atp.adapters.deficits import DeficitStore
+from services.atp.adapters.due_rows import DueStore
 from services.atp.adapters.items import items
 from services.atp.adapters.orders import OrderStore
 from services.atp.adapters.positions import PositionStore
@@ -60,6 +61,7 @@ class PostgresSession:
         self.backorders = BackorderStore(connection)
         self.supply = PostgresSupply(connection)
         self.deficits = DeficitStore(connection)
+        self.due = DueStore(connection)
         self._cache = cache
         self._stale_after = stale_after
 

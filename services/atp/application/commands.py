@@ -53,7 +53,7 @@ class Command(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PlaceOrder:
-    """Promise an order."""
+    """Promise an order, or hold it for a time: then it is promised only when it is confirmed."""
 
     key: OrderKey
     version: int
@@ -62,6 +62,7 @@ class PlaceOrder:
     fingerprint: bytes
     origin: Origin
     remembered: Remembered | None = None
+    hold_seconds: int | None = None
 
     @property
     def lines(self) -> int:
@@ -89,6 +90,7 @@ class CancelOrder:
     origin: Origin
     remembered: Remembered | None = None
     lines: int = 1
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,18 @@ class WrongState:
 
     promise_id: UUID | None
     state: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotPossible:
+    """It cannot be done as things are; the promise stays as it was. `why` is one of a closed set, `detail` a sentence.
+
+    In `detail` are ids and quantities, never a name.
+    """
+
+    promise_id: UUID | None
+    why: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +204,7 @@ Outcome = (
     | OtherContent
     | OlderVersion
     | WrongState
+    | NotPossible
     | UnknownOrder
     | CancellationKept
     | KeyReused

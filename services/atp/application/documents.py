@@ -132,9 +132,10 @@ def answered_event(document: bytes) -> bytes:
     return b'{"promise":' + document + b"}"
 
 
-def changed_event(old: bytes, new: bytes, cause: str) -> bytes:
-    """The payload of `promise.changed.v2`; `cause` is one of its closed set."""
-    return b'{"old":' + old + b',"new":' + new + b',"cause":"' + cause.encode() + b'"}'
+def changed_event(old: bytes, new: bytes, cause: str, reason: str = "") -> bytes:
+    """The payload of `promise.changed.v2`; `cause` is one of its closed set, `reason` what somebody gave as his."""
+    given = b',"reason":' + orjson.dumps(reason) if reason else b""
+    return b'{"old":' + old + b',"new":' + new + b',"cause":"' + cause.encode() + b'"' + given + b"}"
 
 
 def recorded_event(

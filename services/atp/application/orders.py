@@ -3,13 +3,13 @@
 The life of a promise is drawn in `services.atp.domain.promise_state`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
 from services.atp.application.content import Content, OrderKey
-from services.atp.domain.model import Planned
+from services.atp.domain.model import Day, Planned
 from services.atp.domain.order_of_service import ServiceKey
 from services.atp.domain.promise_state import State
 
@@ -41,6 +41,25 @@ class Part:
     delivered: int = 0
     changed: bool = False
 
+    @property
+    def live(self) -> Planned:
+        """What is still promised or has shipped, with its postings and cost; `planned.quantity` is as it was taken."""
+        quantity = self.open + self.shipped
+        return self.planned if quantity == self.planned.quantity else replace(self.planned, quantity=quantity)
+
+
+@dataclass(slots=True)
+class Overrides:
+    """What planners set on a promise, each with its last day.
+
+    `pins`: lines whose parts stay as they are. `expedited`: its open rests are served before all others.
+    `withdrawn`: lines whose open rest does not wait, because a planner took quantity off them.
+    """
+
+    pins: dict[str, Day] = field(default_factory=dict)
+    expedited: Day | None = None
+    withdrawn: dict[str, Day] = field(default_factory=dict)
+
 
 class Replaced(NamedTuple):
     """A revision that this batch replaced, and why."""
@@ -54,7 +73,8 @@ class Replaced(NamedTuple):
 class PromiseCopy:
     """A promise as stored, with the changes of this batch applied. `stored_backorders` is as it was loaded.
 
-    `encoded` are the canonical bytes of `content`.
+    `encoded` are the canonical bytes of `content`. `held_until` is when its hold ends or ended, `last_command` the
+    fingerprint of the command that made the stored version of the order.
     """
 
     promise_id: UUID
@@ -72,8 +92,26 @@ class PromiseCopy:
     backorders: dict[str, Backorder] = field(default_factory=dict)
     stored_backorders: dict[str, Backorder] = field(default_factory=dict)
     replaced: list[Replaced] = field(default_factory=list)
+    held_until: datetime | None = None
+    last_command: bytes | None = None
+    overrides: Overrides | None = None
     new: bool = False
     changed: bool = False
+
+    def pinned(self, today: Day) -> tuple[str, ...]:
+        """The lines that a planner has pinned and that stay so today."""
+        pins = {} if self.overrides is None else self.overrides.pins
+        return tuple(line for line, through in sorted(pins.items()) if today <= through)
+
+    def expedited(self, today: Day) -> bool:
+        """Whether a planner lets its open rests be served before all others today."""
+        through = None if self.overrides is None else self.overrides.expedited
+        return through is not None and today <= through
+
+    def withdrawn(self, today: Day) -> tuple[str, ...]:
+        """The lines whose open rest does not wait today."""
+        lines = {} if self.overrides is None else self.overrides.withdrawn
+        return tuple(line for line, through in sorted(lines.items()) if today <= through)
 
 
 @dataclass(slots=True)

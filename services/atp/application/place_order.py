@@ -10,14 +10,17 @@
 A refusal is an answer like any other: it is stored, and sent again it stays a refusal.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from services.atp.application.batch import Batch, Handler, Needs
 from services.atp.application.commands import Answered, OlderVersion, OtherContent, Outcome, PlaceOrder
 from services.atp.application.content import Content, OrderKey, micro_of
 from services.atp.application.customers import Served
 from services.atp.application.documents import Document, answer_body, answered_event, dump, promised_line
+from services.atp.application.due import plan_due, store_due
 from services.atp.application.orders import Backorder, OrderCopy, Part, PromiseCopy, Unapplied
+from services.atp.application.ports import Session
 from services.atp.application.revision import decision_reference, record
 from services.atp.domain.model import LineDecision, Request, RequestLine
 from services.atp.domain.order_of_service import service_key
@@ -26,6 +29,8 @@ from services.atp.domain.promising import inquire as decide_without_taking
 from services.atp.domain.promising import wanted_arrival
 from services.chassis.ids import new_id
 from services.contracts import catalogue
+
+HOLD: Final = "hold"  # the kind of the due row at which a hold ends; the key is the order's
 
 
 class Placing(Handler[PlaceOrder]):
@@ -64,9 +69,12 @@ class Placing(Handler[PlaceOrder]):
         request = request_of(command.key, content, served, ordered_at)
         decision = batch.workbook.decide(request)
         lines = [promised_line(line) for line in decision.lines]
-        order = _new_order(batch, command, served, first_state(decision))
+        state = first_state(decision, held=command.hold_seconds is not None)
+        order = _new_order(batch, command, served, state)
         promise = order.promise
         assert promise is not None  # noqa: S101 - made with one
+        if command.hold_seconds is not None:
+            _hold(batch, order, promise, lines, command.hold_seconds)
         for asked, line in zip(request.lines, decision.lines, strict=True):
             _take_line(batch, promise, request, asked, line)
             batch.promised.append((served.tier.tier, line.outcome))
@@ -112,14 +120,20 @@ class Placing(Handler[PlaceOrder]):
             currency=batch.currency,
         )
         document = head | body
+        if promise.held_until is not None:
+            document["held_until"] = promise.held_until
         promise.document = dump(document)
         batch.orders[order.key] = batch.touched[order.key] = order
         data = answered_event(promise.document)
         batch.emit(catalogue.PROMISE_ANSWERED, order.key.order_id, 1, data, command.origin)
-        if promise.state != "refused":
+        if promise.state not in {"refused", "held"}:
             change = "cancelled" if promise.state == "cancelled" else "accepted"
             record(batch, promise, document, change=change, origin=command.origin)
         return Answered(promise.promise_id, promise.document, first=True)
+
+    async def store(self, session: Session, batch: Batch) -> None:
+        """When holds end."""
+        await store_due(session, batch)
 
 
 def inquiry(batch: Batch, command: PlaceOrder) -> bytes:
@@ -202,6 +216,16 @@ def _new_order(batch: Batch, command: PlaceOrder, served: Served, state: State) 
     return OrderCopy(command.key, command.version, command.fingerprint, promise, new=True)
 
 
+def _hold(batch: Batch, order: OrderCopy, promise: PromiseCopy, lines: list[Document], seconds: int) -> None:
+    """Make a new promise a hold. Its open rest does not wait; if it got nothing, it is refused and nothing will."""
+    if promise.state == "held":
+        promise.held_until = batch.now + timedelta(seconds=seconds)
+        plan_due(batch, HOLD, tuple(order.key), promise.held_until)
+    else:
+        for line in lines:
+            line["backordered"] = 0
+
+
 def _take_line(
     batch: Batch, promise: PromiseCopy, request: Request, asked: RequestLine, decision: LineDecision
 ) -> None:
@@ -218,7 +242,7 @@ def _take_line(
                 changed=True,
             )
         )
-    if decision.backordered:
+    if decision.backordered and promise.state == "promised":
         add_backorder(batch, promise, request, asked, decision.backordered)
 
 

@@ -222,6 +222,21 @@ class Deficits(Protocol):
         ...
 
 
+class Due(NamedTuple):
+    """A matter that falls due by date: `key` is what its handler needs to find it."""
+
+    kind: str
+    key: tuple[str, ...]
+
+
+class DueRows(Protocol):
+    """What falls due, and when."""
+
+    async def store(self, planned: Mapping[Due, datetime | None]) -> None:
+        """Let these be due at their times, instead of before; None: not any more."""
+        ...
+
+
 class Session(Protocol):
     """One transaction of a batch."""
 
@@ -235,6 +250,8 @@ class Session(Protocol):
     def supply(self) -> SupplyRecords: ...  # noqa: D102
     @property
     def deficits(self) -> Deficits: ...  # noqa: D102
+    @property
+    def due(self) -> DueRows: ...  # noqa: D102
 
     async def configuration(self) -> Configuration:
         """The configuration at the version that this transaction sees."""

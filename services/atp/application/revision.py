@@ -15,11 +15,13 @@ from services.atp.application.orders import OrderCopy, PromiseCopy, Replaced
 from services.contracts import catalogue
 
 
-def revise(batch: Batch, order: OrderCopy, document: Document, *, cause: str, change: str, origin: Origin) -> bytes:
+def revise(
+    batch: Batch, order: OrderCopy, document: Document, *, cause: str, change: str, origin: Origin, reason: str = ""
+) -> bytes:
     """Store `document` as the order's next revision and publish it; returns its bytes.
 
-    `cause` is one of `PromiseChanged.cause`, `change` one of `OrderRecorded.change`. State, decision and version are
-    taken from the working copy.
+    `cause` is one of `PromiseChanged.cause`, `change` one of `OrderRecorded.change`, `reason` what somebody gave as his
+    reason. State, decision and version are taken from the working copy.
     """
     promise = order.promise
     assert promise is not None  # noqa: S101 - only an answered order has a document to revise
@@ -33,10 +35,18 @@ def revise(batch: Batch, order: OrderCopy, document: Document, *, cause: str, ch
     promise.document = new = dump(document)
     promise.changed = order.changed = True
     batch.touched[order.key] = order
-    data = changed_event(old, new, cause)
+    data = changed_event(old, new, cause, reason)
     batch.emit(catalogue.PROMISE_CHANGED, order.key.order_id, promise.revision, data, origin)
-    record(batch, promise, document, change=change, origin=origin)
+    if is_recorded(promise):
+        record(batch, promise, document, change=change, origin=origin)
     return new
+
+
+def is_recorded(promise: PromiseCopy) -> bool:
+    """Whether what happens to a promise goes to `orders.recorded.v1`: a hold is no order until it is confirmed."""
+    if promise.held_until is None or promise.record_sequence > 0:
+        return True
+    return promise.state in {"promised", "confirmed", "closed"} or any(part.shipped for part in promise.parts)
 
 
 def record(

@@ -26,6 +26,14 @@ def ship(book: Book, part: Planned, quantity: int, *, on_hand_change: int | None
     book.positions[part.key] = replace(position, on_hand=position.on_hand + change)
 
 
+def divide(part: Planned, quantity: int) -> tuple[Planned, Planned]:
+    """`split` for any quantity from 0 to all of the part; one half may be empty, without postings and cost."""
+    if 0 < quantity < part.quantity:
+        return split(part, quantity)
+    nothing = replace(part, quantity=0, postings=(), cost_minor=0)
+    return (part, nothing) if quantity else (nothing, part)
+
+
 def split(part: Planned, quantity: int) -> tuple[Planned, Planned]:
     """A part in two, of `quantity` (0 < quantity < all) and of the rest; postings and cost are divided by quantity."""
     first = tuple(Posting(posting.usage, min(quantity, posting.quantity)) for posting in part.postings)

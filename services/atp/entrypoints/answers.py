@@ -13,6 +13,7 @@ from services.atp.application.commands import (
     BackordersServed,
     CancellationKept,
     KeyReused,
+    NotPossible,
     OlderVersion,
     OtherContent,
     Outcome,
@@ -21,6 +22,7 @@ from services.atp.application.commands import (
     WrongState,
 )
 from services.atp.entrypoints.problem_codes import (
+    NOT_POSSIBLE,
     ORDER_DIFFERS,
     ORDER_UNKNOWN,
     ORDER_VERSION_OLDER,
@@ -61,14 +63,14 @@ def _render(outcome: Outcome, first: int) -> Rendered:
             return outcome.status, outcome.body
         case CancellationKept() | Applied() | SeenBefore() | BackordersServed():
             return ACCEPTED, b'{"accepted":true}'
-        case OtherContent() | OlderVersion() | WrongState() | UnknownOrder() | KeyReused():
+        case OtherContent() | OlderVersion() | WrongState() | NotPossible() | UnknownOrder() | KeyReused():
             problem = _problem(outcome)
             return problem.status, orjson.dumps(problem.document(), default=str)
         case _:
             assert_never(outcome)
 
 
-def _problem(outcome: OtherContent | OlderVersion | WrongState | UnknownOrder | KeyReused) -> Problem:
+def _problem(outcome: OtherContent | OlderVersion | WrongState | NotPossible | UnknownOrder | KeyReused) -> Problem:
     match outcome:
         case OtherContent():
             return Problem(ORDER_DIFFERS, stored_version=outcome.stored_version, promise_id=outcome.promise_id)
@@ -76,6 +78,8 @@ def _problem(outcome: OtherContent | OlderVersion | WrongState | UnknownOrder | 
             return Problem(ORDER_VERSION_OLDER, stored_version=outcome.stored_version)
         case WrongState():
             return Problem(PROMISE_STATE, state=outcome.state)
+        case NotPossible():
+            return Problem(NOT_POSSIBLE, outcome.detail, why=outcome.why, promise_id=outcome.promise_id)
         case UnknownOrder():
             return Problem(ORDER_UNKNOWN)
         case KeyReused():

@@ -65,7 +65,8 @@ def command_of(event: Event) -> Command:
             return ConfirmOrder(order_key(payload.order.source, payload.order.order_id), payload.order.version, origin)
         case OrderCancelled():
             _check_key(event, payload.order.order_id)
-            return CancelOrder(order_key(payload.order.source, payload.order.order_id), payload.order.version, origin)
+            key = order_key(payload.order.source, payload.order.order_id)
+            return CancelOrder(key, payload.order.version, origin, reason=payload.reason)
         case Payload():
             raise EventRefused(INVALID_PAYLOAD, f"{event.type} is no command on an order")
         case _:

@@ -29,6 +29,7 @@ def place_command(order: OrderPlaced, origin: Origin, remembered: Remembered | N
         fingerprint=fingerprint_of(encoded),
         origin=origin,
         remembered=remembered,
+        hold_seconds=order.hold_seconds,
     )
 
 

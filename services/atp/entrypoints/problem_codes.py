@@ -9,6 +9,9 @@ ORDER_DIFFERS: Final = register(ProblemCode("order_differs", 409, "The order exi
 ORDER_VERSION_OLDER: Final = register(
     ProblemCode("order_version_older", 409, "A later version of the order is stored; this one was not applied")
 )
+NOT_POSSIBLE: Final = register(
+    ProblemCode("not_possible", 409, "It cannot be done as things are; the promise stays as it was")
+)
 PROMISE_STATE: Final = register(ProblemCode("promise_state", 409, "The promise's state does not allow this"))
 LINE_REPEATED: Final = register(ProblemCode("line_repeated", 422, "Two lines of the order have the same id"))
 ID_UNPRINTABLE: Final = register(ProblemCode("id_unprintable", 422, "An id has characters that cannot be printed"))

@@ -153,9 +153,10 @@ def _changing(engine: Engine, reader: PromiseReader) -> APIRouter:
 
     async def change(request: Request, promise_id: str, body: ChangeRequest, principal: Principal) -> Response:
         stored = visible(principal, await reader.by_id(_id(promise_id)))
-        kind = ConfirmOrder if request.url.path.endswith(":confirm") else CancelOrder
         remembered = await remembered_of(request, principal, render_changed)
-        command: Command = kind(stored.key, body.version, origin_of(request), remembered)
+        command: Command = ConfirmOrder(stored.key, body.version, origin_of(request), remembered)
+        if request.url.path.endswith(":cancel"):
+            command = CancelOrder(stored.key, body.version, origin_of(request), remembered, reason=body.reason)
         return respond(render_changed(await engine.submit(Lane.HTTP, command)))
 
     @router.post(

@@ -1,0 +1,163 @@
+"""Amend an order: its source wants something else now. See `services.atp.domain.amending` for what it keeps.
+
+The amended order is given whole, as it was placed. Customer and channel do not change: that is another order. What has
+shipped has shipped: a line cannot become less than that, nor another item. A hold that is amended with `hold_seconds`
+lasts for so long from now on. A refused order that is amended is decided like a new one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from services.atp.application.batch import Batch, Handler, Needs
+from services.atp.application.changing import Admitted, Fault, admit, applied, refuse
+from services.atp.application.commands import Answered, Origin, Outcome, Remembered
+from services.atp.application.content import Content, OrderKey
+from services.atp.application.customers import Served
+from services.atp.application.documents import Document
+from services.atp.application.due import store_due
+from services.atp.application.giving_back import need_open_parts, take_off
+from services.atp.application.holds import plan_hold_end
+from services.atp.application.orders import OrderCopy, PromiseCopy
+from services.atp.application.place_order import request_of
+from services.atp.application.ports import Session
+from services.atp.application.revision import revise
+from services.atp.application.rewriting import (
+    add_parts,
+    held_of,
+    let_wait,
+    open_parts,
+    request_for_rest,
+    rewrite,
+    shipped_by_line,
+)
+from services.atp.domain import amending
+from services.atp.domain.amending import amend
+from services.atp.domain.model import LineDecision, PositionKey
+from services.atp.domain.promise_state import next_state
+
+
+@dataclass(frozen=True, slots=True)
+class AmendOrder:
+    """The order as it is wanted now. `replan`: decide it anew, whatever it has."""
+
+    key: OrderKey
+    version: int
+    content: Content
+    encoded: bytes
+    content_fingerprint: bytes
+    fingerprint: bytes
+    origin: Origin
+    remembered: Remembered | None = None
+    replan: bool = False
+    hold_seconds: int | None = None
+    reason: str = ""
+
+    @property
+    def lines(self) -> int:
+        """Its order lines."""
+        return len(self.content.lines)
+
+
+class Amending(Handler[AmendOrder]):
+    """Decides `AmendOrder`."""
+
+    def needs(self, command: AmendOrder, needs: Needs) -> None:
+        """What placing the order would need."""
+        needs.orders[command.key] = None
+        needs.customers[command.content.customer] = None
+        needs.zones[command.content.zone] = None
+        for line in command.content.lines:
+            needs.items[line.item_id] = None
+            needs.freed_items[line.item_id] = None
+
+    def needs_of_orders(self, command: AmendOrder, orders: Mapping[OrderKey, OrderCopy], needs: Needs) -> None:
+        """The positions that it may free."""
+        order = orders.get(command.key)
+        if order is not None and order.promise is not None:
+            need_open_parts(order.promise, needs)
+
+    def decide(self, batch: Batch, command: AmendOrder) -> Outcome:
+        """See the module."""
+        order = batch.orders.get(command.key)
+        if order is not None and order.promise is not None and not command.replan and command.hold_seconds is None:
+            same = order.fingerprint == command.content_fingerprint and order.version <= command.version
+            if same:
+                order.version, order.changed = command.version, True
+                batch.touched[order.key] = order
+                return Answered(order.promise.promise_id, order.promise.document, first=False)
+        admitted = admit(batch, command, "amend", "amend")
+        if not isinstance(admitted, Admitted):
+            return admitted
+        fault = _fault(command, admitted.promise)
+        if fault is not None:
+            return refuse(batch, command, admitted, "amend", fault)
+        return self._amend(batch, command, admitted)
+
+    def _amend(self, batch: Batch, command: AmendOrder, admitted: Admitted) -> Outcome:
+        promise, content = admitted.promise, command.content
+        served = batch.served(content.customer, promise.ordered_at)
+        wanted = request_for_rest(command.key, promise, content, served, shipped_by_line(promise))
+        parts = open_parts(promise)
+        held = [held_of(part) for part in parts]
+        replan = command.replan or content.zone != promise.content.zone
+        change = amend(batch.book, wanted, held, replan=replan, pinned=promise.pinned(batch.book.today))
+        if change is None:
+            fault = Fault("not_whole", "it ships complete and would not be whole")
+            return refuse(batch, command, admitted, "amend", fault)
+        return self._apply(batch, command, admitted, served, change)
+
+    def _apply(
+        self, batch: Batch, command: AmendOrder, admitted: Admitted, served: Served, change: amending.Change
+    ) -> Answered:
+        order, promise = admitted.order, admitted.promise
+        freed: dict[PositionKey, None] = {}
+        for part, kept in zip(open_parts(promise), change.kept, strict=True):
+            if kept < part.open:
+                take_off(batch, part, part.open - kept, mark=False)
+                freed[part.planned.key] = None
+        decisions: dict[str, LineDecision] = {}
+        if change.asked is not None and change.asked.lines:
+            decided = batch.workbook.decide(change.asked).lines
+            add_parts(batch, promise, decided, served.tier.tier)
+            decisions = {line.line: line for line in decided}
+        for key in freed:
+            batch.free(key, "stock_freed")
+        promise.content, promise.encoded = command.content, command.encoded
+        order.fingerprint = command.content_fingerprint
+        request = request_of(order.key, command.content, served, promise.ordered_at)
+        document = rewrite(batch, promise, request, decisions, served)
+        self._settle(batch, command, admitted, document)
+        if promise.state != "held":
+            let_wait(batch, promise, request, {line["line"]: line["backordered"] for line in document["lines"]})
+        applied(admitted, command)
+        origin, reason = command.origin, command.reason
+        new = revise(batch, order, document, cause="amended", change="amended", origin=origin, reason=reason)
+        return Answered(promise.promise_id, new, first=True)
+
+    def _settle(self, batch: Batch, command: AmendOrder, admitted: Admitted, document: Document) -> None:
+        """The state after it, and until when a hold lasts."""
+        promise = admitted.promise
+        alive = any(line["promised"] or line["backordered"] for line in document["lines"])
+        promise.state = next_state(admitted.state, "amend" if alive else "refuse") or promise.state
+        if promise.state == "held" and command.hold_seconds is not None:
+            promise.held_until = document["held_until"] = batch.now + timedelta(seconds=command.hold_seconds)
+            plan_hold_end(batch, command.key, promise.held_until)
+        elif promise.state == "refused" and admitted.state == "held":
+            plan_hold_end(batch, command.key, None)
+
+    async def store(self, session: Session, batch: Batch) -> None:
+        """When holds end."""
+        await store_due(session, batch)
+
+
+def _fault(command: AmendOrder, promise: PromiseCopy) -> Fault | None:
+    """What an amendment may not do."""
+    if (command.content.customer, command.content.channel) != (promise.content.customer, promise.content.channel):
+        return Fault("other_order", "customer and channel of an order do not change")
+    asked = {(line.line, line.item_id): line.quantity for line in command.content.lines}
+    for part in promise.parts:
+        shipped = sum(each.shipped for each in promise.parts if each.line == part.line)
+        if part.shipped and asked.get((part.line, part.planned.key.item_id), 0) < shipped:
+            return Fault("shipped", f"line {part.line}: {shipped} shipped already")
+    return None

@@ -1,0 +1,70 @@
+"""Taking quantity off a promise: the stock and exactly what it was taken from are given back, and those who wait asked.
+
+The items of the parts must be among `Needs.freed_items`, their positions and counters needed (`need_open_parts`).
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from services.atp.application.batch import Batch, Needs, need_parts
+from services.atp.application.documents import Document, schedule_line, total_cost
+from services.atp.application.orders import Part, PromiseCopy
+from services.atp.domain.release import divide
+
+
+def need_open_parts(promise: PromiseCopy, needs: Needs) -> None:
+    """Need what giving back all that has not shipped changes."""
+    freed = [part for part in promise.parts if part.open]
+    need_parts(freed, needs)
+    needs.freed_items.update((part.planned.key.item_id, None) for part in freed)
+
+
+def give_back(batch: Batch, promise: PromiseCopy) -> None:
+    """Take everything that has not shipped off the promise: commitments, postings, backorders."""
+    stop_waiting(batch, promise, list(promise.backorders))
+    for part in promise.parts:
+        if part.open:
+            take_off(batch, part, part.open)
+
+
+def take_off(batch: Batch, part: Part, quantity: int, *, mark: bool = True) -> None:
+    """Give back a quantity (0 < quantity <= open) of a part, with its share of postings and cost.
+
+    `mark`: those who wait are asked first. Whoever plans the same order anew marks after its own decision.
+    """
+    live = part.live
+    kept, freed = divide(live, live.quantity - quantity)
+    part.planned = replace(part.planned, postings=kept.postings, cost_minor=kept.cost_minor)
+    part.open -= quantity
+    part.changed = True
+    batch.workbook.release([freed])
+    if mark:
+        batch.free(freed.key, "stock_freed")
+
+
+def stop_waiting(batch: Batch, promise: PromiseCopy, lines: Iterable[str]) -> None:
+    """Let the open rests of lines wait no more."""
+    for line in lines:
+        backorder = promise.backorders.pop(line, None)
+        waiting = None if backorder is None else batch.waiting.get(backorder.item_id)
+        if backorder is None or waiting is None:
+            continue
+        rank = backorder.key.priority_rank
+        waiting[rank] = waiting.get(rank, 0) - backorder.quantity
+        if waiting[rank] <= 0:
+            del waiting[rank]
+
+
+def show_parts(line: Document, promise: PromiseCopy) -> None:
+    """Let a line of the document show what is promised or has shipped of it now."""
+    live = [part.live for part in promise.parts if part.line == line["line"] and (part.open or part.shipped)]
+    line["promised"] = sum(part.quantity for part in live)
+    line["schedule"] = [schedule_line(part) for part in live]
+
+
+def show_nothing_but_shipped(document: Document, promise: PromiseCopy, outcome: str) -> None:
+    """Let the document show what has shipped, each line with the outcome, after everything else was given back."""
+    for line in document["lines"]:
+        show_parts(line, promise)
+        line["outcome"], line["backordered"], line["why"] = outcome, 0, []
+    document["cost_minor"] = total_cost(document["lines"])

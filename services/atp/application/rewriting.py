@@ -1,0 +1,129 @@
+"""Bringing a later decision into a promise that exists: its parts, what waits, and the lines of its document."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from services.atp.application.batch import Batch
+from services.atp.application.content import Content, OrderKey
+from services.atp.application.customers import Served
+from services.atp.application.documents import Document, constraint, iso, load, served_as, total_cost
+from services.atp.application.giving_back import show_parts, stop_waiting
+from services.atp.application.orders import Part, PromiseCopy
+from services.atp.application.place_order import add_backorder, request_of
+from services.atp.domain.amending import Held
+from services.atp.domain.model import LineDecision, Request, RequestLine
+from services.atp.domain.promising import wanted_arrival
+from services.atp.domain.release import divide
+
+
+def open_parts(promise: PromiseCopy) -> list[Part]:
+    """The parts that hold something, by line and number."""
+    return sorted((part for part in promise.parts if part.open), key=lambda part: (part.line, part.number))
+
+
+def held_of(part: Part) -> Held:
+    """A part's open quantity, with its share of postings and cost."""
+    return Held(part.line, part.number, divide(part.live, part.shipped)[1])
+
+
+def shipped_by_line(promise: PromiseCopy) -> dict[str, int]:
+    """How much of each line has left."""
+    shipped: dict[str, int] = {}
+    for part in promise.parts:
+        if part.shipped:
+            shipped[part.line] = shipped.get(part.line, 0) + part.shipped
+    return shipped
+
+
+def request_for_rest(
+    key: OrderKey, promise: PromiseCopy, content: Content, served: Served, gone: Mapping[str, int]
+) -> Request:
+    """The order with what it wants beyond `gone` by line; lines that want nothing more are left out."""
+    whole = request_of(key, content, served, promise.ordered_at)
+    lines = tuple(
+        replace(
+            line,
+            quantity=line.quantity - gone.get(line.line, 0),
+            minimum_quantity=0 if gone.get(line.line, 0) else line.minimum_quantity,
+        )
+        for line in whole.lines
+        if line.quantity > gone.get(line.line, 0)
+    )
+    return replace(whole, lines=lines)
+
+
+def add_parts(batch: Batch, promise: PromiseCopy, decisions: Sequence[LineDecision], tier: str) -> None:
+    """Add what the batch's last decision took to the promise, as parts of that decision."""
+    promise.decision_id, promise.decision_index = batch.decision_id, batch.workbook.decisions - 1
+    for decision in decisions:
+        number = max((part.number for part in promise.parts if part.line == decision.line), default=0)
+        for planned in decision.planned:
+            number += 1
+            taken_by = (promise.decision_id, promise.decision_index)
+            promise.parts.append(Part(decision.line, number, planned, tier, *taken_by, planned.quantity, changed=True))
+
+
+def let_wait(batch: Batch, promise: PromiseCopy, request: Request, rests: Mapping[str, int]) -> None:
+    """Let exactly these rests of lines wait, at their places in the order of service."""
+    stop_waiting(batch, promise, list(promise.backorders))
+    for line in request.lines:
+        if rests.get(line.line):
+            add_backorder(batch, promise, request, line, rests[line.line])
+
+
+def rewrite(
+    batch: Batch, promise: PromiseCopy, request: Request, decisions: Mapping[str, LineDecision], served: Served
+) -> Document:
+    """The document for the whole order as it is wanted now (`request`, shipped quantities included).
+
+    Parts and shipped quantities are the promise's; a line's open rest is what it wants beyond them, unless its decision
+    says that it can never be served.
+    """
+    document = load(promise.document)
+    before = {line["line"]: line for line in document["lines"]}
+    shipped = shipped_by_line(promise)
+    document["lines"] = lines = []
+    for asked in request.lines:
+        line = {**before.get(asked.line, {}), **_asked(request, asked), "shipped": shipped.get(asked.line, 0)}
+        show_parts(line, promise)
+        _show_decision(line, decisions.get(asked.line))
+        lines.append(line)
+    document["zone"], document["channel"] = request.zone, request.channel
+    document["ship_complete"] = request.ship_complete
+    document["served_as"] = {**served_as(served), "tier_at_order": document["served_as"]["tier_at_order"]}
+    document["decided_at"] = batch.now
+    document["cost_minor"] = total_cost(document["lines"])
+    return document
+
+
+def _asked(request: Request, line: RequestLine) -> Document:
+    return {
+        "line": line.line,
+        "sku": line.item_id,
+        "quantity": line.quantity,
+        "outcome": "promised",
+        "promised": 0,
+        "backordered": 0,
+        "shipped": 0,
+        "requested_arrival": iso(wanted_arrival(request, line)),
+        "schedule": [],
+        "why": [],
+    }
+
+
+def _show_decision(line: Document, decision: LineDecision | None) -> None:
+    line["backordered"] = line["quantity"] - line["promised"]
+    if decision is not None:
+        line["backordered"] = decision.backordered
+        line["why"] = [constraint(binding) for binding in decision.why]
+    line["outcome"] = line_outcome(line, "backordered" if decision is None else decision.outcome)
+
+
+def line_outcome(line: Document, without: str) -> str:
+    """What a line got, by what is promised of it; `without` if nothing is."""
+    if not line["promised"]:
+        return without
+    if line["promised"] < line["quantity"]:
+        return "partly_promised"
+    late = any(part["arrival_date"] > line["requested_arrival"] for part in line["schedule"])
+    return "promised_late" if late else "promised"
