@@ -309,6 +309,7 @@ class _Atp:
         watch = DeficitWatch(self._engine, partial(asked_reviews, self._database), poll_seconds=poll_seconds)
         async with self._database.listen(f"{ASKED}_{SCHEMA}", watch.wake):
             await watch.run(stop)
+
     async def _work_due(self, stop: asyncio.Event) -> None:
         poll_seconds = REPLAY_POLL_SECONDS if self._settings.replay else self._settings.atp_due_poll_seconds
         await DueWork(self._engine, partial(due_now, self._database), DUE, poll_seconds=poll_seconds).run(stop)

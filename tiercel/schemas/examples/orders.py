@@ -53,6 +53,12 @@ VALID: Final[dict[str, dict[str, Any]]] = {
             "lines": [{"line": "1", "sku": "SKU-0001", "quantity": 2, "unit": "case"}],
             "ship_to": {"country": "GB", "postcode": "EC1A 1BB"},
         },
+        "hold": {
+            "order": {"source": "webshop", "order_id": "CART-77"},
+            "customer": CUSTOMER,
+            "lines": [{"line": "1", "sku": "SKU-0001", "quantity": 1}],
+            "hold_seconds": 900,
+        },
     },
     "order.confirmed.v1": {"confirmed": {"order": ORDER}},
     "order.cancelled.v1": {

@@ -132,6 +132,17 @@ _HELD: Final = {
 }
 _CONFIRMED: Final = {"old": PROMISE, "new": {**PROMISE, "revision": 2, "state": "confirmed"}, "cause": "confirmed"}
 _RELEASED: Final = {"old": _HELD, "new": {**PROMISE, "revision": 2}, "cause": "validation_released"}
+_KEPT: Final = {**PROMISE, "state": "held", "held_until": "2026-03-02T10:30:00.123456Z"}
+_GIVEN_BACK: Final = {
+    **_KEPT,
+    "revision": 2,
+    "state": "expired",
+    "lines": [
+        {**PROMISE["lines"][0], "outcome": "cancelled", "promised": 0, "backordered": 0, "schedule": [], "why": []}
+    ],
+    "cost_minor": 0,
+}
+_EXPIRED: Final = {"old": _KEPT, "new": _GIVEN_BACK, "cause": "expired"}
 
 VALID: Final[dict[str, dict[str, Any]]] = {
     "promise.answered.v1": {"partly_promised": {"promise": PROMISE}, "refused": {"promise": _REFUSED}},
@@ -140,9 +151,10 @@ VALID: Final[dict[str, dict[str, Any]]] = {
         "refused": {"promise": _REFUSED},
         "awaiting_release": {"promise": _HELD},
         "with_alternative": {"promise": _WITH_ALTERNATIVE},
+        "hold": {"promise": _KEPT},
     },
     "promise.changed.v1": {"confirmed": _CONFIRMED},
-    "promise.changed.v2": {"confirmed": _CONFIRMED, "validation_released": _RELEASED},
+    "promise.changed.v2": {"confirmed": _CONFIRMED, "validation_released": _RELEASED, "expired": _EXPIRED},
 }
 
 _ANSWERED_BROKEN: Final[dict[str, tuple[str, Any]]] = {
