@@ -26,6 +26,7 @@ from services.atp.adapters.partitions import keep_months
 from services.atp.adapters.planning import PostgresPlanning
 from services.atp.adapters.promise_reader import PostgresPromiseReader
 from services.atp.adapters.segments import SegmentProjection
+from services.atp.adapters.stock_reader import PostgresStockReader
 from services.atp.adapters.transactions import MARKED, PostgresTransactions
 from services.atp.application.batch import Handler
 from services.atp.application.cancel_order import Cancelling
@@ -49,6 +50,7 @@ from services.atp.application.take_supply import (
     Scheduling,
     SetBuffer,
 )
+from services.atp.application.transfer_stock import Transferring, TransferStock
 from services.atp.application.watch_deficits import DeficitWatch
 from services.atp.application.work_due import DueWork, Maker
 from services.atp.entrypoints.app import create_atp_app
@@ -56,6 +58,7 @@ from services.atp.entrypoints.availability_routes import availability_routes
 from services.atp.entrypoints.configuration_routes import configuration_routes
 from services.atp.entrypoints.internal_routes import internal_routes
 from services.atp.entrypoints.order_intake import UNKNOWN_ORDER, OrderIntake
+from services.atp.entrypoints.stock_routes import stock_routes
 from services.atp.entrypoints.supply_events import UNEXPECTED, CatalogEvents, FulfilmentEvents, SupplyEvents
 from services.atp.entrypoints.supply_routes import supply_routes
 from services.atp.metrics import AtpMetrics
@@ -114,6 +117,7 @@ HANDLERS: Final[Sequence[tuple[type, type[Handler[Any]]]]] = (
     (MoveStock, Moving),
     (CountStock, Counting),
     (ScheduleReceipt, Scheduling),
+    (TransferStock, Transferring),
     (SetBuffer, Buffering),
     (ShipOrder, Shipping),
     (DeliverOrder, Delivering),
@@ -207,6 +211,7 @@ class _Atp:
         move = partial(move_replay, self._database) if self._settings.replay else None
         routers = (
             supply_routes(self._engine),
+            stock_routes(PostgresStockReader(self._database)),
             configuration_routes(self._planning),
             availability_routes(self._engine),
             internal_routes(self._quiet, move),

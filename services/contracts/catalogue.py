@@ -26,6 +26,7 @@ from services.contracts import (
     promises,
     published_orders,
     published_promises,
+    published_supply,
     published_tiers,
     risks,
     segments,
@@ -160,8 +161,11 @@ ORDER_PLACED_V1: Final = EventType("order.placed.v1", published_orders.OrderPlac
 ORDER_PLACED: Final = EventType("order.placed.v2", orders.OrderPlaced, topics.ORDERS)
 ORDER_CONFIRMED: Final = EventType("order.confirmed.v1", orders.OrderConfirmed, topics.ORDERS)
 ORDER_CANCELLED: Final = EventType("order.cancelled.v1", orders.OrderCancelled, topics.ORDERS)
-SUPPLY_MOVEMENT: Final = EventType("supply.movement.v1", supply.SupplyMovement, topics.SUPPLY)
-SUPPLY_SNAPSHOT: Final = EventType("supply.snapshot.v1", supply.SupplySnapshot, topics.SUPPLY)
+SUPPLY_MOVEMENT_V1: Final = EventType("supply.movement.v1", published_supply.SupplyMovementV1, topics.SUPPLY)
+SUPPLY_MOVEMENT: Final = EventType("supply.movement.v2", supply.SupplyMovement, topics.SUPPLY)
+SUPPLY_SNAPSHOT_V1: Final = EventType("supply.snapshot.v1", published_supply.SupplySnapshotV1, topics.SUPPLY)
+SUPPLY_SNAPSHOT: Final = EventType("supply.snapshot.v2", supply.SupplySnapshot, topics.SUPPLY)
+SUPPLY_TRANSFER: Final = EventType("supply.transfer.v1", supply.Transfer, topics.SUPPLY)
 SUPPLY_RECEIPT: Final = EventType("supply.receipt.v1", supply.ScheduledReceipt, topics.SUPPLY)
 SUPPLY_CORRECTED: Final = EventType("supply.corrected.v1", supply.CountCorrected, topics.SUPPLY)
 CATALOG_ITEM_V1: Final = EventType("catalog.item.v1", items.CatalogItemV1, topics.CATALOG)
@@ -191,8 +195,11 @@ ALL: Final = (
     ORDER_PLACED,
     ORDER_CONFIRMED,
     ORDER_CANCELLED,
+    SUPPLY_MOVEMENT_V1,
     SUPPLY_MOVEMENT,
+    SUPPLY_SNAPSHOT_V1,
     SUPPLY_SNAPSHOT,
+    SUPPLY_TRANSFER,
     SUPPLY_RECEIPT,
     SUPPLY_CORRECTED,
     CATALOG_ITEM_V1,
@@ -224,16 +231,16 @@ def _as_it_is(payload: dict[str, Any]) -> dict[str, Any]:
     return payload
 
 
-CATALOGUE: Final = Catalogue(
-    ALL,
-    {
-        CATALOG_ITEM_V1.name: _as_it_is,
-        ORDER_PLACED_V1.name: _as_it_is,
-        PROMISE_ANSWERED_V1.name: _as_it_is,
-        PROMISE_CHANGED_V1.name: _as_it_is,
-        TIER_POLICY_V1.name: _as_it_is,
-    },
+_ONLY_ADDED_TO: Final = (
+    CATALOG_ITEM_V1,
+    ORDER_PLACED_V1,
+    PROMISE_ANSWERED_V1,
+    PROMISE_CHANGED_V1,
+    SUPPLY_MOVEMENT_V1,
+    SUPPLY_SNAPSHOT_V1,
+    TIER_POLICY_V1,
 )
+CATALOGUE: Final = Catalogue(ALL, {one.name: _as_it_is for one in _ONLY_ADDED_TO})
 
 
 def decode(name: str, data: bytes, *, topic: str | None = None) -> Payload:

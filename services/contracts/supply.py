@@ -21,37 +21,70 @@ from services.contracts.payload import (
     Version,
 )
 
+StockStatus = Literal["available", "quality", "blocked", "damaged"]
+
 
 class SupplyMovement(Payload):
-    """`supply.movement.v1`: on hand changes once per (source, reference).
+    """`supply.movement.v2`: stock of a position changes once per (source, reference).
 
-    `receipt` raises on hand and lowers the scheduled receipt named by `receipt_reference` of `receipt_source` (default:
-    the movement's own source; a negative quantity takes it back); `adjustment` (either sign) corrects a count; `issue`
-    (negative) takes stock out for a use other than an order.
+    `receipt` brings stock in and lowers the scheduled receipt named by `receipt_reference` of `receipt_source` (by
+    default the movement's own source; a negative quantity takes it back); `adjustment` (either sign) corrects a count;
+    `issue` (negative) takes stock out for a use other than an order; `status_change` (positive) moves stock from
+    `status` to `to_status`; `transfer_shipped` (negative, at the one location) and `transfer_received` (positive, at
+    the other) close the commitment and the receipt of the transfer named by `transfer_reference` of `transfer_source`.
+
+    `status` says which stock it is. Only `available` stock is on hand for promises; `quality`, `blocked` and `damaged`
+    stock does not count until a status change makes it available.
     """
 
     source: Code
     reference: Identifier
     sku: Identifier
     location: Code
-    kind: Literal["receipt", "adjustment", "issue"]
+    kind: Literal["receipt", "adjustment", "issue", "status_change", "transfer_shipped", "transfer_received"]
     quantity: SignedQuantity
     occurred_at: Moment
     sequence: Version | None = None
     receipt_reference: Identifier | None = None
     receipt_source: Code | None = None
+    status: StockStatus = "available"
+    to_status: StockStatus | None = None
+    transfer_reference: Identifier | None = None
+    transfer_source: Code | None = None
 
     @model_validator(mode="after")
     def _moves(self) -> Self:
         if self.quantity == 0:
             raise ValueError("a movement moves something: quantity must not be 0")
-        if self.kind == "issue" and self.quantity > 0:
-            raise ValueError("an issue takes stock out: its quantity is negative")
+        if self.kind in ("issue", "transfer_shipped") and self.quantity > 0:
+            raise ValueError("stock goes out: the quantity is negative")
+        if self.kind in ("status_change", "transfer_received") and self.quantity < 0:
+            raise ValueError("the quantity is positive")
+        return self
+
+    @model_validator(mode="after")
+    def _names_what_it_needs(self) -> Self:
+        changes = self.kind == "status_change"
+        if changes != (self.to_status is not None) or self.to_status == self.status:
+            raise ValueError("a status change names another status in to_status, and nothing else does")
+        if self.kind.startswith("transfer") != (self.transfer_reference is not None):
+            raise ValueError("what belongs to a transfer names it in transfer_reference, and nothing else does")
         return self
 
 
+class StatusCounts(Payload):
+    """Counted stock that is not available; a status that is left out was not counted."""
+
+    quality: QuantityOrZero | None = None
+    blocked: QuantityOrZero | None = None
+    damaged: QuantityOrZero | None = None
+
+
 class SupplySnapshot(Payload):
-    """`supply.snapshot.v1`: a full count of one position. With `cursor` it is exact under any interleaving."""
+    """`supply.snapshot.v2`: a full count of one position. With `cursor` it is exact under any interleaving.
+
+    `on_hand` is available stock; `statuses` may count the rest, under the same cursor.
+    """
 
     source: Code
     reference: Identifier
@@ -60,6 +93,36 @@ class SupplySnapshot(Payload):
     on_hand: QuantityOrZero
     as_of: Moment
     cursor: QuantityOrZero | None = None
+    statuses: StatusCounts | None = None
+
+
+class Transfer(Payload):
+    """`supply.transfer.v1`: goods of one item are to move between two locations, by (source, reference).
+
+    One document: `quantity` is committed at `from_location` for `ship_date` and due at `to_location` on `due`.
+    Movements `transfer_shipped` and `transfer_received` close both. The highest version counts. `cancelled`: what has
+    not shipped stays where it is, and what is on the way still arrives; `closed`: nothing more ships, and nothing more
+    arrives.
+    """
+
+    source: Code
+    reference: Identifier
+    sku: Identifier
+    from_location: Code
+    to_location: Code
+    quantity: Quantity
+    ship_date: Day
+    due: Day
+    state: Literal["open", "cancelled", "closed"] = "open"
+    version: Version = 1
+
+    @model_validator(mode="after")
+    def _goes_somewhere(self) -> Self:
+        if self.from_location == self.to_location:
+            raise ValueError("a transfer goes to another location")
+        if self.due < self.ship_date:
+            raise ValueError("a transfer arrives on or after the day on which it ships")
+        return self
 
 
 class CountCorrected(Payload):

@@ -8,12 +8,13 @@ from services.atp.application.planning import LaneRow, LocationRow
 from services.chassis.database import Connection
 
 _UPSERT_LOCATION: Final = """
-INSERT INTO location (location_id, active, processing_days, zone_name) VALUES ($1, $2, $3, $4)
+INSERT INTO location (location_id, active, processing_days, zone_name, dock_to_stock_days) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (location_id) DO UPDATE SET active = excluded.active, processing_days = excluded.processing_days,
-    zone_name = excluded.zone_name
+    zone_name = excluded.zone_name, dock_to_stock_days = excluded.dock_to_stock_days
 """
 _LOCATIONS: Final = """
-SELECT location_id AS location, active, processing_days, zone_name AS time_zone FROM location ORDER BY location_id
+SELECT location_id AS location, active, processing_days, zone_name AS time_zone, dock_to_stock_days
+FROM location ORDER BY location_id
 """
 _KNOWN_LOCATIONS: Final = "SELECT location_id FROM location WHERE location_id = ANY($1::text[])"
 _UPSERT_LANES: Final = """
@@ -34,7 +35,8 @@ FROM lane ORDER BY zone, rank, location_id, service
 
 async def store_location(connection: Connection, row: LocationRow) -> None:
     """Write a location."""
-    await connection.execute(_UPSERT_LOCATION, row.location, row.active, row.processing_days, row.time_zone)
+    values = (row.location, row.active, row.processing_days, row.time_zone, row.dock_to_stock_days)
+    await connection.execute(_UPSERT_LOCATION, *values)
     await raise_version(connection)
 
 

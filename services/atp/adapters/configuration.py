@@ -29,6 +29,7 @@ SELECT quota_id, document_id, document_version, start_day, end_day, quantity, ti
        effective_from, effective_to
 FROM quota ORDER BY quota_id
 """
+_DOCK_TO_STOCK: Final = "SELECT location_id, dock_to_stock_days FROM location WHERE dock_to_stock_days > 0"
 _ANY_PROTECTION: Final = "SELECT EXISTS (SELECT FROM protection)"
 
 # Serves customers until the registry was heard of; ranks behind every tier that the registry defines.
@@ -83,7 +84,8 @@ async def _read(connection: Connection, version: int) -> Configuration:
         for *quota, effective_from, effective_to in await connection.fetch(_QUOTAS)
     ]
     protections: bool = await connection.fetchval(_ANY_PROTECTION)
-    return Configuration(version, tiers, default, offers, tuple(quotas), protections)
+    dock_to_stock = {row["location_id"]: row["dock_to_stock_days"] for row in await connection.fetch(_DOCK_TO_STOCK)}
+    return Configuration(version, tiers, default, offers, tuple(quotas), protections, dock_to_stock)
 
 
 def _tier(tier: str, version: int, rank: int, policy: dict[str, Any]) -> Tier:

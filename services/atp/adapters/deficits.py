@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import asyncpg
 
+from services.atp.adapters import transfers
 from services.atp.adapters.positions import PositionStore
 from services.atp.application.content import OrderKey
 from services.atp.application.deficit_records import Look, OpenPart, PartKey, StoredDeficit
@@ -93,7 +94,8 @@ class DeficitStore:
         documents: dict[Any, Document] = {}
         parts = [_open_part(row, documents) for row in await self._connection.fetch(_OPEN, *key)]
         stored = [_stored(row, key) for row in await self._connection.fetch(_STORED, *key)]
-        return Look(found[key].position, parts, (), {each.part.name: each for each in stored})
+        leaving = await transfers.leaving(self._connection, *key)
+        return Look(found[key].position, parts, leaving, {each.part.name: each for each in stored})
 
     async def store(
         self, key: PositionKey, put: Sequence[StoredDeficit], gone: Sequence[PartKey], *, finished: bool

@@ -7,7 +7,7 @@ from services.chassis.database import Connection, Database
 
 _MOVEMENTS: Final = """
 SELECT count(*) AS rows, count(DISTINCT (item_id, location_id, source, reference)) AS names FROM movement
-WHERE kind IN ('receipt', 'adjustment', 'issue', 'shipment')
+WHERE kind NOT IN ('snapshot', 'correction')
 """
 _SNAPSHOTS: Final = """
 SELECT count(DISTINCT (item_id, location_id, source, reference)) FROM movement WHERE kind = 'snapshot'

@@ -3,8 +3,10 @@
 Recomputed, in linear time, from rows that are written once and only closed later:
 
 - on hand from the changes of all entries of the supply ledger;
-- commitments by day from what is open of each commitment;
-- receipts by day from scheduled receipts (what is still to come) and from open commitments on assumed supply;
+- commitments by day from what is open of each commitment, and from what transfers have still to ship;
+- receipts by day from scheduled receipts and transfers (what is still to come) and from open commitments on assumed
+  supply;
+- stock that is not available from the changes of all entries of its ledger;
 - counters of protections and quotas from the postings of commitments.
 
 A drift is a bug of this program or a hand in the database; the gauge `tiercel_ledger_drift_positions` is 0.
@@ -24,8 +26,13 @@ WITH moved AS (
 ), committed AS (
     SELECT item_id, location_id, array_agg(day ORDER BY day) AS days, array_agg(quantity ORDER BY day) AS quantities
     FROM (
-        SELECT item_id, location_id, available_day AS day, sum(open)::bigint AS quantity
-        FROM commitment WHERE open > 0 GROUP BY item_id, location_id, available_day
+        SELECT item_id, location_id, day, sum(quantity)::bigint AS quantity
+        FROM (
+            SELECT item_id, location_id, available_day AS day, open AS quantity FROM commitment WHERE open > 0
+            UNION ALL
+            SELECT item_id, from_location, ship_day, quantity - shipped FROM transfer
+            WHERE version > 0 AND state = 'open' AND quantity > shipped
+        ) AS owed GROUP BY item_id, location_id, day
     ) AS by_day GROUP BY item_id, location_id
 ), due AS (
     SELECT item_id, location_id, array_agg(day ORDER BY day) AS days, array_agg(confirmed ORDER BY day) AS confirmed,
@@ -38,6 +45,11 @@ WITH moved AS (
                 CASE WHEN certainty = 'confirmed' THEN quantity - received ELSE 0 END AS confirmed,
                 CASE WHEN certainty = 'planned' THEN quantity - received ELSE 0 END AS planned, 0 AS assumed
             FROM scheduled_receipt WHERE quantity > received
+            UNION ALL
+            SELECT item_id, to_location, due_day, coming - received, 0, 0 FROM (
+                SELECT *, CASE state WHEN 'open' THEN greatest(quantity, shipped) WHEN 'cancelled' THEN shipped
+                    ELSE 0 END AS coming FROM transfer WHERE version > 0
+            ) AS moving WHERE coming > received
             UNION ALL
             SELECT item_id, location_id, available_day, 0, 0, open FROM commitment WHERE assumed AND open > 0
         ) AS parts GROUP BY item_id, location_id, day
@@ -81,6 +93,19 @@ _USAGE_DRIFTED: Final = f"""
 SELECT kind, limit_id, period_start, coalesce(u.consumed, 0) AS consumed, coalesce(l.consumed, 0) AS ledger
 FROM usage u FULL JOIN ({_POSTED}) AS l USING (kind, limit_id, period_start)
 WHERE coalesce(u.consumed, 0) <> coalesce(l.consumed, 0) ORDER BY kind, limit_id, period_start
+"""  # noqa: S608 - made of constants
+_STATUS_DRIFTED: Final = """
+SELECT item_id, location_id, status, coalesce(s.quantity, 0) AS quantity, coalesce(l.quantity, 0) AS ledger
+FROM stock_status s FULL JOIN (
+    SELECT item_id, location_id, status, sum(change)::bigint AS quantity FROM status_movement GROUP BY 1, 2, 3
+) AS l USING (item_id, location_id, status)
+WHERE coalesce(s.quantity, 0) <> coalesce(l.quantity, 0) ORDER BY item_id, location_id, status
+"""
+_REBUILD_STATUSES: Final = f"""
+INSERT INTO stock_status (item_id, location_id, status, quantity)
+SELECT item_id, location_id, status, ledger FROM ({_STATUS_DRIFTED}) AS drifted
+ON CONFLICT (item_id, location_id, status) DO UPDATE SET quantity = excluded.quantity
+RETURNING status
 """  # noqa: S608 - made of constants
 _LOCK: Final = "LOCK TABLE position, usage IN EXCLUSIVE MODE"
 _REBUILD_POSITIONS: Final = f"""
@@ -129,6 +154,10 @@ async def verify(database: Database) -> LedgerReport:
             f"{row['kind']} {row['limit_id']}: consumed {row['consumed']}, by the ledger {row['ledger']}"
             for row in await connection.fetch(_USAGE_DRIFTED)
         ]
+        drifts += [
+            f"{row['item_id']}@{row['location_id']}: {row['status']} {row['quantity']}, by the ledger {row['ledger']}"
+            for row in await connection.fetch(_STATUS_DRIFTED)
+        ]
         return LedgerReport(positions, commitments, len(drifts), tuple(drifts[:REPORTED_MAX]))
 
     return await database.read(work)
@@ -141,6 +170,7 @@ async def rebuild(database: Database) -> int:
         await connection.execute(_LOCK)
         positions = await connection.fetch(_REBUILD_POSITIONS)
         counters = await connection.fetch(_REBUILD_USAGE)
-        return len(positions) + len(counters)
+        statuses = await connection.fetch(_REBUILD_STATUSES)
+        return len(positions) + len(counters) + len(statuses)
 
     return await database.run(work, label="rebuild the ledger's aggregates")

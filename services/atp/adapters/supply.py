@@ -6,17 +6,27 @@ is why the partitioned ledgers need no unique index.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
 import asyncpg
 import orjson
 
+from services.atp.adapters import stock_status, transfers
+from services.atp.adapters.stock_states import state_of
 from services.atp.application.content import OrderKey
-from services.atp.application.supply_entries import CountedSince, Entry, FulfilmentEntry, Reference, StreamKey
+from services.atp.application.status_book import CountedStatus, StatusBook, StatusKey, TrackKey
+from services.atp.application.supply_entries import (
+    CountedSince,
+    Entry,
+    FulfilmentEntry,
+    Reference,
+    StreamKey,
+    TransferKey,
+)
 from services.atp.domain.model import PositionKey
 from services.atp.domain.scheduled_receipts import Scheduled
-from services.atp.domain.stock_intake import StockState, Waiting
+from services.atp.domain.stock_intake import StockState
+from services.atp.domain.transfers import Transfer
 from services.chassis.database import Connection
 
 _STATES = """
@@ -36,7 +46,7 @@ USING (item_id, location_id, source, reference)
 """
 _LATER = """
 SELECT coalesce(sum(quantity), 0)::bigint FROM movement
-WHERE item_id = $1 AND location_id = $2 AND kind IN ('receipt', 'adjustment', 'issue', 'shipment')
+WHERE item_id = $1 AND location_id = $2 AND kind NOT IN ('snapshot', 'correction')
 AND CASE WHEN $4::bigint IS NOT NULL AND sequence IS NOT NULL AND source = $3
     THEN sequence > $4 ELSE occurred_at > $5 END
 """
@@ -83,7 +93,7 @@ class PostgresSupply:
         asked = _columns([(*stream.position, stream.source) for stream in streams], 3)
         rows = await self._connection.fetch(_STATES, *asked)
         return {
-            StreamKey(PositionKey(row["item_id"], row["location_id"]), row["source"]): _state(row["state"])
+            StreamKey(PositionKey(row["item_id"], row["location_id"]), row["source"]): state_of(row["state"])
             for row in rows
         }
 
@@ -135,6 +145,26 @@ class PostgresSupply:
                 for name, one in scheduled.items()
             ]
             await self._connection.execute(_UPSERT_SCHEDULED, *_columns(due, 9))
+
+    async def statuses(self, streams: Sequence[StreamKey]) -> tuple[dict[StatusKey, int], dict[TrackKey, StockState]]:
+        """See the port."""
+        return await stock_status.statuses(self._connection, streams)
+
+    async def later_of_status(self, counted: CountedStatus) -> int:
+        """See the port."""
+        return await stock_status.later(self._connection, counted)
+
+    async def store_statuses(self, book: StatusBook) -> None:
+        """See the port."""
+        await stock_status.store(self._connection, book)
+
+    async def transfers(self, keys: Sequence[TransferKey], *, lock: bool) -> dict[TransferKey, Transfer]:
+        """See the port."""
+        return await transfers.load(self._connection, keys, lock=lock)
+
+    async def store_transfers(self, changed: Mapping[TransferKey, Transfer]) -> None:
+        """See the port."""
+        await transfers.store(self._connection, changed)
 
     async def known_deliveries(self, names: Sequence[tuple[OrderKey, str, str]]) -> list[tuple[OrderKey, str, str]]:
         """See the port."""
@@ -189,20 +219,3 @@ def _reference(row: asyncpg.Record) -> Reference:
 def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
     """Rows as columns, for `unnest`; no rows are `width` empty columns."""
     return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
-
-
-def _state(encoded: str) -> StockState:
-    fields: dict[str, Any] = orjson.loads(encoded)
-    waiting = fields["waiting"]
-    if waiting is not None:
-        waiting = Waiting(waiting["cursor"], datetime.fromisoformat(waiting["as_of"]), waiting["correction"])
-    counted_at = fields["counted_at"]
-    return StockState(
-        floor=fields["floor"],
-        through=fields["through"],
-        beyond=tuple((low, high) for low, high in fields["beyond"]),
-        cursor=fields["cursor"],
-        counted_at=None if counted_at is None else datetime.fromisoformat(counted_at),
-        counted_by_time=fields["counted_by_time"],
-        waiting=waiting,
-    )

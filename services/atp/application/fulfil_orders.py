@@ -133,7 +133,8 @@ class Shipping(Handler[ShipOrder]):
         """Let goods leave; how many of them come off the promise."""
         supply, key = supply_of(batch), goods.name.position
         before = position_of(batch, key)
-        intake = supply.move(batch, goods.name, Movement(-goods.quantity, goods.occurred_at, goods.sequence))
+        movement = Movement(-goods.quantity, goods.occurred_at, goods.sequence)
+        intake = supply.move(batch, goods.name, "shipment", movement)
         if intake is None:
             return 0
         entry = Entry(goods.name, "shipment", -goods.quantity, 0, "", goods.occurred_at, goods.sequence)

@@ -17,12 +17,13 @@ class PeriodsOverlap(Exception):  # noqa: N818 - says what is wrong
 
 @dataclass(frozen=True, slots=True)
 class LocationRow:
-    """A place that ships; `time_zone` is an IANA name."""
+    """A place that ships; `time_zone` is an IANA name. What is due at its dock is stock `dock_to_stock_days` later."""
 
     location: str
     active: bool
     processing_days: int
     time_zone: str
+    dock_to_stock_days: int = 0
 
 
 @dataclass(frozen=True, slots=True)

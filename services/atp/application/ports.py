@@ -9,7 +9,7 @@ Adapters implement these; the application's tests run on the real ones.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol, TypeVar
 from uuid import UUID
@@ -18,11 +18,20 @@ from services.atp.application.content import CustomerKey, OrderKey
 from services.atp.application.customers import Customer
 from services.atp.application.deficit_records import Look, PartKey, StoredDeficit
 from services.atp.application.orders import Backorder, OrderCopy, Unapplied
-from services.atp.application.supply_entries import CountedSince, Entry, FulfilmentEntry, Reference, StreamKey
+from services.atp.application.status_book import CountedStatus, StatusBook, StatusKey, TrackKey
+from services.atp.application.supply_entries import (
+    CountedSince,
+    Entry,
+    FulfilmentEntry,
+    Reference,
+    StreamKey,
+    TransferKey,
+)
 from services.atp.domain.model import Item, Offer, Position, PositionKey, Protection, Quota, Tier, UsageKey
 from services.atp.domain.order_of_service import ServiceKey
 from services.atp.domain.scheduled_receipts import Scheduled
 from services.atp.domain.stock_intake import StockState
+from services.atp.domain.transfers import Transfer
 from services.chassis.envelope import Event
 from services.chassis.idempotency import StoredAnswer
 from services.contracts.risks import RiskCause
@@ -65,6 +74,7 @@ class Configuration:
     offers: Mapping[str, tuple[Offer, ...]]
     quotas: tuple[EffectiveQuota, ...]
     protections: bool
+    dock_to_stock_days: Mapping[str, int] = field(default_factory=dict)  # by location, where there are any
 
     def offers_for(self, zone: str) -> tuple[Offer, ...]:
         """The ways to serve a zone; a zone without its own is served like the zone "*"."""
@@ -193,6 +203,26 @@ class SupplyRecords(Protocol):
         scheduled: Mapping[Reference, Scheduled],
     ) -> None:
         """Write entries of the supply ledger, states and scheduled receipts."""
+        ...
+
+    async def statuses(self, streams: Sequence[StreamKey]) -> tuple[dict[StatusKey, int], dict[TrackKey, StockState]]:
+        """Stock of the streams' positions that is not available, and what the streams have said of it."""
+        ...
+
+    async def later_of_status(self, counted: CountedStatus) -> int:
+        """The sum of recorded movements of a status that a count does not include."""
+        ...
+
+    async def store_statuses(self, book: StatusBook) -> None:
+        """Write what a batch changed of stock that is not available."""
+        ...
+
+    async def transfers(self, keys: Sequence[TransferKey], *, lock: bool) -> dict[TransferKey, Transfer]:
+        """The transfers that are known; `lock`: made where they are not, and locked in key order."""
+        ...
+
+    async def store_transfers(self, changed: Mapping[TransferKey, Transfer]) -> None:
+        """Write transfers, which are locked."""
         ...
 
     async def known_deliveries(self, names: Sequence[tuple[OrderKey, str, str]]) -> list[tuple[OrderKey, str, str]]:

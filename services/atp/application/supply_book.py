@@ -11,7 +11,8 @@ from typing import Final
 from services.atp.application.batch import Batch
 from services.atp.application.commands import Origin
 from services.atp.application.ports import Session
-from services.atp.application.supply_entries import MOVEMENTS, CountedSince, Entry, Reference, StreamKey
+from services.atp.application.status_book import CountedStatus, Deltas, StatusBook
+from services.atp.application.supply_entries import COUNTS, CountedSince, Entry, EntryKind, Reference, StreamKey
 from services.atp.domain.model import Position, PositionKey
 from services.atp.domain.scheduled_receipts import Scheduled
 from services.atp.domain.stock_intake import Count, Intake, Movement, StockState, apply_count, apply_movement
@@ -19,6 +20,7 @@ from services.contracts import catalogue
 from services.contracts.supply import CountCorrected
 
 KEPT: Final = "supply"
+NO_DELTAS: Final[Deltas] = {}
 
 
 @dataclass(slots=True)
@@ -32,22 +34,32 @@ class SupplyBook:
     entries: list[Entry] = field(default_factory=list)
     changed_states: dict[StreamKey, StockState] = field(default_factory=dict)
     changed_scheduled: dict[Reference, Scheduled] = field(default_factory=dict)
+    statuses: StatusBook = field(default_factory=StatusBook)
 
-    def move(self, batch: Batch, name: Reference, movement: Movement) -> Intake | None:
-        """Take in a movement; None if it was seen before. The position's on hand is changed, its entry is not made."""
+    def move(
+        self, batch: Batch, name: Reference, kind: EntryKind, movement: Movement, deltas: Deltas = NO_DELTAS
+    ) -> Intake | None:
+        """Take in a movement; None if it was seen before. The position's on hand is changed, its entry is not made.
+
+        `deltas` is by how much it changes stock that is not available, by status.
+        """
         stream = StreamKey(name.position, name.source)
         position = position_of(batch, name.position)
         if name in self.known:
             return None
-        intake = apply_movement(self.states.get(stream, StockState()), position.on_hand, movement)
+        before = self.states.get(stream, StockState())
+        intake = apply_movement(before, position.on_hand, movement)
         if intake.effect == "duplicate":
             return None
         self.known[name] = None
+        self.statuses.move(name, kind, before, movement, deltas)
         self._settle(batch, stream, position, intake)
         return intake
 
-    def count(self, batch: Batch, name: Reference, counted: CountedSince, on_hand: int) -> Intake | None:
-        """Take in a full count; None if it was seen before."""
+    def count(
+        self, batch: Batch, name: Reference, counted: CountedSince, on_hand: int, statuses: Deltas = NO_DELTAS
+    ) -> Intake | None:
+        """Take in a full count, of other statuses too if they were counted; None if it was seen before."""
         if name in self.known:
             return None
         self.known[name] = None
@@ -56,7 +68,9 @@ class SupplyBook:
         later += sum(entry.quantity for entry in self.entries if counted.leaves_out(entry))
         scheduled = any(receipts.confirmed or receipts.planned for receipts in position.receipts)
         count = Count(on_hand, counted.as_of, counted.cursor, later, nothing_scheduled=not scheduled)
-        intake = apply_count(self.states.get(counted.stream, StockState()), position.on_hand, count)
+        before = self.states.get(counted.stream, StockState())
+        intake = apply_count(before, position.on_hand, count)
+        self.statuses.count(name, before, count, counted, statuses)
         self._settle(batch, counted.stream, position, intake)
         return intake
 
@@ -65,7 +79,7 @@ class SupplyBook:
 
         The changes of all entries of a position add up to its on hand. A correction by a count is published.
         """
-        own = entry.quantity if entry.kind in MOVEMENTS and intake.effect == "applied" else 0
+        own = entry.quantity if entry.kind not in COUNTS and intake.effect == "applied" else 0
         self.entries.append(replace(entry, on_hand_change=own, outcome=intake.effect))
         rest = intake.on_hand - before.on_hand - own
         if rest:
@@ -111,18 +125,24 @@ async def load_supply(
     references: Iterable[Reference] = (),
     scheduled: Iterable[Reference] = (),
     counts: Sequence[CountedSince] = (),
+    counted_statuses: Sequence[CountedStatus] = (),
 ) -> None:
     """Add what is stored to the batch's supply book; the positions must be locked."""
     book: SupplyBook = batch.kept.setdefault(KEPT, SupplyBook())
     records = session.supply
     if asked := [stream for stream in dict.fromkeys(streams) if stream not in book.states]:
         book.states.update(await records.states(asked))
+        levels, tracks = await records.statuses(asked)
+        book.statuses.levels = {**levels, **book.statuses.levels}
+        book.statuses.tracks.update(tracks)
     if named := list(dict.fromkeys(references)):
         book.known.update(dict.fromkeys(await records.known(named)))
     if due := [name for name in dict.fromkeys(scheduled) if name not in book.scheduled]:
         book.scheduled.update(await records.scheduled(due))
     for counted in counts:
         book.later[counted] = await records.later(counted)
+    for status in counted_statuses:
+        book.statuses.later[status] = await records.later_of_status(status)
 
 
 async def store_supply(session: Session, batch: Batch) -> None:
@@ -130,6 +150,7 @@ async def store_supply(session: Session, batch: Batch) -> None:
     book: SupplyBook | None = batch.kept.pop(KEPT, None)
     if book is not None and (book.entries or book.changed_states or book.changed_scheduled):
         await session.supply.store(book.entries, book.changed_states, book.changed_scheduled)
+        await session.supply.store_statuses(book.statuses)
 
 
 def supply_of(batch: Batch) -> SupplyBook:

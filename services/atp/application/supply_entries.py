@@ -8,8 +8,20 @@ from uuid import UUID
 from services.atp.application.content import OrderKey
 from services.atp.domain.model import PositionKey
 
-EntryKind = Literal["receipt", "adjustment", "issue", "shipment", "snapshot", "correction"]
-MOVEMENTS: Final[tuple[EntryKind, ...]] = ("receipt", "adjustment", "issue", "shipment")
+EntryKind = Literal[
+    "receipt",
+    "adjustment",
+    "issue",
+    "shipment",
+    "status_change",
+    "transfer_shipped",
+    "transfer_received",
+    "short_pick",
+    "return",
+    "snapshot",
+    "correction",
+]
+COUNTS: Final[tuple[EntryKind, ...]] = ("snapshot", "correction")  # all others are movements
 
 
 class StreamKey(NamedTuple):
@@ -27,9 +39,17 @@ class Reference(NamedTuple):
     reference: str
 
 
+class TransferKey(NamedTuple):
+    """A source's name for a transfer of an item; the total order of locks."""
+
+    item_id: str
+    source: str
+    reference: str
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A row of the supply ledger. `quantity` as the source said it (a snapshot: the count)."""
+    """A row of the supply ledger. `quantity` is what the source said of available stock (a snapshot: the count)."""
 
     name: Reference
     kind: EntryKind
@@ -50,7 +70,7 @@ class CountedSince(NamedTuple):
 
     def leaves_out(self, entry: Entry) -> bool:
         """Whether an entry is a movement of the position that the count does not include."""
-        if entry.kind not in MOVEMENTS or entry.name.position != self.stream.position:
+        if entry.kind in COUNTS or entry.name.position != self.stream.position:
             return False
         if self.cursor is not None and entry.sequence is not None and entry.name.source == self.stream.source:
             return entry.sequence > self.cursor

@@ -6,31 +6,51 @@ Whatever makes more available marks the position, so that those who wait are ask
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 from services.atp.application.batch import Batch, Handler, Needs
 from services.atp.application.commands import Applied, Origin, Outcome, Remembered
 from services.atp.application.ports import Session
+from services.atp.application.status_book import CountedStatus
 from services.atp.application.supply_book import load_supply, position_of, store_supply, supply_of
-from services.atp.application.supply_entries import CountedSince, Entry, Reference, StreamKey
+from services.atp.application.supply_entries import CountedSince, Entry, Reference, StreamKey, TransferKey
+from services.atp.application.transfer_book import (
+    find_transfers,
+    load_transfers,
+    store_transfers,
+    transfers_of,
+)
 from services.atp.domain.model import Day, Position, PositionKey
 from services.atp.domain.scheduled_receipts import Certainty, Scheduled, receive, restate, schedule
 from services.atp.domain.stock_intake import Movement
+from services.atp.domain.transfers import Transfer, move
+
+MoveKind = Literal["receipt", "adjustment", "issue", "status_change", "transfer_shipped", "transfer_received"]
+AVAILABLE: Final = "available"
 
 
 @dataclass(frozen=True, slots=True)
 class MoveStock:
-    """On hand changes by a receipt, an adjustment or an issue."""
+    """Stock of a status changes; a `status_change` moves it to another one."""
 
     name: Reference
-    kind: Literal["receipt", "adjustment", "issue"]
+    kind: MoveKind
     quantity: int
     occurred_at: datetime
     sequence: int | None
     receipt: Reference | None
     origin: Origin
+    status: str = AVAILABLE
+    to_status: str | None = None
+    transfer: TransferKey | None = None
     remembered: Remembered | None = None
     lines: int = 1
+
+    def deltas(self) -> dict[str, int]:
+        """By how much it changes the stock of each status."""
+        if self.to_status is None:
+            return {self.status: self.quantity}
+        return {self.status: -self.quantity, self.to_status: self.quantity}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +62,7 @@ class CountStock:
     as_of: datetime
     cursor: int | None
     origin: Origin
+    statuses: tuple[tuple[str, int], ...] = ()
     remembered: Remembered | None = None
     lines: int = 1
 
@@ -53,7 +74,7 @@ class CountStock:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleReceipt:
-    """What is due in under a reference, at a version; quantity 0 withdraws it."""
+    """What is due at the dock under a reference, at a version; quantity 0 withdraws it."""
 
     name: Reference
     version: int
@@ -88,8 +109,12 @@ class Moving(Handler[MoveStock]):
         """The position and those who wait for its item."""
         _need(command.name.position, needs)
 
+    async def discover(self, session: Session, commands: Sequence[MoveStock], needs: Needs) -> None:
+        """The other position of a transfer."""
+        await find_transfers(session, _transfers(commands), needs)
+
     async def load(self, session: Session, batch: Batch, commands: Sequence[MoveStock]) -> None:
-        """What the source has said so far, and the scheduled receipts that goods came in against."""
+        """What the source has said so far, and the scheduled receipts and transfers that goods moved under."""
         await load_supply(
             session,
             batch,
@@ -97,33 +122,43 @@ class Moving(Handler[MoveStock]):
             references=[each.name for each in commands],
             scheduled=[each.receipt for each in commands if each.receipt is not None],
         )
+        await load_transfers(session, batch, _transfers(commands))
 
     def decide(self, batch: Batch, command: MoveStock) -> Outcome:
         """A movement that was seen before changes nothing."""
         supply, key = supply_of(batch), command.name.position
         before = position_of(batch, key)
-        movement = Movement(command.quantity, command.occurred_at, command.sequence)
-        intake = supply.move(batch, command.name, movement)
+        deltas = command.deltas()
+        available = deltas.pop(AVAILABLE, 0)
+        movement = Movement(available, command.occurred_at, command.sequence)
+        intake = supply.move(batch, command.name, command.kind, movement, deltas)
         if intake is None:
             return Applied("repeated")
         receipt = None if command.receipt is None else command.receipt.reference
-        entry = Entry(
-            command.name, command.kind, command.quantity, 0, "", command.occurred_at, command.sequence, receipt
-        )
+        entry = Entry(command.name, command.kind, available, 0, "", command.occurred_at, command.sequence, receipt)
         supply.enter(batch, entry, intake, before, command.origin)
         if command.receipt is not None:
             due = supply.scheduled.get(command.receipt, Scheduled())
             received = receive(due, command.quantity)
             supply.reschedule(command.receipt, received)
             batch.workbook.put(restate(batch.book.positions[key], due, received))
+        if command.transfer is not None:
+            transfers = transfers_of(batch)
+            known = transfers.transfers.get(command.transfer, Transfer())
+            transfers.put(batch, command.transfer, move(known, command.quantity))
         if batch.book.positions[key].on_hand > before.on_hand:
             batch.free(key, "supply_arrived")
         batch.review(key, "supply_cut")
         return Applied(intake.effect)
 
     async def store(self, session: Session, batch: Batch) -> None:
-        """The supply ledger."""
+        """The supply ledger, and the transfers."""
         await store_supply(session, batch)
+        await store_transfers(session, batch)
+
+
+def _transfers(commands: Sequence[MoveStock]) -> list[TransferKey]:
+    return [each.transfer for each in commands if each.transfer is not None]
 
 
 class Counting(Handler[CountStock]):
@@ -141,13 +176,14 @@ class Counting(Handler[CountStock]):
             streams=[each.counted.stream for each in commands],
             references=[each.name for each in commands],
             counts=[each.counted for each in commands],
+            counted_statuses=[CountedStatus(each.counted, status) for each in commands for status, _ in each.statuses],
         )
 
     def decide(self, batch: Batch, command: CountStock) -> Outcome:
         """A count that was seen before, or that is older than the one in effect, changes nothing."""
         supply, key = supply_of(batch), command.name.position
         before = position_of(batch, key)
-        intake = supply.count(batch, command.name, command.counted, command.on_hand)
+        intake = supply.count(batch, command.name, command.counted, command.on_hand, dict(command.statuses))
         if intake is None:
             return Applied("repeated")
         entry = Entry(command.name, "snapshot", command.on_hand, 0, "", command.as_of, command.cursor)
@@ -177,7 +213,8 @@ class Scheduling(Handler[ScheduleReceipt]):
         """An older version changes nothing."""
         supply, key = supply_of(batch), command.name.position
         known = supply.scheduled.get(command.name, Scheduled())
-        after = schedule(known, command.version, command.quantity, command.due, command.certainty)
+        due = command.due + batch.configuration.dock_to_stock_days.get(key.location_id, 0)
+        after = schedule(known, command.version, command.quantity, due, command.certainty)
         if after is known:
             return Applied("older" if command.version < known.version else "repeated")
         supply.reschedule(command.name, after)

@@ -39,11 +39,15 @@ def _known_zone(name: str) -> str:
 
 
 class Location(Payload):
-    """A place that ships."""
+    """A place that ships. Goods due at its dock can be promised from `dock_to_stock_days` later.
+
+    The days count for receipts and transfers that are said, or said again, from then on.
+    """
 
     kind: Literal["dc"] = "dc"
     time_zone: Annotated[str, Field(max_length=64), AfterValidator(_known_zone)] = "UTC"
     processing_days: Days = 0
+    dock_to_stock_days: Days = 0
     active: bool = True
 
 
@@ -168,7 +172,8 @@ def _add_network(router: APIRouter, planning: Planning) -> None:
     @router.put("/v1/locations/{location}", responses=problem_responses(VALIDATION_FAILED))
     async def put_location(_: Planner, location: Annotated[Code, Path()], body: Location) -> dict[str, Any]:
         """Define a location."""
-        await planning.store_location(LocationRow(location, body.active, body.processing_days, body.time_zone))
+        values = (body.active, body.processing_days, body.time_zone, body.dock_to_stock_days)
+        await planning.store_location(LocationRow(location, *values))
         return {"location": location}
 
     @router.get("/v1/locations")

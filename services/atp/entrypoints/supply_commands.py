@@ -5,30 +5,77 @@ from collections.abc import Sequence
 from services.atp.application.commands import Origin
 from services.atp.application.content import OrderKey
 from services.atp.application.fulfil_orders import DeliverOrder, GoodsDelivered, GoodsShipped, ShipOrder
-from services.atp.application.supply_entries import Reference
+from services.atp.application.supply_entries import Reference, TransferKey
 from services.atp.application.take_supply import CountStock, MoveStock, ScheduleReceipt
+from services.atp.application.transfer_stock import TransferStock
+from services.atp.domain import transfers
 from services.atp.domain.model import PositionKey
-from services.contracts.supply import Delivered, ScheduledReceipt, Shipped, SupplyMovement, SupplySnapshot
+from services.contracts.supply import (
+    Delivered,
+    ScheduledReceipt,
+    Shipped,
+    StatusCounts,
+    SupplyMovement,
+    SupplySnapshot,
+    Transfer,
+)
 
-Supply = SupplyMovement | SupplySnapshot | ScheduledReceipt
-SupplyCommand = MoveStock | CountStock | ScheduleReceipt
+Supply = SupplyMovement | SupplySnapshot | ScheduledReceipt | Transfer
+SupplyCommand = MoveStock | CountStock | ScheduleReceipt | TransferStock
 Fulfilment = Shipped | Delivered
 
 
 def supply_command(said: Supply, origin: Origin) -> SupplyCommand:
-    """The command for what a source said of a position."""
+    """The command for what a source said of stock."""
+    if isinstance(said, Transfer):
+        return _transfer(said, origin)
     position = PositionKey(said.sku, said.location)
     name = Reference(position, said.source, said.reference)
     match said:
         case SupplyMovement():
-            receipt = None
-            if said.receipt_reference is not None:
-                receipt = Reference(position, said.receipt_source or said.source, said.receipt_reference)
-            return MoveStock(name, said.kind, said.quantity, said.occurred_at, said.sequence, receipt, origin)
+            return _move(said, name, origin)
         case SupplySnapshot():
-            return CountStock(name, said.on_hand, said.as_of, said.cursor, origin)
+            return CountStock(name, said.on_hand, said.as_of, said.cursor, origin, _counted(said.statuses))
         case ScheduledReceipt():
             return ScheduleReceipt(name, said.version, said.quantity, said.due.toordinal(), said.certainty, origin)
+
+
+def _move(said: SupplyMovement, name: Reference, origin: Origin) -> MoveStock:
+    receipt = transfer = None
+    if said.receipt_reference is not None:
+        receipt = Reference(name.position, said.receipt_source or said.source, said.receipt_reference)
+    if said.transfer_reference is not None:
+        transfer = TransferKey(said.sku, said.transfer_source or said.source, said.transfer_reference)
+    return MoveStock(
+        name,
+        said.kind,
+        said.quantity,
+        said.occurred_at,
+        said.sequence,
+        receipt,
+        origin,
+        said.status,
+        said.to_status,
+        transfer,
+    )
+
+
+def _counted(statuses: StatusCounts | None) -> tuple[tuple[str, int], ...]:
+    counts = statuses.model_dump(exclude_none=True) if statuses is not None else {}
+    return tuple(counts.items())
+
+
+def _transfer(said: Transfer, origin: Origin) -> TransferStock:
+    document = transfers.Transfer(
+        said.version,
+        said.from_location,
+        said.to_location,
+        said.quantity,
+        said.ship_date.toordinal(),
+        said.due.toordinal(),
+        said.state,
+    )
+    return TransferStock(TransferKey(said.sku, said.source, said.reference), document, origin)
 
 
 def fulfilment_commands(

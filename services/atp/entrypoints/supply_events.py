@@ -25,6 +25,7 @@ from services.contracts.supply import (
     Shipped,
     SupplyMovement,
     SupplySnapshot,
+    Transfer,
 )
 
 UNEXPECTED: Final = "unexpected_event_type"
@@ -42,7 +43,7 @@ class SupplyEvents:
         rejected: list[Rejected] = []
         for place, delivery in enumerate(batch):
             said = _read(delivery.event, place, rejected)
-            if isinstance(said, SupplyMovement | SupplySnapshot | ScheduledReceipt):
+            if isinstance(said, SupplyMovement | SupplySnapshot | ScheduledReceipt | Transfer):
                 commands.append(supply_command(said, _origin(delivery.event)))
             elif said is not None and not isinstance(said, CountCorrected):
                 rejected.append(Rejected(place, UNEXPECTED, delivery.event.type))

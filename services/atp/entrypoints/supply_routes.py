@@ -17,7 +17,7 @@ from services.atp.entrypoints.supply_commands import Fulfilment, Supply, fulfilm
 from services.chassis.auth import Principal, require
 from services.chassis.problems import VALIDATION_FAILED, problem_responses
 from services.contracts.payload import Code, Identifier, Payload, QuantityOrZero
-from services.contracts.supply import Delivered, ScheduledReceipt, Shipped, SupplyMovement, SupplySnapshot
+from services.contracts.supply import Delivered, ScheduledReceipt, Shipped, SupplyMovement, SupplySnapshot, Transfer
 
 ENTRIES_MAX: Final = 1_000  # entries of one request: some 300 kB, decided in two batches
 Supplier = Annotated[Principal, Depends(require("atp.supply"))]
@@ -91,6 +91,11 @@ def _add_supply(router: APIRouter, engine: Engine) -> None:
     @router.post("/v1/supply/receipts", response_model=EntryResults, responses=problem_responses(VALIDATION_FAILED))
     async def post_receipts(request: Request, _: Supplier, body: Entries[ScheduledReceipt]) -> dict[str, Any]:
         """Take in what is due; quantity 0 withdraws it."""
+        return await take(request, body.items)
+
+    @router.post("/v1/supply/transfers", response_model=EntryResults, responses=problem_responses(VALIDATION_FAILED))
+    async def post_transfers(request: Request, _: Supplier, body: Entries[Transfer]) -> dict[str, Any]:
+        """Take in transfers between locations: committed where they ship, due where they arrive."""
         return await take(request, body.items)
 
 
