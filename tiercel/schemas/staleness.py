@@ -11,6 +11,7 @@ _SNAPSHOT: Final = (
 )
 
 STALENESS: Final[Mapping[tuple[str, str], str]] = {
+    ("atp", "/v1/stock/{sku}"): "Nothing: read from the primary database; what sources have said and was taken in.",
     ("atp", "/v1/availability"): _SNAPSHOT + " Another order may take it before yours comes.",
     ("atp", "/v1/promises:inquire"): _SNAPSHOT + " Nothing is held: another order may take it before yours comes.",
     ("atp", "/v1/promises"): _COMMITTED,
