@@ -19,8 +19,10 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from services.atp.adapters.backlog import backlog, items_to_serve, move_replay
+from services.atp.adapters.customer_blocks import PostgresCustomerBlocks
 from services.atp.adapters.deficits import ASKED, asked_reviews
 from services.atp.adapters.due_rows import due_now
+from services.atp.adapters.held_orders import PostgresHeldOrders
 from services.atp.adapters.ledger import verify
 from services.atp.adapters.partitions import keep_months
 from services.atp.adapters.planning import PostgresPlanning
@@ -38,6 +40,7 @@ from services.atp.application.holds import ExpireHold, Expiring, expire_command
 from services.atp.application.place_order import HOLD, Placing
 from services.atp.application.read_availability import Availability, ReadAvailability
 from services.atp.application.redecide import Redecision
+from services.atp.application.release_validation import ReleaseValidation, ReleasingValidation
 from services.atp.application.review_deficits import ReviewDeficits, Reviewing
 from services.atp.application.serve_backorders import Serving
 from services.atp.application.take_supply import (
@@ -61,6 +64,7 @@ from services.atp.entrypoints.order_intake import UNKNOWN_ORDER, OrderIntake
 from services.atp.entrypoints.stock_routes import stock_routes
 from services.atp.entrypoints.supply_events import UNEXPECTED, CatalogEvents, FulfilmentEvents, SupplyEvents
 from services.atp.entrypoints.supply_routes import supply_routes
+from services.atp.entrypoints.validation_routes import validation_routes
 from services.atp.metrics import AtpMetrics
 from services.atp.settings import AtpSettings
 from services.chassis.auth import Authenticator
@@ -123,6 +127,7 @@ HANDLERS: Final[Sequence[tuple[type, type[Handler[Any]]]]] = (
     (DeliverOrder, Delivering),
     (ReadAvailability, Availability),
     (ExpireHold, Expiring),
+    (ReleaseValidation, ReleasingValidation),
 )
 DUE: Final[Mapping[str, Maker]] = {HOLD: expire_command}
 
@@ -187,6 +192,7 @@ class _Atp:
         if roles & DECIDING:  # a relay reads no tiers, and its silence must not look like staleness
             self._metrics.projection_age.set_function(self._projection.heartbeat_age_seconds)
         self._planning = PostgresPlanning(database)
+        self._blocks = PostgresCustomerBlocks(database)
         self._cache: Cache | None = None
         if settings.redis_url is not None:
             self._cache = RedisCache.open(settings.redis_url, prefix=NAME, wall=self._wall)
@@ -208,17 +214,19 @@ class _Atp:
         )
 
     def _app(self, authenticator: Authenticator) -> FastAPI:
+        reader = PostgresPromiseReader(self._database)
         move = partial(move_replay, self._database) if self._settings.replay else None
         routers = (
             supply_routes(self._engine),
             stock_routes(PostgresStockReader(self._database)),
             configuration_routes(self._planning),
             availability_routes(self._engine),
+            validation_routes(self._engine, reader, PostgresHeldOrders(self._database), self._blocks),
             internal_routes(self._quiet, move),
         )
         return create_atp_app(
             self._engine,
-            PostgresPromiseReader(self._database),
+            reader,
             routers,
             serving=Role.API in self._roles,
             version=version("tiercel"),
@@ -269,7 +277,7 @@ class _Atp:
             "atp.orders": OrderIntake(self._engine),
             "atp.supply": SupplyEvents(self._engine),
             "atp.fulfilments": FulfilmentEvents(self._engine),
-            "atp.catalog": CatalogEvents(self._planning),
+            "atp.catalog": CatalogEvents(self._planning, self._blocks),
         }
         tasks = [
             SideTask("redecision", self._redecide),

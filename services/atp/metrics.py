@@ -7,6 +7,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from services.atp.application.queues import Lane
+from services.atp.domain.validation_rules import CHECKS
 from services.chassis.metrics import BUCKETS, OTHER, counter, gauge
 from services.contracts.promises import LineOutcome
 
@@ -23,6 +24,7 @@ EVENTS: Final = (
     "delivery_unknown_order",
     "delivery_beyond_shipment",
     "hold_expired",
+    "validation_released",
 )
 
 
@@ -50,6 +52,12 @@ class AtpMetrics:
             "tiercel_decision_notes_total",
             "What was noted in decisions: customers that nobody knows, assignments to unknown tiers, and the like.",
             {"note": EVENTS},
+        )
+        self._failed = counter(
+            registry,
+            "tiercel_validation_failures_total",
+            "Orders that failed a check before stock was taken, refused or held, by check.",
+            {"check": CHECKS},
         )
         self.projection_age = Gauge(
             "tiercel_tier_projection_age_seconds",
@@ -80,8 +88,9 @@ class AtpMetrics:
             self._promises.labels(self._tier(tier), outcome).inc(lines)
 
     def counted(self, what: str, count: int = 1) -> None:
-        """Something noted in decisions."""
-        self._counted.at(what).inc(count)
+        """Something noted in decisions; a check of validation that failed has a counter of its own."""
+        noted = self._failed if what in CHECKS else self._counted
+        noted.at(what).inc(count)
 
     def _tier(self, tier: str) -> str:
         known = self._tiers.get(tier)

@@ -20,6 +20,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from services.contracts import (
+    blocks,
     costs,
     items,
     orders,
@@ -175,6 +176,7 @@ FULFILMENT_DELIVERED: Final = EventType("fulfilment.delivered.v1", supply.Delive
 FULFILMENT_DISCREPANCY: Final = EventType("fulfilment.discrepancy.v1", supply.Discrepancy, topics.FULFILMENTS)
 FULFILMENT_ACTIVITY: Final = EventType("fulfilment.activity.v1", costs.ActivityReported, topics.FULFILMENTS)
 CATALOG_LANDED_COST: Final = EventType("catalog.landed_cost.v1", costs.LandedCost, topics.CATALOG)
+CATALOG_CUSTOMER_BLOCK: Final = EventType("catalog.customer_block.v1", blocks.CustomerBlock, topics.CATALOG)
 CATALOG_ACTIVITY_RATE: Final = EventType("catalog.activity_rate.v1", costs.ActivityRate, topics.CATALOG)
 ORDER_RECORDED: Final = EventType("order.recorded.v1", orders.OrderRecorded, topics.ORDERS_RECORDED)
 PROMISE_ANSWERED_V1: Final = EventType("promise.answered.v1", published_promises.PromiseAnswered, topics.PROMISES)
@@ -210,6 +212,7 @@ ALL: Final = (
     FULFILMENT_ACTIVITY,
     CATALOG_LANDED_COST,
     CATALOG_ACTIVITY_RATE,
+    CATALOG_CUSTOMER_BLOCK,
     ORDER_RECORDED,
     PROMISE_ANSWERED_V1,
     PROMISE_ANSWERED,

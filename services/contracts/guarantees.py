@@ -55,11 +55,11 @@ ALL: Final = (
     ),
     Guarantee(
         topics.CATALOG,
-        "Items that may be promised.",
+        "Items that may be promised, and customers whose orders are blocked.",
         "atp",
         (ERP,),
         ("atp",),
-        "None is needed: an item counts at its highest version.",
+        "None is needed: an item, and a block of a customer, counts at its highest version.",
         "The same version again changes nothing.",
     ),
     Guarantee(

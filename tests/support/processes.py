@@ -29,7 +29,16 @@ READY_SECONDS = 90.0  # nine processes may start at once on two cores
 STOP_SECONDS = 30.0
 LOOK_SECONDS = 0.1
 READY = "ready"
-SCOPES = ("atp.configure", "atp.promise", "atp.read", "atp.supply", "metrics.read", "registry.read", "registry.write")
+SCOPES = (
+    "atp.configure",
+    "atp.release",
+    "atp.promise",
+    "atp.read",
+    "atp.supply",
+    "metrics.read",
+    "registry.read",
+    "registry.write",
+)
 
 
 @dataclass(slots=True)

@@ -3,7 +3,13 @@
 from dataclasses import dataclass
 from typing import Final
 
-from services.atp.entrypoints import batch_route, configuration_routes, promise_routes, supply_routes
+from services.atp.entrypoints import (
+    batch_route,
+    configuration_routes,
+    promise_routes,
+    supply_routes,
+    validation_routes,
+)
 from services.chassis import envelope, http, http_protocol, problems, strict_json
 from services.chassis.event_log import kafka_producer
 from services.contracts import payload
@@ -50,6 +56,18 @@ LIMITS: Final = (
         configuration_routes.ENTRIES_MAX,
         "entries",
         "atp.entrypoints.configuration_routes.ENTRIES_MAX",
+    ),
+    Limit(
+        "a request of blocks of customers",
+        validation_routes.ENTRIES_MAX,
+        "entries",
+        "atp.entrypoints.validation_routes.ENTRIES_MAX",
+    ),
+    Limit(
+        "a page of held orders or blocks",
+        validation_routes.PAGE_MAX,
+        "entries",
+        "atp.entrypoints.validation_routes.PAGE_MAX",
     ),
     Limit(
         "the body of an import of customers",

@@ -32,6 +32,7 @@ READY_POLL_SECONDS: Final = 0.1
 STOP_SECONDS_MAX: Final = 30.0
 ALL_SCOPES: Final = (
     "atp.configure",
+    "atp.release",
     "atp.promise",
     "atp.read",
     "atp.supply",

@@ -31,6 +31,7 @@ FROM quota ORDER BY quota_id
 """
 _DOCK_TO_STOCK: Final = "SELECT location_id, dock_to_stock_days FROM location WHERE dock_to_stock_days > 0"
 _ANY_PROTECTION: Final = "SELECT EXISTS (SELECT FROM protection)"
+ANY_BLOCK: Final = "SELECT EXISTS (SELECT FROM customer_block)"  # of a customer, set or lifted
 
 # Serves customers until the registry was heard of; ranks behind every tier that the registry defines.
 TIER_BEFORE_ANY: Final = Tier("default", priority_rank=1_000_000, policy_version=1)
@@ -85,7 +86,8 @@ async def _read(connection: Connection, version: int) -> Configuration:
     ]
     protections: bool = await connection.fetchval(_ANY_PROTECTION)
     dock_to_stock = {row["location_id"]: row["dock_to_stock_days"] for row in await connection.fetch(_DOCK_TO_STOCK)}
-    return Configuration(version, tiers, default, offers, tuple(quotas), protections, dock_to_stock)
+    blocks: bool = await connection.fetchval(ANY_BLOCK)
+    return Configuration(version, tiers, default, offers, tuple(quotas), protections, dock_to_stock, blocks)
 
 
 def _tier(tier: str, version: int, rank: int, policy: dict[str, Any]) -> Tier:

@@ -1,6 +1,6 @@
 """Sessions: one transaction of the engine, with everything that handlers read and write."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
@@ -8,9 +8,11 @@ import asyncpg
 
 from services.atp.adapters.backorders import BackorderStore
 from services.atp.adapters.configuration import ConfigurationCache
+from services.atp.adapters.customer_blocks import with_blocks
 from services.atp.adapters.customers import customers
 from services.atp.adapters.deficits import DeficitStore
 from services.atp.adapters.due_rows import DueStore
+from services.atp.adapters.held_orders import store_releases
 from services.atp.adapters.items import items
 from services.atp.adapters.orders import OrderStore
 from services.atp.adapters.positions import PositionStore
@@ -18,6 +20,7 @@ from services.atp.adapters.supply import PostgresSupply
 from services.atp.application.content import CustomerKey
 from services.atp.application.customers import Customer
 from services.atp.application.ports import Collision, CommitLost, Configuration, Session, Unavailable
+from services.atp.application.validation_records import Release
 from services.atp.domain.model import Item, PositionKey, Protection
 from services.chassis import idempotency, outbox
 from services.chassis.business_time import Phase, business_now, replay_state
@@ -81,6 +84,14 @@ class PostgresSession:
     async def customers(self, keys: Sequence[CustomerKey]) -> dict[CustomerKey, Customer]:
         """Customers as the registry published them."""
         return await customers(self.connection, keys, stale_after=self._stale_after)
+
+    async def store_releases(self, releases: Sequence[Release]) -> None:
+        """Keep who released held orders."""
+        await store_releases(self.connection, releases)
+
+    async def with_blocks(self, customers: Mapping[CustomerKey, Customer]) -> dict[CustomerKey, Customer]:
+        """The customers with their blocks."""
+        return await with_blocks(self.connection, customers)
 
     async def items(self, item_ids: Sequence[str]) -> dict[str, Item]:
         """The items that exist."""

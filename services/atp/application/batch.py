@@ -205,6 +205,8 @@ class Loader:
         """Load and lock the rest."""
         session, needs, configuration = self.session, self.needs, self.configuration
         customers = await session.customers(list(needs.customers)) if needs.customers else {}
+        if customers and configuration.blocks:
+            customers = await session.with_blocks(customers)
         items = await session.items(sorted(needs.items)) if needs.items else {}
         quotas = {usage_of(quota): None for quota in self._quotas() if quota.item_id in (None, *items)}
         if counters := sorted({**quotas, **needs.quotas}):

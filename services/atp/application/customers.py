@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from services.atp.application.customer_blocks import CustomerBlock, blocks_at
 from services.atp.domain.model import Tier
 from services.atp.domain.validation_rules import Block
 
@@ -34,13 +35,13 @@ class TierAssignment:
 class Customer:
     """A customer of the registry; `stale` says that the registry was silent for too long when this was read.
 
-    `blocks` are those in force when it was read.
+    `blocks` are those that are set, whether or not they are over.
     """
 
     customer_id: str | None
     assignments: tuple[TierAssignment, ...] = ()
     stale: bool = False
-    blocks: tuple[Block, ...] = ()
+    blocks: tuple[CustomerBlock, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def serve(
         tier_at_order=tier_at_order,
         stale=customer.stale,
         unknown_tier=unknown_tier,
-        blocks=customer.blocks,
+        blocks=blocks_at(customer.blocks, now) if customer.blocks else (),
     )
 
 

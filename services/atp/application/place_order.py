@@ -22,11 +22,12 @@ from services.atp.application.due import plan_due, store_due
 from services.atp.application.orders import Backorder, OrderCopy, Part, PromiseCopy, Unapplied
 from services.atp.application.ports import Session
 from services.atp.application.revision import decision_reference, record
-from services.atp.domain.model import LineDecision, Request, RequestLine
+from services.atp.domain.model import LineDecision, OrderDecision, Request, RequestLine
 from services.atp.domain.order_of_service import service_key
 from services.atp.domain.promise_state import State, first_state
 from services.atp.domain.promising import inquire as decide_without_taking
 from services.atp.domain.promising import wanted_arrival
+from services.atp.domain.validation import needs_validation
 from services.chassis.ids import new_id
 from services.contracts import catalogue
 
@@ -75,9 +76,7 @@ class Placing(Handler[PlaceOrder]):
         assert promise is not None  # noqa: S101 - made with one
         if command.hold_seconds is not None:
             _hold(batch, order, promise, lines, command.hold_seconds)
-        for asked, line in zip(request.lines, decision.lines, strict=True):
-            _take_line(batch, promise, request, asked, line)
-            batch.promised.append((served.tier.tier, line.outcome))
+        take_decision(batch, promise, request, decision)
         return self._answer(batch, command, order, served=served, lines=lines, cost_minor=decision.cost_minor)
 
     def _cancelled_before(self, batch: Batch, command: PlaceOrder, known: OrderCopy) -> Answered:
@@ -126,7 +125,7 @@ class Placing(Handler[PlaceOrder]):
         batch.orders[order.key] = batch.touched[order.key] = order
         data = answered_event(promise.document)
         batch.emit(catalogue.PROMISE_ANSWERED, order.key.order_id, 1, data, command.origin)
-        if promise.state not in {"refused", "held"}:
+        if promise.state not in {"refused", "held", "awaiting_release"}:
             change = "cancelled" if promise.state == "cancelled" else "accepted"
             record(batch, promise, document, change=change, origin=command.origin)
         return Answered(promise.promise_id, promise.document, first=True)
@@ -188,6 +187,17 @@ def request_of(
     )
 
 
+def take_decision(batch: Batch, promise: PromiseCopy, request: Request, decision: OrderDecision) -> None:
+    """Give a promise that has nothing yet what its order was decided to get, and count it."""
+    for asked, line in zip(request.lines, decision.lines, strict=True):
+        _take_line(batch, promise, request, asked, line)
+        batch.promised.append((request.tier.tier, line.outcome))
+    if needs_validation(request):
+        failed = (why.reference for line in decision.lines for why in line.why if why.kind == "validation")
+        for check in dict.fromkeys(failed):
+            batch.count(check)
+
+
 def add_backorder(batch: Batch, promise: PromiseCopy, request: Request, line: RequestLine, quantity: int) -> None:
     """Let the open rest of a line wait at its place in the order of service."""
     key = service_key(request, line, promise.ordered_at)
@@ -217,11 +227,15 @@ def _new_order(batch: Batch, command: PlaceOrder, served: Served, state: State) 
 
 
 def _hold(batch: Batch, order: OrderCopy, promise: PromiseCopy, lines: list[Document], seconds: int) -> None:
-    """Make a new promise a hold. Its open rest does not wait; if it got nothing, it is refused and nothing will."""
-    if promise.state == "held":
+    """Make a new promise a hold. Its open rest does not wait; if it got nothing, it is refused and nothing will.
+
+    One that awaits its release keeps how long it is to last, and lasts so long from its release on.
+    """
+    if promise.state in {"held", "awaiting_release"}:
         promise.held_until = batch.now + timedelta(seconds=seconds)
+    if promise.state == "held":
         plan_due(batch, HOLD, tuple(order.key), promise.held_until)
-    else:
+    elif promise.state == "refused":
         for line in lines:
             line["backordered"] = 0
 

@@ -27,6 +27,7 @@ from services.atp.application.supply_entries import (
     StreamKey,
     TransferKey,
 )
+from services.atp.application.validation_records import Release
 from services.atp.domain.model import Item, Offer, Position, PositionKey, Protection, Quota, Tier, UsageKey
 from services.atp.domain.order_of_service import ServiceKey
 from services.atp.domain.scheduled_receipts import Scheduled
@@ -66,7 +67,10 @@ class EffectiveQuota:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """What planners set and tiers say, whole, at one version. `protections` says whether any are stored."""
+    """What planners set and tiers say, whole, at one version.
+
+    `protections` and `blocks` (of customers) say whether any are stored.
+    """
 
     version: int
     tiers: Mapping[str, Tier]
@@ -75,6 +79,7 @@ class Configuration:
     quotas: tuple[EffectiveQuota, ...]
     protections: bool
     dock_to_stock_days: Mapping[str, int] = field(default_factory=dict)  # by location, where there are any
+    blocks: bool = False
 
     def offers_for(self, zone: str) -> tuple[Offer, ...]:
         """The ways to serve a zone; a zone without its own is served like the zone "*"."""
@@ -297,6 +302,14 @@ class Session(Protocol):
 
     async def customers(self, keys: Sequence[CustomerKey]) -> dict[CustomerKey, Customer]:
         """Customers as the registry published them; an unknown one has no id."""
+        ...
+
+    async def store_releases(self, releases: Sequence[Release]) -> None:
+        """Keep who released held orders."""
+        ...
+
+    async def with_blocks(self, customers: Mapping[CustomerKey, Customer]) -> dict[CustomerKey, Customer]:
+        """The customers with their blocks."""
         ...
 
     async def items(self, item_ids: Sequence[str]) -> dict[str, Item]:

@@ -43,7 +43,12 @@ def revise(
 
 
 def is_recorded(promise: PromiseCopy) -> bool:
-    """Whether what happens to a promise goes to `orders.recorded.v1`: a hold is no order until it is confirmed."""
+    """Whether what happens to a promise goes to `orders.recorded.v1`.
+
+    A hold is no order until it is confirmed; what was never accepted and is not now either is none.
+    """
+    if promise.record_sequence == 0 and promise.state in {"refused", "awaiting_release"}:
+        return False
     if promise.held_until is None or promise.record_sequence > 0:
         return True
     return promise.state in {"promised", "confirmed", "closed"} or any(part.shipped for part in promise.parts)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Final
+from uuid import UUID
 
 from fastapi import Request
 
@@ -60,6 +61,14 @@ def check_order(principal: Principal, order: OrderPlaced) -> None:
     fault = fault_of(order)
     if fault is not None:
         raise Problem(fault)
+
+
+def promise_id_of(text: str) -> UUID:
+    """The id in a path or cursor. Raises Problem (404) for what cannot be one."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Problem(ORDER_UNKNOWN) from None
 
 
 def visible(principal: Principal, promise: StoredPromise | None) -> StoredPromise:

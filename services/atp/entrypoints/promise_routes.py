@@ -5,7 +5,6 @@ descriptions are written by hand (`promise_operations`).
 """
 
 from typing import Annotated, Any, Final
-from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
@@ -18,7 +17,7 @@ from services.atp.application.read_promises import PromiseReader
 from services.atp.application.unpack_decision import unpack
 from services.atp.entrypoints.answers import Rendered, render_changed, render_placed, respond
 from services.atp.entrypoints.batch_route import batch_endpoint
-from services.atp.entrypoints.callers import check_order, origin_of, remembered_of, visible
+from services.atp.entrypoints.callers import check_order, origin_of, promise_id_of, remembered_of, visible
 from services.atp.entrypoints.documents import Decision, History, Inquiry
 from services.atp.entrypoints.orders import order_key, place_command
 from services.atp.entrypoints.problem_codes import (
@@ -97,7 +96,7 @@ def _asking(engine: Engine, reader: PromiseReader) -> APIRouter:
         responses=problem_responses(ORDER_UNKNOWN),
     )
     async def get_promise(promise_id: str, principal: Reader) -> Response:
-        return respond((200, visible(principal, await reader.by_id(_id(promise_id))).document))
+        return respond((200, visible(principal, await reader.by_id(promise_id_of(promise_id))).document))
 
     @router.get(
         "/v1/promises",
@@ -117,7 +116,7 @@ def _asking(engine: Engine, reader: PromiseReader) -> APIRouter:
         responses=problem_responses(ORDER_UNKNOWN),
     )
     async def get_history(promise_id: str, principal: Reader) -> Response:
-        stored = visible(principal, await reader.by_id(_id(promise_id)))
+        stored = visible(principal, await reader.by_id(promise_id_of(promise_id)))
         former = [
             {
                 "revision": each.revision,
@@ -138,7 +137,7 @@ def _asking(engine: Engine, reader: PromiseReader) -> APIRouter:
         responses=problem_responses(ORDER_UNKNOWN, NO_DECISION),
     )
     async def get_decision(promise_id: str, principal: Reader) -> Response:
-        stored = visible(principal, await reader.by_id(_id(promise_id)))
+        stored = visible(principal, await reader.by_id(promise_id_of(promise_id)))
         decision = await reader.decision(stored.promise_id)
         if decision is None:
             raise Problem(NO_DECISION)
@@ -152,7 +151,7 @@ def _changing(engine: Engine, reader: PromiseReader) -> APIRouter:
     responses = problem_responses(ORDER_UNKNOWN, ORDER_VERSION_OLDER, PROMISE_STATE, IDEMPOTENCY_KEY_REUSED, OVERLOADED)
 
     async def change(request: Request, promise_id: str, body: ChangeRequest, principal: Principal) -> Response:
-        stored = visible(principal, await reader.by_id(_id(promise_id)))
+        stored = visible(principal, await reader.by_id(promise_id_of(promise_id)))
         remembered = await remembered_of(request, principal, render_changed)
         command: Command = ConfirmOrder(stored.key, body.version, origin_of(request), remembered)
         if request.url.path.endswith(":cancel"):
@@ -178,13 +177,6 @@ def _changing(engine: Engine, reader: PromiseReader) -> APIRouter:
         return await change(request, promise_id, body, principal)
 
     return router
-
-
-def _id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise Problem(ORDER_UNKNOWN) from None
 
 
 def _location(rendered: Rendered) -> dict[str, str] | None:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.atp.application.commands import Command, Origin
+from services.atp.application.content import CustomerKey
+from services.atp.application.customer_blocks import BlockChange, CustomerBlocks
 from services.atp.application.engine import Engine
 from services.atp.application.planning import Planning
 from services.atp.application.queues import Lane
@@ -16,6 +18,7 @@ from services.atp.entrypoints.supply_commands import Fulfilment, fulfilment_comm
 from services.chassis.deliveries import Delivery, Rejected
 from services.chassis.envelope import Event
 from services.contracts import catalogue
+from services.contracts.blocks import CustomerBlock
 from services.contracts.items import CatalogItem
 from services.contracts.payload import Payload
 from services.contracts.supply import (
@@ -72,24 +75,36 @@ class FulfilmentEvents:
 
 
 class CatalogEvents:
-    """Applies batches of `catalog.v1`: the highest version of an item counts."""
+    """Applies batches of `catalog.v1`: the highest version of an item, or of a block of a customer, counts."""
 
-    def __init__(self, planning: Planning) -> None:
+    def __init__(self, planning: Planning, blocks: CustomerBlocks) -> None:
         self._planning = planning
+        self._blocks = blocks
 
     async def __call__(self, batch: Sequence[Delivery]) -> Sequence[Rejected]:
-        """Store the items of a batch in one transaction."""
+        """Store the items of a batch in one transaction, the blocks in another."""
         items: list[CatalogItem] = []
+        blocks: list[BlockChange] = []
         rejected: list[Rejected] = []
         for place, delivery in enumerate(batch):
             said = _read(delivery.event, place, rejected)
             if isinstance(said, CatalogItem):
                 items.append(said)
+            elif isinstance(said, CustomerBlock):
+                blocks.append(_block_change(said, delivery.event.source))
             elif said is not None:
                 rejected.append(Rejected(place, UNEXPECTED, delivery.event.type))
         if items:
             await self._planning.store_items(items)
+        if blocks:
+            await self._blocks.store(blocks)
         return rejected
+
+
+def _block_change(said: CustomerBlock, author: str) -> BlockChange:
+    effect = None if said.effect == "none" else said.effect
+    customer = CustomerKey(said.customer.system, said.customer.id)
+    return BlockChange(customer, said.kind, effect, said.effective_to, said.reason, author, said.version)
 
 
 async def _apply(engine: Engine, commands: Sequence[Command]) -> None:

@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from services.contracts.catalogue import ALL, EventType
-from tiercel.schemas.examples import orders, promises, risks, segments, service, supply
+from tiercel.schemas.examples import blocks, orders, promises, risks, segments, service, supply
 
 Payloads = Mapping[str, Mapping[str, Any]]
 
 VALID: Final[Mapping[str, Payloads]] = {
     **orders.VALID,
     **supply.VALID,
+    **blocks.VALID,
     **promises.VALID,
     **risks.VALID,
     **segments.VALID,
@@ -21,6 +22,7 @@ VALID: Final[Mapping[str, Payloads]] = {
 _BROKEN: Final = {
     **orders.BROKEN,
     **supply.BROKEN,
+    **blocks.BROKEN,
     **promises.BROKEN,
     **risks.BROKEN,
     **segments.BROKEN,
