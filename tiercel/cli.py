@@ -18,6 +18,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 dlq = typer.Typer(no_args_is_help=True, help="Events that could not be processed.")
 keys = typer.Typer(no_args_is_help=True, help="API keys of the distributed form.")
 ledger = typer.Typer(no_args_is_help=True, help="The ledger of commitments and what decisions read.")
+audit = typer.Typer(no_args_is_help=True, help="The audit trails: who changed what, chained and anchored.")
+app.add_typer(audit, name="audit")
 app.add_typer(dlq, name="dlq")
 app.add_typer(keys, name="keys")
 app.add_typer(ledger, name="ledger")
@@ -244,3 +246,48 @@ def ledger_rebuild(data: Data = None) -> None:
     from tiercel.commands.ledger import rebuild
 
     print(f"{_run(rebuild(data))} aggregates were changed.")
+
+
+@audit.command("key")
+def audit_key(
+    file: Annotated[Path, typer.Argument(help="Where the private key goes; the public one to FILE.pub.")],
+) -> None:
+    """Make the key that signs anchors. The public half proves them: keep a copy where no service can write."""
+    from services.chassis.audit.signing import make_key
+
+    print(_reporting(lambda: make_key(file)))
+
+
+@audit.command("verify")
+def audit_verify(
+    service: Annotated[str | None, typer.Option(help="Only the trail of this service.")] = None,
+    key: Annotated[Path | None, typer.Option(help="The key of the anchors, private or public half.")] = None,
+    anchors: Annotated[Path | None, typer.Option(help="Anchors kept elsewhere: lines of `anchors`.")] = None,
+    data: Data = None,
+) -> None:
+    """Compute every trail again and hold it against its anchors; status 1 if anything is wrong."""
+    from tiercel.commands.audit import verify
+
+    if not _run(verify(data, service=service, key_file=key, anchors_file=anchors)):
+        raise typer.Exit(1)
+
+
+@audit.command("export")
+def audit_export(
+    service: Annotated[str, typer.Argument(help="Whose trail.")],
+    file: Annotated[Path, typer.Argument(help="JSON lines.")],
+    data: Data = None,
+) -> None:
+    """Write a trail to a file, an entry a line with its digest."""
+    from tiercel.commands.audit import export
+
+    print(f"{_run(export(data, service=service, file=file))} entries.")
+
+
+@audit.command("anchors")
+def audit_anchors(service: Annotated[str, typer.Argument(help="Whose anchors.")], data: Data = None) -> None:
+    """Print all anchors of a service, one a line, to keep them elsewhere too."""
+    from tiercel.commands.audit import anchors
+
+    for anchor in _run(anchors(data, service=service)):
+        print(anchor.to_json().decode())

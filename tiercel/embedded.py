@@ -15,6 +15,7 @@ from pathlib import Path
 from socket import socket
 from typing import Final
 
+from services.chassis.audit.signing import make_key
 from services.chassis.auth import SCOPE_WILDCARD, ApiKeys, Authenticator, MintedKeys, mint
 from services.chassis.clocks import SystemClock
 from services.chassis.embedded_postgres import EmbeddedPostgres
@@ -67,7 +68,8 @@ async def run_embedded(
         database_url = await _claim(supervisor, data)
         if claimed is not None:
             claimed()
-        running, services = await _open(supervisor, listeners, interface, database_url, replay=replay)
+        await asyncio.to_thread(_ensure_audit_key, data)
+        running, services = await _open(supervisor, listeners, interface, database_url, data, replay=replay)
     hosted = [Hosted(services[part.name], listeners[part.name]) for part in STARTED_IN_ORDER]
 
     async def go_on() -> None:
@@ -87,19 +89,32 @@ async def _claim(supervisor: Supervisor, data: Path) -> str:
     return database_url
 
 
+def _ensure_audit_key(data: Path) -> None:
+    key = reaching.audit_key(data)
+    if not key.exists():
+        make_key(key)
+
+
 async def _open(
-    supervisor: Supervisor, listeners: Mapping[str, socket], interface: str, database_url: str, *, replay: bool
+    supervisor: Supervisor,
+    listeners: Mapping[str, socket],
+    interface: str,
+    database_url: str,
+    data: Path,
+    *,
+    replay: bool,
 ) -> tuple[Running, dict[str, Service]]:
     event_log = await PostgresEventLog.open(database_url)
     supervisor.on_close("event log", event_log.close)
     await event_log.ensure_topics(topics.specs())
     await migrate_all(database_url)
     key, hashed = mint([SCOPE_WILDCARD], subject="embedded")
+    audit = {"audit_key_file": reaching.audit_key(data), "audit_anchor_folder": reaching.audit_anchors(data)}
     wall = SystemClock()
     authenticator = Authenticator(wall=wall, api_keys=ApiKeys([MintedKeys([hashed])], wall=wall))
     services = {
         part.name: await part.program.build(
-            load(part.program.settings, form=Form.EMBEDDED, replay=replay, redis_url=None),
+            load(part.program.settings, form=Form.EMBEDDED, replay=replay, redis_url=None, **audit),
             database_url=database_url,
             event_log=event_log,
             authenticator=authenticator,

@@ -6,6 +6,7 @@ import asyncpg
 import httpx
 from sqlalchemy.exc import DBAPIError
 
+from services.chassis.audit.signing import UnusableKey
 from services.chassis.auth import AuthNotConfigured
 from services.chassis.business_time import ReplayTimeStored
 from services.chassis.database import DatabaseError
@@ -13,6 +14,7 @@ from services.chassis.dlq import LetterGone, ValueOmitted
 from services.chassis.embedded_postgres import EmbeddedPostgresError
 from services.chassis.event_log.port import EventLogError
 from services.chassis.migrations import MigrationLockBusy
+from tiercel.commands.audit import UnknownService
 from tiercel.commands.decisions import UnknownDecisionError
 from tiercel.commands.loading import LoadRefused
 from tiercel.credentials import KeyRefused
@@ -36,6 +38,8 @@ EXPECTED: Final = (
     NotReady,
     ReplayTimeStored,
     UnknownDecisionError,
+    UnknownService,
+    UnusableKey,
     ValueOmitted,
     asyncpg.InterfaceError,
     asyncpg.PostgresError,

@@ -32,6 +32,16 @@ def postgres_folder(data: Path) -> Path:
     return data / "postgres"
 
 
+def audit_key(data: Path) -> Path:
+    """Where the embedded form keeps the key that signs anchors of its audit trails."""
+    return data / "audit.key"
+
+
+def audit_anchors(data: Path) -> Path:
+    """Where the embedded form keeps these anchors: beside its database, not in it."""
+    return data / "audit-anchors"
+
+
 def note_running(data: Path, database_url: str) -> None:
     """Leave word for other commands of how to reach the PostgreSQL that runs here."""
     file = _note(data)

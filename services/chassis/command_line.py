@@ -20,6 +20,7 @@ import asyncpg
 import structlog
 
 from services.chassis import logs
+from services.chassis.audit.signing import UnusableKey
 from services.chassis.auth import AuthNotConfigured, TableKeys, build_authenticator
 from services.chassis.business_time import ReplayTimeStored
 from services.chassis.clocks import SystemClock
@@ -37,7 +38,15 @@ from services.chassis.tracing import Tracing
 DRAIN_SECONDS: Final = 5.0  # a balancer that asks every second or two has seen by then that readiness is off
 KEY_CONNECTIONS: Final = 2  # the keys are read every two seconds
 PORT: Final = 8080
-NOT_STARTED: Final = (OSError, AuthNotConfigured, ReplayTimeStored, DatabaseError, EventLogError, asyncpg.PostgresError)
+NOT_STARTED: Final = (
+    OSError,
+    AuthNotConfigured,
+    UnusableKey,
+    ReplayTimeStored,
+    DatabaseError,
+    EventLogError,
+    asyncpg.PostgresError,
+)
 """What a wrong deployment looks like: reported as one line, where anything else is a defect and shows its trace."""
 
 _log = structlog.get_logger(__name__)

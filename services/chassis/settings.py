@@ -68,6 +68,14 @@ class ChassisSettings(BaseSettings):
     auth_audience: str = "tiercel"
     api_keys_file: Path | None = Field(None, description="hashed API keys, beside those in the database")
 
+    audit_key_file: Path | None = Field(
+        None,
+        description="Ed25519 key (PEM) that signs anchors of the audit trail; the role relay needs it",
+    )
+    audit_anchor_folder: Path | None = Field(
+        None, description="keep anchors in files here instead of in the event log; on another disk than the database"
+    )
+
     otlp_endpoint: str | None = Field(
         None, description="http(s) address of an OpenTelemetry collector; none: no traces"
     )

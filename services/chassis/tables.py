@@ -106,3 +106,56 @@ CREATE TABLE api_key (
     revoked_at timestamptz
 );
 """
+
+# The audit trail (see audit/): what was changed, its chain, and how far both go. `audit_head` is locked last in a
+# transaction. The digest at the start is that of `audit.chain.GENESIS`.
+AUDIT_V1: Final = """
+CREATE TABLE audit (
+    position bigint PRIMARY KEY,
+    at timestamptz NOT NULL,
+    author text NOT NULL,
+    action text COLLATE "C" NOT NULL,
+    subject text COLLATE "C" NOT NULL,
+    detail jsonb NOT NULL
+);
+CREATE TABLE audit_head (
+    singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+    position bigint NOT NULL
+);
+INSERT INTO audit_head (position) VALUES (0);
+"""
+
+# For trails that were begun before they were chained, and for new ones after AUDIT_V1. Links are a table of their own
+# because entries are append-only, and those of an older version are chained later.
+AUDIT_CHAIN_V1: Final = """
+CREATE TABLE audit_link (
+    position bigint PRIMARY KEY,
+    digest bytea NOT NULL CHECK (length(digest) = 32)
+);
+ALTER TABLE audit_head
+    ADD COLUMN linked bigint NOT NULL DEFAULT 0,
+    ADD COLUMN digest bytea NOT NULL CHECK (length(digest) = 32)
+        DEFAULT '\\x0edc878a90840d17df825bd427eb39a194e4c5130cec5a2adfcc039572e9f5bb';
+"""
+
+# Entries are never changed by a service; whoever forces it is found by the chain.
+AUDIT_APPEND_ONLY_V1: Final = """
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'table % is append-only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
+END
+$$;
+CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+"""
+
+
+def statements(script: str) -> list[str]:
+    """The statements of one of the texts above, for drivers that take one at a time."""
+    found: list[str] = []
+    for piece in script.split(";\n"):
+        if found and found[-1].count("$$") % 2:  # inside of a function's body
+            found[-1] += ";\n" + piece
+        elif piece.strip():
+            found.append(piece)
+    return found

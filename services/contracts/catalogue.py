@@ -20,6 +20,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from services.contracts import (
+    audit,
     blocks,
     costs,
     items,
@@ -191,6 +192,7 @@ SEGMENT_PROPOSED: Final = EventType("segment.proposed.v1", segments.SegmentPropo
 TIER_POLICY_V1: Final = EventType("tier.policy.v1", published_tiers.TierDefined, topics.SEGMENTS_POLICIES)
 TIER_POLICY: Final = EventType("tier.policy.v2", segments.TierDefined, topics.SEGMENTS_POLICIES)
 SERVICE_BREACHED: Final = EventType("service.breached.v1", service.ServiceBreached, topics.SERVICE_BREACHES)
+AUDIT_ANCHORED: Final = EventType("audit.anchored.v1", audit.AuditAnchored, topics.AUDIT_ANCHORS)
 
 ALL: Final = (
     ORDER_PLACED_V1,
@@ -226,6 +228,7 @@ ALL: Final = (
     TIER_POLICY_V1,
     TIER_POLICY,
     SERVICE_BREACHED,
+    AUDIT_ANCHORED,
 )
 
 

@@ -139,4 +139,13 @@ ALL: Final = (
         _BY_KEY,
         "The event id is the same in every repetition; the highest `sequence` of each month and measure counts.",
     ),
+    Guarantee(
+        topics.AUDIT_ANCHORS,
+        "Signed statements of how far each service's audit trail went and what its digest was. Keep them for ever.",
+        "every service, each for its own trail",
+        ("segment_registry", "reclassifier", "atp"),
+        ("tiercel audit verify", SUBSCRIBERS),
+        "Positions of a service only rise; processes of one service may anchor the same position.",
+        "A repetition says the same.",
+    ),
 )

@@ -15,6 +15,7 @@ import asyncpg
 import structlog
 from prometheus_client import CollectorRegistry
 
+from services.chassis.audit.anchoring import AuditMetrics, anchoring
 from services.chassis.auth import Authenticator
 from services.chassis.business_time import ensure_schema, refuse_stored_time
 from services.chassis.clocks import SystemClock
@@ -32,7 +33,7 @@ from services.chassis.projection import Heartbeats, ProjectionRunner
 from services.chassis.relay import Relay
 from services.chassis.relay_metrics import RelayMetrics
 from services.contracts import catalogue
-from services.contracts.topics import ORDERS_RECORDED, SEGMENTS_CURRENT, dead_letters
+from services.contracts.topics import AUDIT_ANCHORS, ORDERS_RECORDED, SEGMENTS_CURRENT, dead_letters
 from services.reclassifier.adapters.store import SCHEMA, PostgresTransaction, PostgresTransactions
 from services.reclassifier.application.change_rule_set import store_first_rule_set
 from services.reclassifier.application.report_quiet import backlog
@@ -87,6 +88,7 @@ class _Reclassifier:
         self._wall = SystemClock()
         self._collectors: CollectorRegistry = new_registry()
         self._metrics = ReclassifierMetrics(self._collectors)
+        self._audit_metrics = AuditMetrics(self._collectors)
         self._consumer_metrics = ConsumerMetrics(
             self._collectors, {GROUP: [ORDERS_RECORDED.name], PROJECTION: [SEGMENTS_CURRENT.name]}, REASONS
         )
@@ -132,6 +134,7 @@ class _Reclassifier:
             self._tasks += self._consumer_tasks()
         if Role.RELAY in self._roles:
             self._tasks.append(SideTask("relay", (await self._relay(self._database)).run, Stage.RELAY))
+            self._tasks.append(await self._anchoring(self._database))
 
     async def _stop(self) -> None:
         if self._producer is not None:
@@ -222,6 +225,17 @@ class _Reclassifier:
             wall=self._wall,
             name=f"{NAME}-{new_id()}",
             metrics=RelayMetrics(self._collectors),
+        )
+
+    async def _anchoring(self, database: Database) -> SideTask:
+        return await anchoring(
+            self._settings,
+            database,
+            self._event_log,
+            AUDIT_ANCHORS.name,
+            service=NAME,
+            wall=self._wall,
+            metrics=self._audit_metrics,
         )
 
     async def _ready(self) -> dict[str, str | bool]:

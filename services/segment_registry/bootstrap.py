@@ -13,6 +13,7 @@ import asyncpg
 import orjson
 from prometheus_client import CollectorRegistry
 
+from services.chassis.audit.anchoring import AuditMetrics, anchoring
 from services.chassis.auth import Authenticator
 from services.chassis.business_time import ensure_schema, refuse_stored_time
 from services.chassis.cache import Cache, RedisCache
@@ -29,7 +30,7 @@ from services.chassis.partitions import keep_partitions
 from services.chassis.rate_limit import Budget, RateLimiter
 from services.chassis.relay import Beacon, Relay, RelaySettings
 from services.chassis.relay_metrics import RelayMetrics
-from services.contracts.topics import SEGMENTS_CURRENT, SEGMENTS_PROPOSALS, dead_letters
+from services.contracts.topics import AUDIT_ANCHORS, SEGMENTS_CURRENT, SEGMENTS_PROPOSALS, dead_letters
 from services.segment_registry.adapters.heartbeat import heartbeats
 from services.segment_registry.adapters.registry_store import SCHEMA, PostgresTransactions
 from services.segment_registry.application.ports import Cause, Commander
@@ -75,6 +76,7 @@ class _Registry:
         self._wall = SystemClock()
         self._collectors: CollectorRegistry = new_registry()
         self._metrics = RegistryMetrics(self._collectors)
+        self._audit_metrics = AuditMetrics(self._collectors)
         self._transactions = PostgresTransactions()
         self._cache: Cache | None = None
         if settings.redis_url is not None:
@@ -120,6 +122,7 @@ class _Registry:
             self._tasks += self._consumer_tasks()
         if Role.RELAY in self._roles:
             self._tasks.append(SideTask("relay", (await self._relay(self._database)).run, Stage.RELAY))
+            self._tasks.append(await self._anchoring(self._database))
 
     async def _stop(self) -> None:
         if self._producer is not None:
@@ -187,6 +190,17 @@ class _Registry:
             metrics=RelayMetrics(self._collectors),
             settings=RelaySettings(bulk_rows_per_second=float(self._settings.registry_bulk_events_per_second)),
             beacon=Beacon(heartbeats(partitions, self._metrics.heartbeats)),
+        )
+
+    async def _anchoring(self, database: Database) -> SideTask:
+        return await anchoring(
+            self._settings,
+            database,
+            self._event_log,
+            AUDIT_ANCHORS.name,
+            service=NAME,
+            wall=self._wall,
+            metrics=self._audit_metrics,
         )
 
     async def _ready(self) -> dict[str, str | bool]:

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,29 @@ def _expressions() -> list[str]:
     dashboard = json.loads((PROJECT / "deploy/grafana/dashboards/tiercel.json").read_text())
     read = [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
     return read + [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+
+
+def test_its_audit_trails_are_whole_and_an_act_of_force_is_found(served: Served) -> None:
+    tier = {"name": "Gold", "priority_rank": 10}
+    assert served.ask("segment_registry", "PUT", "/v1/tiers/audited", tier).status_code < 300
+
+    def verified() -> "subprocess.CompletedProcess[str]":
+        return tiercel("audit", "verify", "--data", str(served.data), "--service", "segment_registry")
+
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while "anchored to 2 " not in (done := verified()).stdout and time.monotonic() < deadline:
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "segment_registry: 2 entries verified; anchored to 2 " in done.stdout
+    anchors = tiercel("audit", "anchors", "segment_registry", "--data", str(served.data)).stdout.splitlines()
+    assert json.loads(anchors[-1])["position"] == 2
+
+    file = served.data / "audit-anchors" / "segment_registry.jsonl"
+    forged = json.loads(anchors[-1]) | {"position": 3}
+    with file.open("a") as out:
+        out.write(json.dumps(forged) + "\n")
+    done = verified()
+    assert done.returncode == 1
+    assert "1 anchors are not signed by key" in done.stdout
 
 
 def test_a_second_one_on_the_same_folder_is_refused_and_harms_nothing(served: Served) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from services.chassis.audit.routes import AuditPage
 from services.chassis.problems import MEDIA_TYPE
 from services.contracts.segments import SegmentChanged, SegmentCurrent, TierDefined
 from services.segment_registry.entrypoints.documents import (
-    AuditPage,
     CustomerDocument,
     CustomerPage,
     History,

@@ -17,6 +17,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from services.chassis.audit.signing import make_key
 from services.chassis.event_log.kafka import KafkaEventLog
 from services.chassis.event_log.port import EventLog
 from services.chassis.event_log.prefixed import with_prefix
@@ -110,6 +111,7 @@ async def deployed(database_url: str, bootstrap: str) -> AsyncIterator[Deploymen
     event_log = with_prefix(KafkaEventLog(bootstrap, name="test"), prefix)
     with tempfile.TemporaryDirectory(prefix="tiercel-deployment-") as name:
         folder = Path(name)
+        make_key(folder / "audit.key")
         key = add_key(folder / "api_keys.json", subject="test", scopes=SCOPES)
         environment = {
             "TIERCEL_FORM": "distributed",
@@ -117,6 +119,7 @@ async def deployed(database_url: str, bootstrap: str) -> AsyncIterator[Deploymen
             "TIERCEL_KAFKA_BOOTSTRAP": bootstrap,
             "TIERCEL_KAFKA_TOPIC_PREFIX": prefix,
             "TIERCEL_API_KEYS_FILE": str(folder / "api_keys.json"),
+            "TIERCEL_AUDIT_KEY_FILE": str(folder / "audit.key"),
         }
         deployment = Deployment(environment, event_log, folder, key)
         try:

@@ -16,7 +16,18 @@ def _said(*arguments: str) -> tuple[int, str]:
 def test_every_command_explains_itself() -> None:
     code, said = _said("--help")
     assert code == 0
-    for command in ("serve", "demo", "doctor", "migrate", "topics", "dlq", "keys", "ledger", "replay-decision"):
+    for command in (
+        "serve",
+        "demo",
+        "doctor",
+        "migrate",
+        "topics",
+        "dlq",
+        "keys",
+        "ledger",
+        "audit",
+        "replay-decision",
+    ):
         assert command in said
         assert _said(command, "--help")[0] == 0
 

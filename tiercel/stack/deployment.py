@@ -18,6 +18,7 @@ from typing import Final
 import asyncpg
 import httpx
 
+from services.chassis.audit.signing import make_key
 from services.chassis.event_log.kafka import KafkaEventLog
 from services.chassis.event_log.port import EventLog
 from services.chassis.event_log.prefixed import with_prefix
@@ -137,6 +138,8 @@ async def deployed(
         try:
             await log.ensure_topics(topics.specs())
             await migrate_all(database_url)
+            audit_key = folder / "audit.key"
+            await asyncio.to_thread(make_key, audit_key)
             key = await new_key(key_file, subject="deployment", scopes=list(ALL_SCOPES), channels=None)
             environment = os.environ | {
                 "TIERCEL_FORM": "distributed",
@@ -145,6 +148,7 @@ async def deployed(
                 "TIERCEL_KAFKA_TOPIC_PREFIX": f"{run}.",
                 "TIERCEL_REDIS_URL": settings["TIERCEL_REDIS_URL"],
                 "TIERCEL_API_KEYS_FILE": str(await asyncio.to_thread(key_file.resolve)),
+                "TIERCEL_AUDIT_KEY_FILE": str(await asyncio.to_thread(audit_key.resolve)),
                 "TIERCEL_REPLAY": str(replay).lower(),
                 "TIERCEL_LOG_LEVEL": "warning",
             }

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final, TypeVar
 
-from services.chassis import outbox
+from services.chassis import audit, outbox
+from services.chassis.audit.chain import AuditEntry, AuditRecord
 from services.chassis.business_time import Phase, business_now, replay_state
 from services.chassis.database import Connection, Database, DatabaseUnavailable
 from services.chassis.envelope import Event
@@ -149,6 +150,12 @@ class PostgresTransaction:
 
     async def rule_sets(self) -> list[StoredRuleSet]:
         return await rule_set_rows.load_rule_sets(self._connection)
+
+    async def page_of_audit(self, after: int, limit: int) -> list[AuditRecord]:
+        return await audit.page(self._connection, after, limit)
+
+    async def append_audit(self, entries: Sequence[AuditEntry], at: datetime) -> None:
+        await audit.append(self._connection, entries, at)
 
     async def add_rule_set(self, stored: StoredRuleSet) -> None:
         await rule_set_rows.add_rule_set(self._connection, stored)

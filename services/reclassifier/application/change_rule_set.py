@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from services.chassis.audit.chain import AuditEntry
 from services.reclassifier.application.ports import ReclassifierTransaction, StoredRuleSet
 from services.reclassifier.domain.rule_set import RuleSet
 
@@ -17,10 +18,13 @@ async def change_rule_set(
     if stored is not None and stored.document == document:
         return stored, False
     version = 1 if stored is None else stored.rule_set.version + 1
-    changed = StoredRuleSet(replace(rule_set, version=version), document, author, await transaction.now())
+    now = await transaction.now()
+    changed = StoredRuleSet(replace(rule_set, version=version), document, author, now)
     await transaction.add_rule_set(changed)
     await transaction.start_sweep()
     await transaction.count_activity()
+    detail = {"version": version, "document": document}
+    await transaction.append_audit([AuditEntry(author, "rule_set.changed", rule_set.rule_set_id, detail)], now)
     return changed, True
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
+from services.chassis.audit.chain import AuditEntry, AuditRecord
 from services.chassis.envelope import Event
 from services.reclassifier.domain.features import Features
 from services.reclassifier.domain.orders import Activity, Counted, Day, OrderKey, OwnedDay, Reference
@@ -136,6 +137,10 @@ class ReclassifierReader(Protocol):
         """A version of a rule set, the newest without a version."""
         ...
 
+    async def page_of_audit(self, after: int, limit: int) -> list[AuditRecord]:
+        """Audit records by position, after the one given."""
+        ...
+
     async def rule_sets(self) -> list[StoredRuleSet]:
         """The newest version of every rule set, by id."""
         ...
@@ -223,6 +228,10 @@ class ReclassifierTransaction(ReclassifierReader, Protocol):
 
     async def add_rule_set(self, stored: StoredRuleSet) -> None:
         """Store a new version."""
+        ...
+
+    async def append_audit(self, entries: Sequence[AuditEntry], at: datetime) -> None:
+        """Write the audit trail; the last lock of a transaction."""
         ...
 
     async def lock_rule_sets(self) -> None:

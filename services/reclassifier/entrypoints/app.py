@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, FastAPI
 from prometheus_client import CollectorRegistry
 
+from services.chassis.audit.routes import audit_routes
 from services.chassis.auth import Authenticator, Principal, require
 from services.chassis.http import Readiness, create_app
 from services.chassis.lifecycle import Quiet
@@ -39,6 +40,13 @@ def create_reclassifier_app(
     )
     if desk is not None:
         app.include_router(routes(desk))
+        app.include_router(
+            audit_routes(
+                lambda after, limit: desk.transactions.read(lambda reader: reader.page_of_audit(after, limit)),
+                scope="reclassifier.read",
+                what="rule sets",
+            )
+        )
         app.include_router(_internal_routes(quiet))
     return app
 

@@ -8,16 +8,15 @@ from uuid import UUID
 
 import asyncpg
 
-from services.chassis import idempotency, inbox, outbox
+from services.chassis import audit, idempotency, inbox, outbox
+from services.chassis.audit.chain import AuditEntry, AuditRecord
 from services.chassis.business_time import Phase, business_now, replay_state
 from services.chassis.database import Connection, Database, DatabaseUnavailable
 from services.chassis.envelope import Event
 from services.chassis.idempotency import StoredAnswer
 from services.chassis.outbox import Lane
-from services.segment_registry.adapters import audit_rows, customer_rows, proposal_rows, tier_rows
+from services.segment_registry.adapters import customer_rows, proposal_rows, tier_rows
 from services.segment_registry.application.ports import (
-    AuditEntry,
-    AuditRecord,
     LostRace,
     ProposalVerdict,
     RegistryReader,
@@ -100,13 +99,13 @@ class PostgresTransaction:
         await customer_rows.save_customers(self._connection, before, after, at)
 
     async def append_audit(self, entries: Sequence[AuditEntry], at: datetime) -> None:
-        await audit_rows.append_audit(self._connection, entries, at)
+        await audit.append(self._connection, entries, at)
 
     async def page_of_audit(self, after: int, limit: int) -> list[AuditRecord]:
-        return await audit_rows.page_of_audit(self._connection, after, limit)
+        return await audit.page(self._connection, after, limit)
 
     async def audit_position(self) -> int:
-        return await audit_rows.audit_position(self._connection)
+        return await audit.position(self._connection)
 
     async def publish(self, events: Sequence[Event], lane: Lane) -> None:
         await outbox.enqueue(self._connection, events, lane)

@@ -5,14 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from services.chassis.audit.chain import AuditEntry
 from services.chassis.envelope import Event
 from services.segment_registry.application.change_customers import audit_of_move, store_change
-from services.segment_registry.application.ports import (
-    AuditEntry,
-    ProposalVerdict,
-    RegistryTransaction,
-    TierLock,
-)
+from services.segment_registry.application.ports import ProposalVerdict, RegistryTransaction, TierLock
 from services.segment_registry.application.publishing import events_of
 from services.segment_registry.domain.customers import Customer
 from services.segment_registry.domain.moves import Moved

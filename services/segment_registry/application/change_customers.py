@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.chassis.audit.chain import AuditEntry
 from services.chassis.envelope import Event
 from services.chassis.outbox import Lane
-from services.segment_registry.application.ports import AuditEntry, RegistryTransaction
+from services.segment_registry.application.ports import RegistryTransaction
 from services.segment_registry.domain.customers import Customer, Identifier
 from services.segment_registry.domain.moves import Move
 

@@ -2,8 +2,9 @@
 
 import orjson
 
+from services.chassis.audit.chain import AuditEntry
 from services.chassis.outbox import Lane
-from services.segment_registry.application.ports import AuditEntry, Commander, RegistryTransaction, TierLock
+from services.segment_registry.application.ports import Commander, RegistryTransaction, TierLock
 from services.segment_registry.application.publishing import tier_policy
 from services.segment_registry.domain import tiers
 from services.segment_registry.domain.tiers import Tier, TierDefined, TierRefused, TierUnchanged

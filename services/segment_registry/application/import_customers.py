@@ -8,9 +8,10 @@ from typing import Final
 
 import orjson
 
+from services.chassis.audit.chain import AuditEntry
 from services.chassis.ids import new_ids
 from services.chassis.outbox import Lane
-from services.segment_registry.application.ports import AuditEntry, Commander, RegistryTransaction, TierLock
+from services.segment_registry.application.ports import Commander, RegistryTransaction, TierLock
 from services.segment_registry.application.publishing import events_of
 from services.segment_registry.domain.imports import Bulk, ImportDecision, ImportRow, RowRefused, import_rows
 

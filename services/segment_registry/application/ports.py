@@ -8,11 +8,12 @@ taken in one order: the tiers, customers by id, the head of the audit trail. `no
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
+from services.chassis.audit.chain import AuditEntry, AuditRecord
 from services.chassis.envelope import Event
 from services.chassis.idempotency import StoredAnswer
 from services.chassis.outbox import Lane
@@ -53,25 +54,6 @@ class Commander:
 
     author: str
     cause: Cause
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """One change of what the registry owns: `subject` is what was changed, `detail` holds ids and codes only."""
-
-    author: str
-    action: str
-    subject: str
-    detail: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class AuditRecord:
-    """An audit entry as stored: positions have no gaps."""
-
-    position: int
-    at: datetime
-    entry: AuditEntry
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, FastAPI
 from prometheus_client import CollectorRegistry
 
+from services.chassis.audit.routes import audit_routes
 from services.chassis.auth import Authenticator, Principal, require
 from services.chassis.edge import Limiter
 from services.chassis.http import Readiness, create_app
@@ -54,6 +55,11 @@ def create_registry_app(
         customer_routes(desk),
         assignment_routes(desk),
         bulk_routes(desk),
+        audit_routes(
+            lambda after, limit: desk.transactions.read(lambda reader: reader.page_of_audit(after, limit)),
+            scope="registry.read",
+            what="tiers, customers and assignments",
+        ),
         _internal_routes(quiet),
     ):
         app.include_router(router)

@@ -1,8 +1,8 @@
-"""Bulk imports and the audit trail over HTTP."""
+"""Bulk imports over HTTP."""
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import TypeAdapter, ValidationError
 
 from services.chassis.auth import Principal, require
@@ -24,25 +24,20 @@ from services.segment_registry.entrypoints.desk import (
     IdempotencyKey,
     answer,
     commander,
-    response,
     see_everything,
 )
 from services.segment_registry.entrypoints.documents import (
-    AuditPage,
     ImportBody,
     ImportDocument,
     ImportRowBody,
     RejectedRow,
-    audit_value,
     domain_identifiers,
     import_value,
 )
 
-Reader = Annotated[Principal, Depends(require("registry.read"))]
 Importer = Annotated[Principal, Depends(require("registry.import"))]
 IMPORT_PATH: Final = "/v1/imports"
 IMPORT_BODY_MAX_BYTES: Final = 4_194_304  # 5,000 rows of 800 bytes: several identifiers and a sentence each
-AUDIT_PAGE_MAX: Final = 1_000  # records of one page
 _ROW: Final = TypeAdapter(ImportRowBody)
 
 
@@ -76,21 +71,6 @@ def bulk_routes(desk: Desk) -> APIRouter:
         for imported in decided:
             _count(desk, imported, len(malformed))
         return done
-
-    @router.get(
-        "/v1/audit",
-        response_model=AuditPage,
-        summary="Every change of tiers, customers and assignments, in the order of their commits",
-        responses=problem_responses(VALIDATION_FAILED),
-    )
-    async def get_audit(
-        principal: Reader,
-        after: Annotated[int, Query(ge=0, le=2**53)] = 0,
-        limit: Annotated[int, Query(ge=1, le=AUDIT_PAGE_MAX)] = 100,
-    ) -> Response:
-        see_everything(principal)
-        records = await desk.transactions.read(lambda reader: reader.page_of_audit(after, limit))
-        return response(answer({"items": [audit_value(record) for record in records]}))
 
     return router
 

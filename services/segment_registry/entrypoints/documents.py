@@ -10,7 +10,6 @@ from services.contracts.payload import Code, Identifier, Moment, Note, Payload, 
 from services.contracts.segments import Assignment as AssignmentContract
 from services.contracts.segments import Evidence, TierDefined, TierPolicy
 from services.segment_registry.application.import_customers import IMPORT_ROWS_MAX, Imported
-from services.segment_registry.application.ports import AuditRecord
 from services.segment_registry.application.read_customers import CustomerView
 from services.segment_registry.domain.customers import IDENTIFIERS_MAX, Customer
 from services.segment_registry.domain.customers import Identifier as DomainIdentifier
@@ -147,23 +146,6 @@ class ImportDocument(Payload):
     rejected: tuple[RejectedRow, ...]
 
 
-class AuditDocument(Payload):
-    """One change."""
-
-    position: int
-    at: Moment
-    author: str
-    action: str
-    subject: str
-    detail: dict[str, Any]
-
-
-class AuditPage(Payload):
-    """Changes by position; go on with the position of the last one."""
-
-    items: tuple[AuditDocument, ...]
-
-
 _ROW_DETAIL_MAX: Final = 200  # characters; a bad bulk must not make an answer larger than itself
 
 
@@ -240,19 +222,6 @@ def import_value(imported: Imported, malformed: Iterable[RejectedRow]) -> dict[s
         "changed": imported.changed,
         "unchanged": imported.unchanged,
         "rejected": sorted(rejected, key=lambda row: row["index"]),
-    }
-
-
-def audit_value(record: AuditRecord) -> dict[str, Any]:
-    """An `AuditDocument`."""
-    entry = record.entry
-    return {
-        "position": record.position,
-        "at": record.at,
-        "author": entry.author,
-        "action": entry.action,
-        "subject": entry.subject,
-        "detail": entry.detail,
     }
 
 

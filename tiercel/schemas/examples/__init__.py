@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from services.contracts.catalogue import ALL, EventType
-from tiercel.schemas.examples import blocks, orders, promises, risks, segments, service, supply
+from tiercel.schemas.examples import audit, blocks, orders, promises, risks, segments, service, supply
 
 Payloads = Mapping[str, Mapping[str, Any]]
 
@@ -17,6 +17,7 @@ VALID: Final[Mapping[str, Payloads]] = {
     **risks.VALID,
     **segments.VALID,
     **service.VALID,
+    **audit.VALID,
 }
 # Written as what is changed in the first valid example: name -> (path, value); value ... removes the field.
 _BROKEN: Final = {
@@ -27,6 +28,7 @@ _BROKEN: Final = {
     **risks.BROKEN,
     **segments.BROKEN,
     **service.BROKEN,
+    **audit.BROKEN,
 }
 
 
