@@ -18,6 +18,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from pytest_socket import disable_socket, enable_socket
 
+from services.chassis.audit.signing import make_key
+
 WITHOUT_SOCKETS: Final = frozenset({"architecture", "unit", "property", "simulation"})
 """Kinds that prove something about code alone; a socket in one of them is a mistake."""
 
@@ -46,6 +48,14 @@ def kind_of(path: str) -> str:
     """The kind of the test at `path` (a path or node id below the project's root): the folder below tests/."""
     parts = Path(path.split("::", 1)[0]).parts
     return parts[parts.index("tests") + 1] if "tests" in parts[:-2] else "other"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _a_key_for_the_audit_trails(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Services do not start without one; processes that tests start inherit it."""
+    file = tmp_path_factory.mktemp("audit") / "audit.key"
+    make_key(file)
+    os.environ["TIERCEL_AUDIT_KEY_FILE"] = str(file)
 
 
 @pytest.fixture(autouse=True)
