@@ -12,18 +12,21 @@ from typing import Final
 
 import orjson
 
+from services.chassis.arrays import numbers, text_array, texts
 from services.chassis.database_session import Connection, announce
 from services.chassis.envelope import Event, headers_of
+from services.chassis.writes import Writes
 
 BUCKETS: Final = 64
 CHANNEL: Final = "outbox"
 
-_INSERT: Final = """
+_INSERT: Final = f"""
 INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload, headers, key_version, bucket, lane)
-SELECT id::uuid, topic, key, type, payload, headers, version, bucket, $9
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::jsonb[], $7::bigint[], $8::smallint[])
+SELECT id, topic, key, type, payload, headers, version, bucket, $9
+FROM unnest({text_array(1)}::uuid[], {text_array(2)}, {text_array(3)}, {text_array(4)}, $5::bytea[],
+            {text_array(6)}::jsonb[], $7::text::bigint[], $8::text::smallint[])
     AS event (id, topic, key, type, payload, headers, version, bucket)
-"""
+"""  # noqa: S608 - made of constants
 
 
 class Lane(IntEnum):
@@ -48,19 +51,30 @@ async def enqueue(connection: Connection, events: Sequence[Event], lane: Lane = 
 
     An event without a key has no order; its bucket is that of its id.
     """
+    writes = Writes(connection)
+    await enqueue_with(writes, connection, events, lane)
+    await writes.flush()
+
+
+async def enqueue_with(
+    writes: Writes, connection: Connection, events: Sequence[Event], lane: Lane = Lane.URGENT
+) -> None:
+    """`enqueue`, as one of the writes of a transaction that go to the server together."""
     if not events:
         return
-    await connection.execute(
+    writes.add(
         _INSERT,
-        [event.id for event in events],
-        [event.topic for event in events],
-        [event.key for event in events],
-        [event.type for event in events],
-        [event.data or None for event in events],
-        [orjson.dumps(headers_of(event)).decode() for event in events],
-        [event.sequence for event in events],
-        [bucket_of(event.key if event.key is not None else event.id) for event in events],
-        lane.value,
+        (
+            texts([event.id for event in events]),
+            texts([event.topic for event in events]),
+            texts([event.key for event in events]),
+            texts([event.type for event in events]),
+            [event.data or None for event in events],
+            texts([orjson.dumps(headers_of(event)).decode() for event in events]),  # JSON escapes the separators
+            numbers([event.sequence for event in events]),
+            numbers([bucket_of(event.key if event.key is not None else event.id) for event in events]),
+            lane.value,
+        ),
     )
     await announce(connection, CHANNEL)
 

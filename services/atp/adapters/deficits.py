@@ -15,6 +15,7 @@ from services.atp.application.documents import load as load_document
 from services.atp.domain.model import PositionKey
 from services.chassis.business_time import business_now
 from services.chassis.database import Connection, Database, announce
+from services.chassis.writes import Writes
 from services.contracts.risks import RiskCause
 
 ASKED: Final = "deficit_review"  # the subject of the NOTIFY that wakes the reviews
@@ -88,7 +89,7 @@ class DeficitStore:
 
     async def look(self, key: PositionKey) -> Look | None:
         """A position with all that is open there and the stored deficits; None: no such position."""
-        found = await PositionStore(self._connection, locking=False).load([key])
+        found = await PositionStore(self._connection, Writes(self._connection), locking=False).load([key])
         if not found:
             return None
         documents: dict[Any, Document] = {}

@@ -11,15 +11,16 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from services.atp.adapters.arrays import flags, ids, numbers, text_array, texts
 from services.atp.application import content as contents
 from services.atp.application.content import OrderKey
 from services.atp.application.documents import load as load_document
-from services.atp.application.orders import Backorder, OrderCopy, Overrides, Part, PromiseCopy, Unapplied
+from services.atp.application.orders import Backorder, OrderCopy, Overrides, Part, PromiseCopy, Replaced, Unapplied
 from services.atp.application.ports import DecisionRecord
 from services.atp.domain.model import Planned, PositionKey, Posting, UsageKey
 from services.atp.domain.order_of_service import ServiceKey
+from services.chassis.arrays import flags, ids, numbers, text_array, texts
 from services.chassis.database import Connection
+from services.chassis.writes import Writes
 
 _IDENTITIES: Final = """
 SELECT i.source, i.order_id, i.version, i.promise_id, i.fingerprint
@@ -48,7 +49,6 @@ FROM unnest($1::uuid[]) AS k (promise_id) JOIN backorder b ON b.promise_id = k.p
 ORDER BY b.promise_id, b.line
 """  # noqa: S608 - made of constants
 
-# One statement, one round trip: a first answer writes to four tables.
 _IDENTITY_COLUMNS: Final = f"""
     unnest({text_array(1)}, {text_array(2)}, $3::text::bigint[], $4::text::uuid[], $5::bytea[])
     AS k (source, order_id, version, promise_id, fingerprint)
@@ -57,34 +57,36 @@ _PART_NAMES: Final = """promise_id, line, part, item_id, location_id, service, q
     assumed, available_day, ship_day, arrival_day, cost_minor, postings, tier, decision_id, decision_index"""
 
 
-def _part_columns_from(first: int) -> str:
-    """The SQL that reads the parameters of `_part_columns`, the first of which has this number."""
+def _read_part_columns() -> str:
+    """The SQL that reads the parameters of `_part_columns`."""
     text, number, small, identifier = "text", "::text::bigint[]", "::text::int[]", "::text::uuid[]"
     kinds = [identifier, text, small, text, text, text, number, number, number, number, "::text::bool[]"]
     kinds += [small, small, small, number, "::jsonb[]", text, identifier, small]
-    read = [
-        text_array(first + index) if kind is text else f"${first + index}{kind}" for index, kind in enumerate(kinds)
-    ]
+    read = [text_array(number) if kind is text else f"${number}{kind}" for number, kind in enumerate(kinds, start=1)]
     return f"unnest({', '.join(read)})"
 
 
-_STORE_NEW: Final = f"""
-WITH identities AS (
-    INSERT INTO order_identity (source, order_id, version, state, promise_id, fingerprint)
-    SELECT source, order_id, version, CASE WHEN promise_id IS NULL THEN 'cancelled_before' ELSE 'answered' END,
-           promise_id, fingerprint
-    FROM {_IDENTITY_COLUMNS}
-), promises AS (
-    INSERT INTO promise (promise_id, source, order_id, revision, record_sequence, state, channel, customer_id,
-                         decision_id, decision_index, content, document, held_until)
-    SELECT * FROM unnest($6::text::uuid[], {text_array(7)}, {text_array(8)}, $9::text::int[], $10::text::int[],
-                         {text_array(11)}, {text_array(12)}, {text_array(13)}, $14::text::uuid[], $15::text::int[],
-                         $16::bytea[], $17::bytea[], $42::timestamptz[])
-), record AS (
-    INSERT INTO decision_batch (decision_id, decided_at, engine_version, digest, input)
-    SELECT $18::uuid, $19::timestamptz, $20::text, $21::bytea, $22::bytea WHERE $18::uuid IS NOT NULL
-)
-INSERT INTO commitment ({_PART_NAMES}) SELECT * FROM {_part_columns_from(23)}
+_PART_COLUMNS: Final = _read_part_columns()
+
+
+_NEW_IDENTITIES: Final = f"""
+INSERT INTO order_identity (source, order_id, version, state, promise_id, fingerprint)
+SELECT source, order_id, version, CASE WHEN promise_id IS NULL THEN 'cancelled_before' ELSE 'answered' END,
+       promise_id, fingerprint
+FROM {_IDENTITY_COLUMNS}
+"""  # noqa: S608 - made of constants
+_NEW_PROMISES: Final = f"""
+INSERT INTO promise (promise_id, source, order_id, revision, record_sequence, state, channel, customer_id,
+                     decision_id, decision_index, content, document, held_until)
+SELECT * FROM unnest($1::text::uuid[], {text_array(2)}, {text_array(3)}, $4::text::int[], $5::text::int[],
+                     {text_array(6)}, {text_array(7)}, {text_array(8)}, $9::text::uuid[], $10::text::int[],
+                     $11::bytea[], $12::bytea[], $13::timestamptz[])
+"""  # noqa: S608 - made of constants
+_NEW_RECORD: Final = """
+INSERT INTO decision_batch (decision_id, decided_at, engine_version, digest, input) VALUES ($1, $2, $3, $4, $5)
+"""
+_NEW_PARTS: Final = f"""
+INSERT INTO commitment ({_PART_NAMES}) SELECT * FROM {_PART_COLUMNS}
 """  # noqa: S608 - made of constants
 _UPDATE_IDENTITIES: Final = f"""
 UPDATE order_identity i SET version = k.version, promise_id = k.promise_id, fingerprint = k.fingerprint,
@@ -92,27 +94,28 @@ UPDATE order_identity i SET version = k.version, promise_id = k.promise_id, fing
 FROM {_IDENTITY_COLUMNS}
 WHERE i.source = k.source AND i.order_id = k.order_id
 """  # noqa: S608 - made of constants
-_UPDATE_PROMISES: Final = """
+_UPDATE_PROMISES: Final = f"""
 UPDATE promise p SET revision = k.revision, record_sequence = k.record_sequence, state = k.state,
     decision_id = k.decision_id, decision_index = k.decision_index, document = k.document, content = k.content,
     held_until = k.held_until, last_command = k.last_command, overrides = k.overrides
-FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::uuid[], $6::int[], $7::bytea[], $8::bytea[],
-            $9::timestamptz[], $10::bytea[], $11::jsonb[])
+FROM unnest($1::text::uuid[], $2::text::int[], $3::text::int[], {text_array(4)}, $5::text::uuid[], $6::text::int[],
+            $7::bytea[], $8::bytea[], $9::timestamptz[], $10::bytea[], $11::jsonb[])
     AS k (promise_id, revision, record_sequence, state, decision_id, decision_index, document, content, held_until,
           last_command, overrides)
 WHERE p.promise_id = k.promise_id
-"""
+"""  # noqa: S608 - made of constants
 _STORE_PARTS: Final = f"""
-INSERT INTO commitment ({_PART_NAMES}) SELECT * FROM {_part_columns_from(1)}
+INSERT INTO commitment ({_PART_NAMES}) SELECT * FROM {_PART_COLUMNS}
 ON CONFLICT (promise_id, line, part) DO UPDATE SET open = excluded.open,
     shipped = excluded.shipped, delivered = excluded.delivered, cost_minor = excluded.cost_minor,
     postings = excluded.postings
 """  # noqa: S608 - made of constants
-_STORE_HISTORY: Final = """
+_STORE_HISTORY: Final = f"""
 INSERT INTO promise_history (promise_id, revision, cause, replaced_at, document)
 SELECT promise_id, revision, cause, $5, document
-FROM unnest($1::uuid[], $2::int[], $3::text[], $4::bytea[]) AS k (promise_id, revision, cause, document)
-"""
+FROM unnest($1::text::uuid[], $2::text::int[], {text_array(3)}, $4::bytea[])
+    AS k (promise_id, revision, cause, document)
+"""  # noqa: S608 - made of constants
 _STORE_BACKORDERS: Final = """
 INSERT INTO backorder (promise_id, line, item_id, priority_rank, requested_day, ordered_at, source, order_id, quantity,
                        customer_id, customer_system, customer_ref)
@@ -134,8 +137,9 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[
 class OrderStore:
     """The orders of one transaction; `locking` is off for reads."""
 
-    def __init__(self, connection: Connection, *, locking: bool) -> None:
+    def __init__(self, connection: Connection, writes: Writes, *, locking: bool) -> None:
         self._connection = connection
+        self._writes = writes
         self._identities = _IDENTITIES + (" FOR UPDATE OF i" if locking else "")
 
     async def load(self, keys: Sequence[OrderKey]) -> dict[OrderKey, OrderCopy]:
@@ -170,57 +174,36 @@ class OrderStore:
     async def store(
         self, orders: Sequence[OrderCopy], record: DecisionRecord | None, unapplied: Sequence[Unapplied], at: datetime
     ) -> None:
-        """Write what is new and what changed.
-
-        Raises:
-            asyncpg.UniqueViolationError: another process answered the same order first.
-        """
-        connection = self._connection
+        """Add what is new and what changed to the writes."""
+        writes = self._writes
         ordered = sorted(orders, key=_key)
         made = [order for order in ordered if order.new]
         promises = [(order, order.promise) for order in ordered if order.promise is not None]
         first = [each for each in promises if each[1].new]
-        if made or first or record is not None:
-            parts = [(promise, part) for _, promise in first for part in promise.parts]
-            columns = (*_identity_columns(made), *_promise_columns(first), *_record(record), *_part_columns(parts))
-            columns += ([promise.held_until for _, promise in first],)
-            await connection.execute(_STORE_NEW, *columns)
+        if made:
+            writes.add(_NEW_IDENTITIES, _identity_columns(made))
+        if first:
+            writes.add(_NEW_PROMISES, _promise_columns(first))
+        if record is not None:
+            writes.add(_NEW_RECORD, _record(record))
+        if parts := [(promise, part) for _, promise in first for part in promise.parts]:
+            writes.add(_NEW_PARTS, _part_columns(parts))
         if kept := [order for order in ordered if order.changed and not order.new]:
-            await connection.execute(_UPDATE_IDENTITIES, *_identity_columns(kept))
-        await self._store_changes([promise for _, promise in promises if not promise.new])
+            writes.add(_UPDATE_IDENTITIES, _identity_columns(kept))
+        self._store_changes([promise for _, promise in promises if not promise.new])
         if replaced := [(promise, each) for _, promise in promises for each in promise.replaced]:
-            await connection.execute(
-                _STORE_HISTORY,
-                [promise.promise_id for promise, _ in replaced],
-                [each.revision for _, each in replaced],
-                [each.cause for _, each in replaced],
-                [each.document for _, each in replaced],
-                at,
-            )
-        await self._store_backorders(promises)
+            writes.add(_STORE_HISTORY, (*_history_columns(replaced), at))
+        self._store_backorders(promises)
         if unapplied:
-            await connection.execute(_STORE_UNAPPLIED, *_unapplied_columns(unapplied))
+            writes.add(_STORE_UNAPPLIED, _unapplied_columns(unapplied))
 
-    async def _store_changes(self, promises: Sequence[PromiseCopy]) -> None:
+    def _store_changes(self, promises: Sequence[PromiseCopy]) -> None:
         if changed := [promise for promise in promises if promise.changed]:
-            await self._connection.execute(
-                _UPDATE_PROMISES,
-                [promise.promise_id for promise in changed],
-                [promise.revision for promise in changed],
-                [promise.record_sequence for promise in changed],
-                [promise.state for promise in changed],
-                [promise.decision_id for promise in changed],
-                [promise.decision_index for promise in changed],
-                [promise.document for promise in changed],
-                [promise.encoded for promise in changed],
-                [promise.held_until for promise in changed],
-                [promise.last_command for promise in changed],
-                [None if each.overrides is None else orjson.dumps(each.overrides).decode() for each in changed],
-            )
+            self._writes.add(_UPDATE_PROMISES, _change_columns(changed))
         if parts := [(promise, part) for promise in promises for part in promise.parts if part.changed]:
-            await self._connection.execute(_STORE_PARTS, *_part_columns(parts))
+            self._writes.add(_STORE_PARTS, _part_columns(parts))
 
-    async def _store_backorders(self, promises: Sequence[tuple[OrderCopy, PromiseCopy]]) -> None:
+    def _store_backorders(self, promises: Sequence[tuple[OrderCopy, PromiseCopy]]) -> None:
         put: list[tuple[PromiseCopy, Backorder]] = []
         gone: list[tuple[UUID, str]] = []
         for _, promise in promises:
@@ -228,9 +211,9 @@ class OrderStore:
             put += [(promise, each) for line, each in now.items() if before.get(line) != each]
             gone += [(promise.promise_id, line) for line in before if line not in now]
         if put:
-            await self._connection.execute(_STORE_BACKORDERS, *_backorder_columns(put))
+            self._writes.add(_STORE_BACKORDERS, _backorder_columns(put))
         if gone:
-            await self._connection.execute(_DELETE_BACKORDERS, *(list(column) for column in zip(*gone, strict=True)))
+            self._writes.add(_DELETE_BACKORDERS, [list(column) for column in zip(*gone, strict=True)])
 
 
 def backorder_of(row: asyncpg.Record) -> Backorder:
@@ -314,13 +297,37 @@ def _promise_columns(first: Sequence[tuple[OrderCopy, PromiseCopy]]) -> list[Any
         numbers([promise.decision_index for _, promise in first]),
         [promise.encoded for _, promise in first],
         [promise.document for _, promise in first],
+        [promise.held_until for _, promise in first],
     ]
 
 
-def _record(record: DecisionRecord | None) -> tuple[Any, ...]:
-    if record is None:
-        return (None,) * 5
+def _record(record: DecisionRecord) -> tuple[Any, ...]:
     return record.decision_id, record.decided_at, record.engine_version, record.digest, record.input
+
+
+def _change_columns(changed: Sequence[PromiseCopy]) -> list[Any]:
+    return [
+        ids([promise.promise_id for promise in changed]),
+        numbers([promise.revision for promise in changed]),
+        numbers([promise.record_sequence for promise in changed]),
+        texts([promise.state for promise in changed]),
+        ids([promise.decision_id for promise in changed]),
+        numbers([promise.decision_index for promise in changed]),
+        [promise.document for promise in changed],
+        [promise.encoded for promise in changed],
+        [promise.held_until for promise in changed],
+        [promise.last_command for promise in changed],
+        [None if each.overrides is None else orjson.dumps(each.overrides).decode() for each in changed],
+    ]
+
+
+def _history_columns(replaced: Sequence[tuple[PromiseCopy, Replaced]]) -> list[Any]:
+    return [
+        ids([promise.promise_id for promise, _ in replaced]),
+        numbers([each.revision for _, each in replaced]),
+        texts([each.cause for _, each in replaced]),
+        [each.document for _, each in replaced],
+    ]
 
 
 def _part_columns(parts: Sequence[tuple[PromiseCopy, Part]]) -> list[Any]:

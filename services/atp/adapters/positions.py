@@ -10,11 +10,12 @@ from typing import Final
 import asyncpg
 import orjson
 
-from services.atp.adapters.arrays import numbers
 from services.atp.application.ports import Mark, StoredPosition
 from services.atp.domain.model import Position, PositionKey, Receipts, UsageKey
 from services.atp.domain.order_of_service import ServiceKey
+from services.chassis.arrays import numbers
 from services.chassis.database import Connection
+from services.chassis.writes import Writes
 
 _LOAD: Final = """
 SELECT p.item_id, p.location_id, p.version, p.on_hand, p.buffer,
@@ -83,8 +84,9 @@ GROUP BY b.item_id, b.priority_rank
 class PositionStore:
     """The positions of one transaction; `locking` is off for reads."""
 
-    def __init__(self, connection: Connection, *, locking: bool) -> None:
+    def __init__(self, connection: Connection, writes: Writes, *, locking: bool) -> None:
         self._connection = connection
+        self._writes = writes
         self._load = _LOCK if locking else _LOAD
         self._locking = locking
 
@@ -116,20 +118,16 @@ class PositionStore:
         return waiting
 
     async def store(self, changed: Sequence[StoredPosition], usage: Mapping[UsageKey, int]) -> None:
-        """Write positions and counters; a position of version 0 is new.
-
-        Raises:
-            asyncpg.UniqueViolationError: another process made the same position first.
-        """
+        """Add positions and counters to the writes; a position of version 0 is new."""
         made = [each for each in changed if each.position.version == 0]
         kept = [each for each in changed if each.position.version > 0] if made else changed
         if kept:
-            await self._connection.execute(_UPDATE, *_columns(kept))
+            self._writes.add(_UPDATE, _columns(kept))
         if made:
-            await self._connection.execute(_INSERT, *_columns(made))
+            self._writes.add(_INSERT, _columns(made))
         if usage:
             columns = [list(column) for column in zip(*usage, strict=True)]
-            await self._connection.execute(_STORE_USAGE, *columns, list(usage.values()))
+            self._writes.add(_STORE_USAGE, (*columns, list(usage.values())))
 
 
 def mark_of(row: asyncpg.Record) -> Mark | None:

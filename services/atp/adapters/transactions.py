@@ -35,6 +35,7 @@ from services.chassis.database import (
 from services.chassis.envelope import Event
 from services.chassis.idempotency import StoredAnswer
 from services.chassis.inbox import first_seen
+from services.chassis.writes import Writes
 
 T = TypeVar("T")
 INBOX: Final = "atp"  # one memory of events for all topics: event ids are unique
@@ -59,8 +60,9 @@ class PostgresSession:
         self, connection: Connection, cache: ConfigurationCache, *, stale_after: timedelta, locking: bool
     ) -> None:
         self.connection = connection
-        self.positions = PositionStore(connection, locking=locking)
-        self.orders = OrderStore(connection, locking=locking)
+        self.writes = Writes(connection)
+        self.positions = PositionStore(connection, self.writes, locking=locking)
+        self.orders = OrderStore(connection, self.writes, locking=locking)
         self.backorders = BackorderStore(connection)
         self.supply = PostgresSupply(connection)
         self.deficits = DeficitStore(connection)
@@ -118,10 +120,14 @@ class PostgresSession:
         """What was answered to these (caller, idempotency key)."""
         return await idempotency.look_up(self.connection, pairs)
 
+    async def flush(self) -> None:
+        """Send the writes that were added."""
+        await self.writes.flush()
+
     async def finish(self, events: Sequence[Event], answers: Sequence[StoredAnswer], *, marked: bool) -> None:
         """Put events into the outbox, remember answers, and wake the re-decision after the commit."""
         await idempotency.store(self.connection, sorted(answers, key=lambda each: (each.caller, each.key)))
-        await outbox.enqueue(self.connection, events)
+        await outbox.enqueue_with(self.writes, self.connection, events)
         if marked:
             await wake_redecision(self.connection)
 
@@ -136,10 +142,15 @@ class PostgresTransactions:
 
     async def run(self, work: Callable[[Session], Awaitable[T]]) -> T:
         """Run work in one transaction. Raises as `services.atp.application.ports` says."""
+
+        async def whole(connection: Connection) -> T:
+            session = self._session(connection, locking=True)
+            result = await work(session)
+            await session.flush()
+            return result
+
         try:
-            return await self._database.run(
-                lambda connection: work(self._session(connection, locking=True)), label="batch"
-            )
+            return await self._database.run(whole, label="batch")
         except asyncpg.UniqueViolationError as error:
             raise Collision(str(error.constraint_name)) from error
         except (DatabaseUnavailable, StillInConflict) as error:
