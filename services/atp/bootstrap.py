@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from services.atp.adapters.backlog import backlog, items_to_serve, move_replay
+from services.atp.adapters.cost_rates import PostgresCostInputs
 from services.atp.adapters.customer_blocks import PostgresCustomerBlocks
 from services.atp.adapters.deficits import ASKED, asked_reviews
 from services.atp.adapters.due_rows import due_now
@@ -28,6 +29,7 @@ from services.atp.adapters.partitions import keep_months
 from services.atp.adapters.planning import PostgresPlanning
 from services.atp.adapters.promise_reader import PostgresPromiseReader
 from services.atp.adapters.segments import SegmentProjection
+from services.atp.adapters.service_levels import PostgresServiceLevels
 from services.atp.adapters.stock_reader import PostgresStockReader
 from services.atp.adapters.transactions import MARKED, PostgresTransactions
 from services.atp.application.batch import Handler
@@ -37,12 +39,15 @@ from services.atp.application.confirm_order import Confirming
 from services.atp.application.engine import Engine
 from services.atp.application.fulfil_orders import Delivering, DeliverOrder, ShipOrder, Shipping
 from services.atp.application.holds import ExpireHold, Expiring, expire_command
+from services.atp.application.order_reports import ReportOrder
 from services.atp.application.place_order import HOLD, Placing
 from services.atp.application.read_availability import Availability, ReadAvailability
 from services.atp.application.redecide import Redecision
 from services.atp.application.release_validation import ReleaseValidation, ReleasingValidation
+from services.atp.application.report_orders import Reporting
 from services.atp.application.review_deficits import ReviewDeficits, Reviewing
 from services.atp.application.serve_backorders import Serving
+from services.atp.application.service_levels import keep_measures
 from services.atp.application.take_supply import (
     Buffering,
     Counting,
@@ -59,8 +64,10 @@ from services.atp.application.work_due import DueWork, Maker
 from services.atp.entrypoints.app import create_atp_app
 from services.atp.entrypoints.availability_routes import availability_routes
 from services.atp.entrypoints.configuration_routes import configuration_routes
+from services.atp.entrypoints.cost_routes import cost_routes
 from services.atp.entrypoints.internal_routes import internal_routes
 from services.atp.entrypoints.order_intake import UNKNOWN_ORDER, OrderIntake
+from services.atp.entrypoints.service_level_routes import service_level_routes
 from services.atp.entrypoints.stock_routes import stock_routes
 from services.atp.entrypoints.supply_events import UNEXPECTED, CatalogEvents, FulfilmentEvents, SupplyEvents
 from services.atp.entrypoints.supply_routes import supply_routes
@@ -125,6 +132,7 @@ HANDLERS: Final[Sequence[tuple[type, type[Handler[Any]]]]] = (
     (SetBuffer, Buffering),
     (ShipOrder, Shipping),
     (DeliverOrder, Delivering),
+    (ReportOrder, Reporting),
     (ReadAvailability, Availability),
     (ExpireHold, Expiring),
     (ReleaseValidation, ReleasingValidation),
@@ -193,6 +201,8 @@ class _Atp:
             self._metrics.projection_age.set_function(self._projection.heartbeat_age_seconds)
         self._planning = PostgresPlanning(database)
         self._blocks = PostgresCustomerBlocks(database)
+        self._costs = PostgresCostInputs(database)
+        self._levels = PostgresServiceLevels(database, close_after=timedelta(days=settings.atp_month_close_days))
         self._cache: Cache | None = None
         if settings.redis_url is not None:
             self._cache = RedisCache.open(settings.redis_url, prefix=NAME, wall=self._wall)
@@ -217,6 +227,8 @@ class _Atp:
         reader = PostgresPromiseReader(self._database)
         move = partial(move_replay, self._database) if self._settings.replay else None
         routers = (
+            cost_routes(self._engine, self._costs),
+            service_level_routes(self._levels, reader),
             supply_routes(self._engine),
             stock_routes(PostgresStockReader(self._database)),
             configuration_routes(self._planning),
@@ -277,12 +289,13 @@ class _Atp:
             "atp.orders": OrderIntake(self._engine),
             "atp.supply": SupplyEvents(self._engine),
             "atp.fulfilments": FulfilmentEvents(self._engine),
-            "atp.catalog": CatalogEvents(self._planning, self._blocks),
+            "atp.catalog": CatalogEvents(self._planning, self._blocks, self._costs),
         }
         tasks = [
             SideTask("redecision", self._redecide),
             SideTask("deficits", self._watch_deficits),
             SideTask("due", self._work_due),
+            SideTask("measures", self._keep_measures),
         ]
         for group, topic in GROUPS.items():
             runner = ConsumerRunner(
@@ -310,6 +323,10 @@ class _Atp:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.atp_ledger_check_seconds):
                     await stop.wait()
+
+    async def _keep_measures(self, stop: asyncio.Event) -> None:
+        interval_seconds = self._settings.atp_measuring_seconds
+        await keep_measures(self._levels, self._metrics.service.show, stop, interval_seconds=interval_seconds)
 
     async def _redecide(self, stop: asyncio.Event) -> None:
         poll_seconds = REPLAY_POLL_SECONDS if self._settings.replay else self._settings.atp_redecision_poll_seconds

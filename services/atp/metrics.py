@@ -1,17 +1,21 @@
 """What the ATP measures. Tiers are few and named by the registry; past `TIERS_MAX` of them the rest share a series."""
 
 from collections import Counter as Tally
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from services.atp.application.queues import Lane
+from services.atp.application.service_levels import MonthOfService, Running
+from services.atp.domain.service_figures import GOODS, added, costs, count, ratios
 from services.atp.domain.validation_rules import CHECKS
 from services.chassis.metrics import BUCKETS, OTHER, counter, gauge
 from services.contracts.promises import LineOutcome
 
 TIERS_MAX: Final = 50
+SERVICE_EVENTS: Final = ("lines_due", "lines_late", "days_late", "lines_preempted", "orders_delivered")
 EVENTS: Final = (
     "unknown_customer",
     "unknown_tier",
@@ -25,7 +29,73 @@ EVENTS: Final = (
     "delivery_beyond_shipment",
     "hold_expired",
     "validation_released",
+    "report_unknown_order",
+    "report_unknown_line",
 )
+
+
+class ServiceMetrics:
+    """How tiers are served in the current month; past `TIERS_MAX` tiers the rest share a series."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._ratio = Gauge(
+            "tiercel_service_ratio",
+            "Share of the current month so far, by the tier in force when promised; docs/measures.md defines each.",
+            ("tier", "measure"),
+            registry=registry,
+        )
+        self._events = Gauge(
+            "tiercel_service_events",
+            "Counts of the current month so far: lines that were due, late or preempted, days late, overrides.",
+            ("tier", "event"),
+            registry=registry,
+        )
+        self._cost = Gauge(
+            "tiercel_service_cost_minor",
+            "What serving cost in the current month so far, in minor units, by what is known of it.",
+            ("tier", "basis"),
+            registry=registry,
+        )
+        self._missing = Gauge(
+            "tiercel_service_cost_missing",
+            "Activities and units of the current month whose cost nobody told and no rate covers.",
+            ("tier",),
+            registry=registry,
+        )
+        self._limits = Gauge(
+            "tiercel_allocation_units",
+            "Units of protections and quotas whose period contains today: used, lapsed and left.",
+            ("tier", "kind", "state"),
+            registry=registry,
+        )
+
+    def show(self, month: MonthOfService, running: Sequence[Running]) -> None:
+        """Replace what is shown."""
+        for each in (self._ratio, self._events, self._cost, self._missing, self._limits):
+            each.clear()
+        for tier, figures in _folded(month.figures).items():
+            for measure, ratio in ratios(figures).items():
+                if ratio.total:
+                    self._ratio.labels(tier, measure).set(ratio.achieved / ratio.total)
+            for event in SERVICE_EVENTS:
+                self._events.labels(tier, event).set(count(figures, event))
+            overrides = sum(amount for name, amount in figures.items() if name.startswith("overrides/"))
+            self._events.labels(tier, "overrides").set(float(overrides))
+            found = [each for each in costs(figures) if each.component != GOODS]
+            self._cost.labels(tier, "actual").set(float(sum(each.actual_minor for each in found)))
+            self._cost.labels(tier, "rate").set(float(sum(each.rate_minor for each in found)))
+            self._missing.labels(tier).set(sum(each.missing for each in found))
+        for limit in running[:TIERS_MAX]:
+            for state, units in (("used", limit.used), ("lapsed", limit.lapsed), ("left", limit.remaining)):
+                self._limits.labels(limit.tier, limit.kind, state).set(units)
+
+
+def _folded(figures: Mapping[str, Mapping[str, Decimal]]) -> dict[str, Mapping[str, Decimal]]:
+    shown: dict[str, Mapping[str, Decimal]] = {}
+    for number, tier in enumerate(sorted(figures)):
+        name = tier if number < TIERS_MAX else OTHER
+        shown[name] = added(shown.get(name, {}), figures[tier])
+    return shown
 
 
 class AtpMetrics:
@@ -69,6 +139,7 @@ class AtpMetrics:
             "Positions whose aggregates differ from the ledger at the last check.",
             registry=registry,
         )
+        self.service = ServiceMetrics(registry)
         self._tiers: dict[str, str] = {}
 
     def queued(self, lane: str, lines: int) -> None:

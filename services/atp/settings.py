@@ -25,6 +25,12 @@ class AtpSettings(ChassisSettings):
     atp_commands_burst: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         40_000, description="of one caller at once after a silence"
     )
+    atp_measuring_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
+        10.0, description="how often the measures by tier take in what changed, and targets are judged"
+    )
+    atp_month_close_days: Annotated[int, Field(ge=0, le=365)] = Field(
+        10, description="days after its end on which a month is closed; later changes are listed as corrections"
+    )
     atp_ledger_check_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
         300.0, description="how often the aggregates are compared with the ledger"
     )

@@ -10,6 +10,9 @@ _SNAPSHOT: Final = (
     " `tiercel_tier_projection_age_seconds` (below a second while the registry's events flow)."
 )
 
+_MEASURED: Final = (
+    "As of the last measuring, `atp_measuring_seconds` ago (10 by default) or less; `behind` says that changes wait."
+)
 STALENESS: Final[Mapping[tuple[str, str], str]] = {
     ("atp", "/v1/stock/{sku}"): "Nothing: read from the primary database; what sources have said and was taken in.",
     ("atp", "/v1/availability"): _SNAPSHOT + " Another order may take it before yours comes.",
@@ -28,6 +31,11 @@ STALENESS: Final[Mapping[tuple[str, str], str]] = {
     ("atp", "/v1/lanes"): _CONFIGURED,
     ("atp", "/v1/protections/{document_id}"): _CONFIGURED,
     ("atp", "/v1/quotas/{document_id}"): _CONFIGURED,
+    ("atp", "/v1/costs/landed"): _COMMITTED,
+    ("atp", "/v1/costs/rates"): _COMMITTED,
+    ("atp", "/v1/promises/{promise_id}/costs"): _COMMITTED,
+    ("atp", "/v1/service-levels"): _MEASURED,
+    ("atp", "/v1/service-breaches"): _MEASURED,
     ("segment_registry", "/v1/tiers"): _COMMITTED,
     ("segment_registry", "/v1/tiers/{tier}"): _COMMITTED,
     ("segment_registry", "/v1/customers/{customer_id}"): _COMMITTED,

@@ -16,7 +16,15 @@ from services.chassis.clocks import WallClock
 from services.chassis.database import Connection, Database, DatabaseError
 
 BY_ID: Final = ("promise", "promise_history", "commitment", "decision_batch", "measured_order")
-BY_TIME: Final = ("movement", "status_movement", "fulfilment", "unapplied_command", "order_report", "planner_action")
+BY_TIME: Final = (
+    "movement",
+    "status_movement",
+    "fulfilment",
+    "unapplied_command",
+    "order_report",
+    "planner_action",
+    "receipt_due",
+)
 MONTHS_AHEAD: Final = 2
 INTERVAL_SECONDS: Final = 3_600.0
 LOCK_TIMEOUT_MILLISECONDS: Final = 500

@@ -14,6 +14,7 @@ from services.atp.adapters.deficits import DeficitStore
 from services.atp.adapters.due_rows import DueStore
 from services.atp.adapters.held_orders import store_releases
 from services.atp.adapters.items import items
+from services.atp.adapters.order_reports import PostgresReports
 from services.atp.adapters.orders import OrderStore
 from services.atp.adapters.positions import PositionStore
 from services.atp.adapters.supply import PostgresSupply
@@ -65,6 +66,7 @@ class PostgresSession:
         self.orders = OrderStore(connection, self.writes, locking=locking)
         self.backorders = BackorderStore(connection)
         self.supply = PostgresSupply(connection)
+        self.reports = PostgresReports(connection)
         self.deficits = DeficitStore(connection)
         self.due = DueStore(connection)
         self._cache = cache

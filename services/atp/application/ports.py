@@ -17,6 +17,7 @@ from uuid import UUID
 from services.atp.application.content import CustomerKey, OrderKey
 from services.atp.application.customers import Customer
 from services.atp.application.deficit_records import Look, PartKey, StoredDeficit
+from services.atp.application.order_reports import OrderReports
 from services.atp.application.orders import Backorder, OrderCopy, Unapplied
 from services.atp.application.status_book import CountedStatus, StatusBook, StatusKey, TrackKey
 from services.atp.application.supply_entries import (
@@ -283,6 +284,8 @@ class Session(Protocol):
     def backorders(self) -> Backorders: ...  # noqa: D102
     @property
     def supply(self) -> SupplyRecords: ...  # noqa: D102
+    @property
+    def reports(self) -> OrderReports: ...  # noqa: D102
     @property
     def deficits(self) -> Deficits: ...  # noqa: D102
     @property

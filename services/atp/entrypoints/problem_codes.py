@@ -18,6 +18,7 @@ ID_UNPRINTABLE: Final = register(ProblemCode("id_unprintable", 422, "An id has c
 CHANNEL_FORBIDDEN: Final = register(
     ProblemCode("channel_forbidden", 403, "These credentials do not cover orders of this channel")
 )
+MONTH_NOT_OVER: Final = register(ProblemCode("month_not_over", 409, "The month has not ended yet"))
 NO_DECISION: Final = register(
     ProblemCode("no_decision", 404, "Nothing was decided for this promise, or its record is archived")
 )

@@ -5,13 +5,16 @@ from collections.abc import Sequence
 from services.atp.application.commands import Origin
 from services.atp.application.content import OrderKey
 from services.atp.application.fulfil_orders import DeliverOrder, GoodsDelivered, GoodsShipped, ShipOrder
+from services.atp.application.order_reports import ReportName, ReportOrder
 from services.atp.application.supply_entries import Reference, TransferKey
 from services.atp.application.take_supply import CountStock, MoveStock, ScheduleReceipt
 from services.atp.application.transfer_stock import TransferStock
 from services.atp.domain import transfers
 from services.atp.domain.model import PositionKey
+from services.contracts.costs import ActivityReported
 from services.contracts.supply import (
     Delivered,
+    Discrepancy,
     ScheduledReceipt,
     Shipped,
     StatusCounts,
@@ -20,6 +23,7 @@ from services.contracts.supply import (
     Transfer,
 )
 
+Report = ActivityReported | Discrepancy
 Supply = SupplyMovement | SupplySnapshot | ScheduledReceipt | Transfer
 SupplyCommand = MoveStock | CountStock | ScheduleReceipt | TransferStock
 Fulfilment = Shipped | Delivered
@@ -101,6 +105,18 @@ def fulfilment_commands(
         )
         commands.append((DeliverOrder(key, came, said[places[0]][1]), places))
     return commands
+
+
+def report_command(said: Report, origin: Origin) -> ReportOrder:
+    """The command for what was told of an order besides its goods."""
+    name = ReportName(OrderKey(said.order.source, said.order.order_id), said.source, said.reference)
+    match said:
+        case ActivityReported():
+            return ReportOrder(
+                name, "activity", said.activity, None, said.quantity, said.actual_cost_minor, said.occurred_at, origin
+            )
+        case Discrepancy():
+            return ReportOrder(name, "discrepancy", said.kind, said.line, said.quantity, None, said.occurred_at, origin)
 
 
 def _shipped(event: Shipped) -> GoodsShipped:

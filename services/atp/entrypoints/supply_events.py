@@ -10,20 +10,23 @@ from typing import Final
 
 from services.atp.application.commands import Command, Origin
 from services.atp.application.content import CustomerKey
+from services.atp.application.cost_inputs import CostInputs, RateRow, rate_row
 from services.atp.application.customer_blocks import BlockChange, CustomerBlocks
 from services.atp.application.engine import Engine
 from services.atp.application.planning import Planning
 from services.atp.application.queues import Lane
-from services.atp.entrypoints.supply_commands import Fulfilment, fulfilment_commands, supply_command
+from services.atp.entrypoints.supply_commands import Fulfilment, fulfilment_commands, report_command, supply_command
 from services.chassis.deliveries import Delivery, Rejected
 from services.chassis.envelope import Event
 from services.contracts import catalogue
 from services.contracts.blocks import CustomerBlock
+from services.contracts.costs import ActivityRate, ActivityReported, LandedCost
 from services.contracts.items import CatalogItem
 from services.contracts.payload import Payload
 from services.contracts.supply import (
     CountCorrected,
     Delivered,
+    Discrepancy,
     ScheduledReceipt,
     Shipped,
     SupplyMovement,
@@ -32,6 +35,7 @@ from services.contracts.supply import (
 )
 
 UNEXPECTED: Final = "unexpected_event_type"
+EVENT_LOG: Final = "catalog.v1"  # the author of what came by the log
 
 
 class SupplyEvents:
@@ -63,28 +67,33 @@ class FulfilmentEvents:
     async def __call__(self, batch: Sequence[Delivery]) -> Sequence[Rejected]:
         """Submit shipments, then deliveries, and wait for all; those that cannot be read are set aside."""
         said: list[tuple[Fulfilment, Origin]] = []
+        reports: list[Command] = []
         rejected: list[Rejected] = []
         for place, delivery in enumerate(batch):
             payload = _read(delivery.event, place, rejected)
             if isinstance(payload, Shipped | Delivered):
                 said.append((payload, _origin(delivery.event)))
+            elif isinstance(payload, ActivityReported | Discrepancy):
+                reports.append(report_command(payload, _origin(delivery.event)))
             elif payload is not None:
                 rejected.append(Rejected(place, UNEXPECTED, delivery.event.type))
-        await _apply(self._engine, [command for command, _ in fulfilment_commands(said)])
+        await _apply(self._engine, [*(command for command, _ in fulfilment_commands(said)), *reports])
         return rejected
 
 
 class CatalogEvents:
     """Applies batches of `catalog.v1`: the highest version of an item, or of a block of a customer, counts."""
 
-    def __init__(self, planning: Planning, blocks: CustomerBlocks) -> None:
+    def __init__(self, planning: Planning, blocks: CustomerBlocks, costs: CostInputs) -> None:
         self._planning = planning
         self._blocks = blocks
+        self._costs = costs
 
     async def __call__(self, batch: Sequence[Delivery]) -> Sequence[Rejected]:
         """Store the items of a batch in one transaction, the blocks in another."""
         items: list[CatalogItem] = []
         blocks: list[BlockChange] = []
+        rates: list[RateRow] = []
         rejected: list[Rejected] = []
         for place, delivery in enumerate(batch):
             said = _read(delivery.event, place, rejected)
@@ -92,8 +101,12 @@ class CatalogEvents:
                 items.append(said)
             elif isinstance(said, CustomerBlock):
                 blocks.append(_block_change(said, delivery.event.source))
+            elif isinstance(said, LandedCost | ActivityRate):
+                rates.append(rate_row(said))
             elif said is not None:
                 rejected.append(Rejected(place, UNEXPECTED, delivery.event.type))
+        if rates:
+            await self._costs.store(rates, EVENT_LOG)
         if items:
             await self._planning.store_items(items)
         if blocks:

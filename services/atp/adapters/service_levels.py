@@ -1,0 +1,165 @@
+"""`ServiceLevels` over a database."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from services.atp.adapters import service_breaches
+from services.atp.adapters.cost_rates import at_rates
+from services.atp.adapters.measuring import behind, measure_changes
+from services.atp.adapters.order_records import load_orders
+from services.atp.adapters.service_months import (
+    close,
+    closed_month,
+    figures_of,
+    following,
+    month_of,
+    months_to_close,
+)
+from services.atp.application.ports import Unavailable
+from services.atp.application.service_levels import Change, MonthOfService, Running
+from services.atp.domain.model import Day
+from services.atp.domain.service_figures import Figures
+from services.atp.domain.service_measures import measure
+from services.chassis.business_time import business_now
+from services.chassis.database import CommitUnknown, Connection, Database, DatabaseUnavailable, StillInConflict
+
+T = TypeVar("T")
+CLOSER: Final = "tiercel"
+_LOCK: Final = "SELECT FROM measuring FOR UPDATE"
+_RUNNING: Final = """
+SELECT tier, kind, sum(allowed)::bigint, sum(used)::bigint, sum(lapsed)::bigint, sum(allowed - used - lapsed)::bigint
+FROM (
+    SELECT p.tier, 'protection' AS kind, p.quantity AS allowed, least(p.quantity, coalesce(u.consumed, 0)) AS used,
+        CASE WHEN $1 > p.end_day - p.lapse_days THEN greatest(0, p.quantity - coalesce(u.consumed, 0)) ELSE 0 END
+            AS lapsed
+    FROM protection p LEFT JOIN usage u
+        ON u.kind = 'protection' AND u.limit_id = p.protection_id AND u.period_start = p.start_day
+    WHERE $1 BETWEEN p.start_day AND p.end_day
+        AND p.effective_from <= $2 AND (p.effective_to IS NULL OR p.effective_to > $2)
+    UNION ALL
+    SELECT coalesce(q.tier, '*'), 'quota', q.quantity, least(q.quantity, coalesce(u.consumed, 0)), 0
+    FROM quota q LEFT JOIN usage u
+        ON u.kind = 'quota' AND u.limit_id = q.quota_id AND u.period_start = q.start_day
+    WHERE $1 BETWEEN q.start_day AND q.end_day
+        AND q.effective_from <= $2 AND (q.effective_to IS NULL OR q.effective_to > $2)
+) AS limits GROUP BY tier, kind ORDER BY tier, kind
+"""
+
+
+class PostgresServiceLevels:
+    """Implements `ServiceLevels`; months are closed by themselves `close_after` their end."""
+
+    def __init__(self, database: Database, *, close_after: timedelta) -> None:
+        self._database = database
+        self._close_after = close_after
+
+    async def month(self, month: Day | None) -> MonthOfService:
+        """See the port."""
+
+        async def work(connection: Connection) -> MonthOfService:
+            today = (await business_now(connection)).toordinal()
+            asked = month_of(today) if month is None else month
+            waiting = await behind(connection)
+            closed = await closed_month(connection, asked)
+            if closed is None:
+                return MonthOfService(asked, today, waiting, await figures_of(connection, asked, today))
+            changes = [
+                Change(each.number, each.recorded_at, each.cause, each.reference, each.figures)
+                for each in closed.corrections
+            ]
+            return MonthOfService(
+                asked, today, waiting, closed.current(), closed.closed_at, closed.closed_by, closed.figures, changes
+            )
+
+        return await self._read(work)
+
+    async def close(self, month: Day, author: str) -> bool | None:
+        """See the port."""
+        await self._measure()
+
+        async def work(connection: Connection) -> bool | None:
+            await connection.execute(_LOCK)
+            now = await business_now(connection)
+            if following(month) > now.toordinal():
+                return None
+            done = await close(connection, month, now, author)
+            if done:
+                await service_breaches.judge(connection, month, now)
+            return done
+
+        return await self._run(work)
+
+    async def breaches(self, month: Day | None, tier: str | None, limit: int) -> list[dict[str, Any]]:
+        """See the port."""
+        return await self._read(lambda connection: service_breaches.breaches(connection, month, tier, limit))
+
+    async def order_costs(self, promise_id: UUID) -> Figures | None:
+        """See the port."""
+
+        async def work(connection: Connection) -> Figures | None:
+            orders = await load_orders(connection, [promise_id])
+            if not orders:
+                return None
+            figures: dict[str, Decimal] = {}
+            counted = measure(orders[0].record)
+            for key, amount in counted.items():
+                if key.measure.startswith("cost_"):
+                    name = f"{key.measure}/{key.detail}"
+                    figures[name] = figures.get(name, Decimal(0)) + amount
+            for name, charged in (await at_rates(connection, counted)).items():
+                figures[name] = figures.get(name, Decimal(0)) + charged
+            return figures
+
+        return await self._read(work)
+
+    async def running(self) -> list[Running]:
+        """See the port."""
+
+        async def work(connection: Connection) -> list[Running]:
+            now = await business_now(connection)
+            return [Running(*row) for row in await connection.fetch(_RUNNING, now.toordinal(), now)]
+
+        return await self._read(work)
+
+    async def keep(self) -> bool:
+        """See the port."""
+        corrected = await self._measure()
+        if corrected is None:
+            return False
+
+        async def work(connection: Connection) -> None:
+            await connection.execute(_LOCK)
+            now = await business_now(connection)
+            for month in await months_to_close(connection, (now - self._close_after).toordinal()):
+                await close(connection, month, now, CLOSER)
+                corrected.add(month)
+            this = month_of(now.toordinal())
+            unclosed = await months_to_close(connection, now.toordinal())
+            for month in sorted({*corrected, *unclosed, this}):
+                await service_breaches.judge(connection, month, now)
+
+        await self._run(work)
+        return True
+
+    async def _measure(self) -> set[Day] | None:
+        """Measure what changed; the closed months that were corrected, None if another process is at it."""
+        try:
+            done = await measure_changes(self._database)
+        except (DatabaseUnavailable, StillInConflict, CommitUnknown) as error:
+            raise Unavailable(str(error)) from error
+        return None if done is None else done.corrected
+
+    async def _run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        try:
+            return await self._database.run(work, label="service levels")
+        except (DatabaseUnavailable, StillInConflict, CommitUnknown) as error:
+            raise Unavailable(str(error)) from error
+
+    async def _read(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        try:
+            return await self._database.read(work, label="service levels")
+        except (DatabaseUnavailable, StillInConflict) as error:
+            raise Unavailable(str(error)) from error

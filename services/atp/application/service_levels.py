@@ -1,0 +1,166 @@
+"""How tiers were served: months with their figures, breaches, and the keeping of both.
+
+What is measured and how is in `services.atp.domain.service_measures`; definitions are in docs/measures.md.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+from services.atp.application.ports import Unavailable
+from services.atp.domain.model import Day
+from services.atp.domain.service_figures import Figures, cost_to_serve, costs, count, ratios, rounded
+from services.contracts.costs import exact
+
+FiguresByTier = Mapping[str, Mapping[str, Decimal]]
+COUNTS: Final = (
+    "orders_answered",
+    "lines_answered",
+    "lines_refused",
+    "units_ordered",
+    "units_promised",
+    "units_promised_on_time",
+    "lines_promised_on_time_in_full",
+    "lines_due",
+    "units_due",
+    "units_shipped_in_time",
+    "units_delivered",
+    "lines_delivered",
+    "lines_on_time_in_full",
+    "lines_delivered_as_requested",
+    "lines_late",
+    "days_late",
+    "orders_delivered",
+    "orders_accurate",
+    "lines_preempted",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A listed correction of a closed month: what was added to the figures of tiers, and why."""
+
+    number: int
+    recorded_at: datetime
+    cause: str
+    reference: Sequence[str]
+    figures: FiguresByTier
+
+
+@dataclass(frozen=True, slots=True)
+class MonthOfService:
+    """The figures of a month; `closed_figures` are those of its closing. `behind`: changes wait to be measured."""
+
+    month: Day
+    today: Day
+    behind: bool
+    figures: FiguresByTier
+    closed_at: datetime | None = None
+    closed_by: str | None = None
+    closed_figures: FiguresByTier | None = None
+    corrections: Sequence[Change] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Protections and quotas whose period contains today, by tier: what was given and what is left."""
+
+    tier: str
+    kind: str
+    limit: int
+    used: int
+    lapsed: int
+    remaining: int
+
+
+class ServiceLevels(Protocol):
+    """Reads and keeps the measures."""
+
+    async def month(self, month: Day | None) -> MonthOfService:
+        """A month; None: the current one, by business time."""
+        ...
+
+    async def close(self, month: Day, author: str) -> bool | None:
+        """Close a month after measuring all that changed; False if it was closed, None if it is not over."""
+        ...
+
+    async def breaches(self, month: Day | None, tier: str | None, limit: int) -> list[dict[str, Any]]:
+        """Breaches as they stand."""
+        ...
+
+    async def order_costs(self, promise_id: UUID) -> Figures | None:
+        """The cost figures of one order; None if there is no such promise."""
+        ...
+
+    async def running(self) -> list[Running]:
+        """Protections and quotas that run today."""
+        ...
+
+    async def keep(self) -> bool:
+        """Measure what changed, close months that are due, judge targets; False if another process is at it."""
+        ...
+
+
+async def keep_measures(
+    levels: ServiceLevels,
+    show: Callable[[MonthOfService, Sequence[Running]], None],
+    stop: asyncio.Event,
+    *,
+    interval_seconds: float,
+) -> None:
+    """The periodic task: keep the measures and show the current month, until `stop` is set."""
+    while not stop.is_set():
+        with suppress(Unavailable):  # then it is done the next time; readiness says what is wrong
+            await levels.keep()
+            show(await levels.month(None), await levels.running())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(interval_seconds):
+                await stop.wait()
+
+
+def tier_document(tier: str, figures: Figures) -> dict[str, Any]:
+    """The figures of one tier, for people and programs."""
+    found = costs(figures)
+    return {
+        "tier": tier,
+        "counts": {name: count(figures, name) for name in COUNTS},
+        "ratios": {
+            name: {"achieved": ratio.achieved, "total": ratio.total, "basis_points": ratio.basis_points}
+            for name, ratio in ratios(figures).items()
+        },
+        "overrides": _by_detail(figures, "overrides"),
+        "protection": _by_detail(figures, "protection"),
+        "quota": _by_detail(figures, "quota"),
+        "activities": _by_detail(figures, "quantity"),
+        "cost_to_serve_minor": rounded(cost_to_serve(found)),
+        "costs": costs_document(figures),
+    }
+
+
+def costs_document(figures: Figures) -> list[dict[str, Any]]:
+    """Each component with what is actual, what is a rate and of how many nothing is known."""
+    return [
+        {
+            "component": each.component,
+            "actual_minor": rounded(each.actual_minor),
+            "rate_minor": rounded(each.rate_minor),
+            "missing": each.missing,
+            "complete": not each.missing,
+        }
+        for each in costs(figures)
+    ]
+
+
+def figures_document(figures: FiguresByTier) -> dict[str, dict[str, str | None]]:
+    """Amounts by tier and name, exact."""
+    return {tier: {name: exact(amount) for name, amount in own.items()} for tier, own in figures.items()}
+
+
+def _by_detail(figures: Figures, measure: str) -> dict[str, int]:
+    start = f"{measure}/"
+    return {name.removeprefix(start): int(amount) for name, amount in figures.items() if name.startswith(start)}
