@@ -65,6 +65,7 @@ from services.atp.entrypoints.app import create_atp_app
 from services.atp.entrypoints.availability_routes import availability_routes
 from services.atp.entrypoints.configuration_routes import configuration_routes
 from services.atp.entrypoints.cost_routes import cost_routes
+from services.atp.entrypoints.explanation_routes import explanation_routes
 from services.atp.entrypoints.internal_routes import internal_routes
 from services.atp.entrypoints.order_intake import UNKNOWN_ORDER, OrderIntake
 from services.atp.entrypoints.service_level_routes import service_level_routes
@@ -233,6 +234,7 @@ class _Atp:
             stock_routes(PostgresStockReader(self._database)),
             configuration_routes(self._planning),
             availability_routes(self._engine),
+            explanation_routes(reader),
             validation_routes(self._engine, reader, PostgresHeldOrders(self._database), self._blocks),
             internal_routes(self._quiet, move),
         )

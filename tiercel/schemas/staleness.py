@@ -20,6 +20,7 @@ STALENESS: Final[Mapping[tuple[str, str], str]] = {
     ("atp", "/v1/promises"): _COMMITTED,
     ("atp", "/v1/promises/{promise_id}"): _COMMITTED,
     ("atp", "/v1/promises/{promise_id}/history"): _COMMITTED,
+    ("atp", "/v1/promises/{promise_id}/explanation"): _COMMITTED,
     ("atp", "/v1/promises/{promise_id}/decision"): _COMMITTED + " It shows what the decision knew when it was made.",
     ("atp", "/v1/promises/{promise_id}/releases"): _COMMITTED,
     ("atp", "/v1/held-orders"): "Each page: everything committed before it was asked for.",

@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from services.atp.application.content import OrderKey
-from services.atp.application.read_promises import FormerRevision, StoredDecision, StoredPromise
+from services.atp.application.read_promises import FormerRevision, StoredDecision, StoredPromise, UncoveredPart
 from services.chassis.database import Connection, Database
 
 _BY_ID: Final = """
@@ -20,6 +20,10 @@ WHERE i.source = $1 AND i.order_id = $2
 """
 _HISTORY: Final = """
 SELECT revision, cause, replaced_at, document FROM promise_history WHERE promise_id = $1 ORDER BY revision
+"""
+_UNCOVERED: Final = """
+SELECT line, part, location_id, promised, quantity, available_day, covered_day, cause, since
+FROM deficit WHERE promise_id = $1 ORDER BY line, part
 """
 _DECISION: Final = """
 SELECT d.decision_id, p.decision_index, d.decided_at, d.engine_version, d.digest, d.input
@@ -49,6 +53,14 @@ class PostgresPromiseReader:
             return await connection.fetch(_HISTORY, promise_id)
 
         return [FormerRevision(*row) for row in await self._database.read(read, label="promise history")]
+
+    async def uncovered(self, promise_id: UUID) -> Sequence[UncoveredPart]:
+        """What supply does not cover of a promise now."""
+
+        async def read(connection: Connection) -> list[asyncpg.Record]:
+            return await connection.fetch(_UNCOVERED, promise_id)
+
+        return [UncoveredPart(*row) for row in await self._database.read(read, label="uncovered parts")]
 
     async def decision(self, promise_id: UUID) -> StoredDecision | None:
         """The record of the decision that made the current answer."""

@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from services.atp.application.content import OrderKey
+from services.atp.application.documents import iso
+from services.atp.domain.model import Day
+from services.contracts.risks import RiskCause
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,35 @@ class StoredDecision:
     input: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class UncoveredPart:
+    """What supply does not cover of a part of a promise now, and since when; days as ordinals."""
+
+    line: str
+    part: int
+    location_id: str
+    promised: int
+    quantity: int
+    available_day: Day
+    covered_day: Day | None
+    cause: RiskCause
+    since: datetime
+
+    def document(self) -> dict[str, Any]:
+        """As plain values, days as YYYY-MM-DD."""
+        return {
+            "line": self.line,
+            "part": self.part,
+            "location": self.location_id,
+            "promised": self.promised,
+            "quantity": self.quantity,
+            "available_on": iso(self.available_day),
+            "covered_on": None if self.covered_day is None else iso(self.covered_day),
+            "cause": self.cause,
+            "since": self.since,
+        }
+
+
 class PromiseReader(Protocol):
     """What the routes ask."""
 
@@ -55,6 +87,10 @@ class PromiseReader(Protocol):
 
     async def history(self, promise_id: UUID) -> Sequence[FormerRevision]:
         """The former revisions, oldest first."""
+        ...
+
+    async def uncovered(self, promise_id: UUID) -> Sequence[UncoveredPart]:
+        """What supply does not cover of a promise now."""
         ...
 
     async def decision(self, promise_id: UUID) -> StoredDecision | None:
