@@ -75,6 +75,10 @@ from services.atp.entrypoints.supply_routes import supply_routes
 from services.atp.entrypoints.validation_routes import validation_routes
 from services.atp.metrics import AtpMetrics
 from services.atp.settings import AtpSettings
+from services.chassis import audit
+from services.chassis.audit import AuditRecord
+from services.chassis.audit.anchoring import AuditMetrics, anchoring
+from services.chassis.audit.routes import audit_routes
 from services.chassis.auth import Authenticator
 from services.chassis.business_time import ensure_schema, refuse_stored_time
 from services.chassis.cache import Cache, RedisCache
@@ -178,6 +182,7 @@ class _Atp:
         self._wall = SystemClock()
         self._collectors: CollectorRegistry = new_registry()
         self._metrics = AtpMetrics(self._collectors)
+        self._audit_metrics = AuditMetrics(self._collectors)
         self._consumer_metrics = ConsumerMetrics(
             self._collectors, {**{group: [topic] for group, topic in GROUPS.items()}, PROJECTION: PROJECTED}, REJECTS
         )
@@ -232,6 +237,7 @@ class _Atp:
             service_level_routes(self._levels, reader),
             supply_routes(self._engine),
             stock_routes(PostgresStockReader(self._database)),
+            audit_routes(self._page_of_audit, scope="atp.read", what="allocations, blocks, releases and corrections"),
             configuration_routes(self._planning),
             availability_routes(self._engine),
             explanation_routes(reader),
@@ -272,6 +278,20 @@ class _Atp:
                 settings=RelaySettings() if self._settings.replay else RelaySettings(pace_seconds=RELAY_PACE_SECONDS),
             )
             self._tasks.append(SideTask("relay", relay.run, Stage.RELAY))
+            self._tasks.append(
+                await anchoring(
+                    self._settings,
+                    self._database,
+                    self._event_log,
+                    topics.AUDIT_ANCHORS.name,
+                    service=NAME,
+                    wall=self._wall,
+                    metrics=self._audit_metrics,
+                )
+            )
+
+    async def _page_of_audit(self, after: int, limit: int) -> list[AuditRecord]:
+        return await self._database.read(lambda connection: audit.page(connection, after, limit), label="audit")
 
     async def _stop(self) -> None:
         if self._producer is not None:

@@ -100,7 +100,7 @@ class _Exchange:
     started: float
     principal: Principal | None = None
     status: int = 0
-    body_complete: bool = False
+    body_complete: bool = True  # False while the body is being read
     route: str | None = None
     refusal: str | None = None
 
@@ -191,6 +191,7 @@ class Edge:
         path: str = scope["path"]
         if path not in PUBLIC_PATHS:
             exchange.principal = await self._admit(scope)
+        exchange.body_complete = False
         body = await self._read_body(scope, receive, headers)
         exchange.body_complete = True
         receive = _replay(body, receive)

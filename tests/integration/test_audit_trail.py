@@ -23,6 +23,7 @@ from services.chassis.event_log.kafka import KafkaEventLog
 from services.chassis.event_log.port import EventLog, TopicSpec
 from services.chassis.event_log.postgres import PostgresEventLog
 from services.contracts.catalogue import decode
+from tests.support.atp import in_days, running_atp, unique
 from tests.support.registry_service import RegistryUnderTest, registry_over
 from tests.support.waiting import until
 
@@ -258,6 +259,31 @@ async def test_the_task_anchors_after_a_commit_and_on_its_way_out(
     await running
     end = (await verify(registry, [])).entries
     assert (await asyncio.to_thread(read_anchors, file))[-1].position in {last, end}
+
+
+async def test_what_planners_and_counts_change_in_the_atp_is_in_its_trail(database_url: str) -> None:
+    async with running_atp(database_url) as atp:
+        item, document = await atp.item(on_hand=10), unique("kept")
+        name = {"source": "wms", "sku": item, "location": "L1"}
+        moment = "2026-01-05T08:00:00Z"
+        moved = {**name, "reference": "A-1", "kind": "adjustment", "quantity": 9, "occurred_at": moment}
+        counted = {**name, "reference": "C-1", "on_hand": 17, "as_of": in_days(1) + "T00:00:00Z"}
+        period = {"sku": item, "location": "L1", "tier": "gold", "start": in_days(0), "end": in_days(9)}
+        for method, path, body in (
+            ("POST", "/v1/supply/movements", {"items": [moved]}),
+            ("POST", "/v1/supply/movements", {"items": [moved]}),
+            ("POST", "/v1/supply/snapshots", {"items": [counted]}),
+            ("PUT", f"/v1/protections/{document}", {"lines": [{**period, "protected_qty": 4}]}),
+        ):
+            answer = await atp.client.request(method, path, json=body)
+            assert answer.is_success, answer.text
+        listed = (await atp.client.get("/v1/audit")).json()["items"]
+        assert [(each["author"], each["action"], each["subject"]) for each in listed] == [
+            ("wms", "stock.adjusted", f"{item}@L1"),
+            ("wms", "stock.corrected", f"{item}@L1"),
+            (listed[2]["author"], "protections.changed", document),
+        ]
+        assert listed[1]["detail"] == {"reference": "C-1", "correction": -2, "on_hand": 17}
 
 
 def test_a_line_cut_short_by_a_crash_is_left_out(tmp_path: Path, signer: Signer) -> None:

@@ -22,6 +22,7 @@ POLL_RECORDS_MAX: Final = 2_000
 POLL_SECONDS: Final = 0.2
 AWAY_SECONDS_MAX: Final = 60.0  # a killed process is up again by then
 AGAIN_SECONDS: Final = 0.05
+ASKED_AGAIN: Final = frozenset({httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.GATEWAY_TIMEOUT})
 ANSWER_SECONDS_MAX: Final = 300.0  # the longest that a chunk of orders may take before the replay gives up
 EVENT_NAMESPACE: Final = uuid.UUID("6f1c1c1e-3a4b-5c6d-8e9f-0a1b2c3d4e5f")
 
@@ -64,8 +65,8 @@ class ServiceClients:
     async def call(self, service: str, method: str, path: str, body: object | None = None) -> Any:
         """One request; its JSON answer.
 
-        A service that is away, or answers 503, is asked again, as any client of it should: orders and supply are known
-        by their own names, so that asking again has no second effect.
+        A service that is away, or answers 503 or 504, is asked again, as any client of it should: orders and supply
+        are known by their own names, so that asking again has no second effect.
 
         Raises:
             ReplayFailedError: a refusal, or no answer for too long.
@@ -74,13 +75,13 @@ class ServiceClients:
         headers = {"Content-Type": "application/json"} if content is not None else {}
         response: httpx.Response | None = None
         deadline = time.monotonic() + AWAY_SECONDS_MAX
-        while response is None or response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        while response is None or response.status_code in ASKED_AGAIN:
             try:
                 response = await self._clients[service].request(method, path, content=content, headers=headers)
             except httpx.TransportError as error:
                 if time.monotonic() > deadline:
                     raise ReplayFailedError(f"{service} is away: {error!r}") from error
-            if response is None or response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            if response is None or response.status_code in ASKED_AGAIN:
                 if time.monotonic() > deadline:
                     break
                 await asyncio.sleep(AGAIN_SECONDS)

@@ -44,6 +44,7 @@ STALENESS: Final[Mapping[tuple[str, str], str]] = {
     ("segment_registry", "/v1/customers:resolve"): _COMMITTED,
     ("segment_registry", "/v1/customers/{customer_id}/tier"): _COMMITTED,
     ("segment_registry", "/v1/customers/{customer_id}/assignments"): _COMMITTED,
+    ("atp", "/v1/audit"): "Each page: everything committed before it was asked for; nothing is skipped.",
     ("reclassifier", "/v1/audit"): "Each page: everything committed before it was asked for; nothing is skipped.",
     ("segment_registry", "/v1/audit"): "Each page: everything committed before it was asked for; nothing is skipped.",
     ("reclassifier", "/v1/customers/{customer_id}/features"): (

@@ -13,6 +13,8 @@ from services.atp.application.content import CustomerKey
 from services.atp.application.customer_blocks import BlockChange, BlockPlace, CustomerBlock
 from services.atp.application.customers import Customer
 from services.atp.domain.validation_rules import Block
+from services.chassis import audit
+from services.chassis.audit.chain import AuditEntry
 from services.chassis.business_time import business_now
 from services.chassis.database import Connection, Database
 
@@ -102,7 +104,7 @@ async def _store(connection: Connection, changes: Sequence[BlockChange]) -> int:
     if not await connection.fetchval(ANY_BLOCK):
         await raise_version(connection)
     now = await business_now(connection)
-    stored = 0
+    stored: list[AuditEntry] = []
     for each in sorted(changes, key=_place):
         version = await connection.fetchval(
             _STORE,
@@ -116,8 +118,21 @@ async def _store(connection: Connection, changes: Sequence[BlockChange]) -> int:
             each.author,
             now,
         )
-        stored += version is not None
-    return stored
+        if version is not None:
+            stored.append(_entry(each, version))
+    await audit.append(connection, stored, now)
+    return len(stored)
+
+
+def _entry(change: BlockChange, version: int) -> AuditEntry:
+    detail = {
+        "kind": change.kind,
+        "version": version,
+        "effect": change.effect,
+        "effective_to": change.effective_to,
+        "reason": change.reason,
+    }
+    return AuditEntry(change.author, "customer.blocked", f"{change.customer.system}:{change.customer.id}", detail)
 
 
 def _place(change: BlockChange) -> tuple[CustomerKey, str, int]:

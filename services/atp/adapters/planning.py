@@ -1,5 +1,6 @@
 """What planners set, kept in PostgreSQL: each method of the port is one transaction."""
 
+import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -16,6 +17,9 @@ from services.atp.application.planning import (
     QuotaRow,
     Values,
 )
+from services.chassis import audit
+from services.chassis.audit.chain import AuditEntry
+from services.chassis.business_time import business_now
 from services.chassis.database import Connection, Database
 from services.contracts.items import CatalogItem
 
@@ -59,13 +63,19 @@ class PostgresPlanning:
     async def store_protections(self, head: DocumentHead, rows: Sequence[ProtectionRow]) -> int:
         """See the port."""
         try:
-            return await self._run(lambda connection: allocations.store_protections(connection, head, rows))
+            return await self._run(
+                lambda connection: _audited(
+                    connection, head, "protections", allocations.store_protections(connection, head, rows)
+                )
+            )
         except asyncpg.ExclusionViolationError as error:
             raise PeriodsOverlap from error
 
     async def store_quotas(self, head: DocumentHead, rows: Sequence[QuotaRow]) -> int:
         """See the port."""
-        return await self._run(lambda connection: allocations.store_quotas(connection, head, rows))
+        return await self._run(
+            lambda connection: _audited(connection, head, "quotas", allocations.store_quotas(connection, head, rows))
+        )
 
     async def document(self, document_id: str, kind: AllocationKind) -> Values | None:
         """See the port."""
@@ -73,3 +83,16 @@ class PostgresPlanning:
 
     async def _run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         return await self._database.run(work, label="planning")
+
+
+async def _audited(connection: Connection, head: DocumentHead, what: str, storing: Awaitable[int]) -> int:
+    """Store a version of a document, and write that it was; the audit trail is the last lock."""
+    version = await storing
+    detail = {
+        "version": version,
+        "effective_from": head.effective_from,
+        "sha256": hashlib.sha256(head.body).hexdigest(),
+    }
+    entry = AuditEntry(head.author, f"{what}.changed", head.document_id, detail)
+    await audit.append(connection, [entry], await business_now(connection))
+    return version

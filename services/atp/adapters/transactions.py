@@ -23,7 +23,8 @@ from services.atp.application.customers import Customer
 from services.atp.application.ports import Collision, CommitLost, Configuration, Session, Unavailable
 from services.atp.application.validation_records import Release
 from services.atp.domain.model import Item, PositionKey, Protection
-from services.chassis import idempotency, outbox
+from services.chassis import audit, idempotency, outbox
+from services.chassis.audit.chain import AuditEntry
 from services.chassis.business_time import Phase, business_now, replay_state
 from services.chassis.database import (
     CommitUnknown,
@@ -125,6 +126,11 @@ class PostgresSession:
     async def flush(self) -> None:
         """Send the writes that were added."""
         await self.writes.flush()
+
+    async def append_audit(self, entries: Sequence[AuditEntry], at: datetime) -> None:
+        """Write the audit trail; the last lock of a transaction."""
+        await self.writes.flush()
+        await audit.append(self.connection, entries, at)
 
     async def finish(self, events: Sequence[Event], answers: Sequence[StoredAnswer], *, marked: bool) -> None:
         """Put events into the outbox, remember answers, and wake the re-decision after the commit."""

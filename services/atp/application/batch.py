@@ -20,6 +20,7 @@ from services.atp.application.workbook import Workbook
 from services.atp.domain.allocation import usage_of
 from services.atp.domain.deficits import may_lack
 from services.atp.domain.model import Book, Item, Position, PositionKey, Quota, UsageKey
+from services.chassis.audit.chain import AuditEntry
 from services.chassis.envelope import Event
 from services.chassis.idempotency import StoredAnswer
 from services.chassis.ids import new_id, new_ids
@@ -71,6 +72,7 @@ class Batch:
     kept: dict[str, Any] = field(default_factory=dict)  # working copies of handlers, by a name of theirs
     promised: list[tuple[str, str]] = field(default_factory=list)  # (tier, outcome) of lines answered first
     counts: dict[str, int] = field(default_factory=dict)
+    audited: list[AuditEntry] = field(default_factory=list)  # to the audit trail, last of all
     reviews: dict[PositionKey, RiskCause] = field(default_factory=dict)  # where somebody may go short, or no longer
 
     @property

@@ -217,6 +217,8 @@ class Engine:
         marked = any(batch.marks.get(each.position.key) is not None for each in changed)
         if batch.emitted or answers or marked:
             await session.finish(batch.events(), answers, marked=marked)
+        if batch.audited:
+            await session.append_audit(batch.audited, batch.now)
 
     def _handler(self, command: Command) -> Handler[Any]:
         return self._handlers[type(command)]

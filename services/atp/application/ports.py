@@ -34,6 +34,7 @@ from services.atp.domain.order_of_service import ServiceKey
 from services.atp.domain.scheduled_receipts import Scheduled
 from services.atp.domain.stock_intake import StockState
 from services.atp.domain.transfers import Transfer
+from services.chassis.audit.chain import AuditEntry
 from services.chassis.envelope import Event
 from services.chassis.idempotency import StoredAnswer
 from services.contracts.risks import RiskCause
@@ -337,6 +338,10 @@ class Session(Protocol):
 
     async def flush(self) -> None:
         """Send the writes that wait: they go together, at the latest before the commit."""
+        ...
+
+    async def append_audit(self, entries: Sequence[AuditEntry], at: datetime) -> None:
+        """Write the audit trail; the last lock of a transaction."""
         ...
 
     async def finish(self, events: Sequence[Event], answers: Sequence[StoredAnswer], *, marked: bool) -> None:

@@ -25,6 +25,7 @@ from services.atp.application.revision import revise
 from services.atp.application.validation_records import Release
 from services.atp.domain.promise_state import first_state
 from services.atp.domain.validation import violations
+from services.chassis.audit.chain import AuditEntry
 
 KEPT: Final = "release_validation"  # where the handler keeps what it stores
 
@@ -94,6 +95,8 @@ class ReleasingValidation(Handler[ReleaseValidation]):
             reason=command.reason,
         )
         batch.count("validation_released")
+        detail = {"reason": command.reason, "waived": waived}
+        batch.audited.append(AuditEntry(command.author, "order.released", str(promise.promise_id), detail))
         batch.kept.setdefault(KEPT, []).append(
             Release(
                 promise.promise_id,

@@ -16,6 +16,7 @@ from services.atp.application.supply_entries import COUNTS, CountedSince, Entry,
 from services.atp.domain.model import Position, PositionKey
 from services.atp.domain.scheduled_receipts import Scheduled
 from services.atp.domain.stock_intake import Count, Intake, Movement, StockState, apply_count, apply_movement
+from services.chassis.audit.chain import AuditEntry
 from services.contracts import catalogue
 from services.contracts.supply import CountCorrected
 
@@ -89,6 +90,8 @@ class SupplyBook:
 
     def _publish(self, batch: Batch, name: Reference, intake: Intake, origin: Origin) -> None:
         batch.count("count_correction")
+        detail = {"reference": name.reference, "correction": intake.correction, "on_hand": intake.on_hand}
+        batch.audited.append(AuditEntry(name.source, "stock.corrected", item_at(name.position), detail))
         payload = CountCorrected(
             source=name.source,
             reference=name.reference,
@@ -110,6 +113,11 @@ class SupplyBook:
         self.states[stream] = self.changed_states[stream] = intake.state
         if intake.on_hand != position.on_hand or position.key not in batch.book.positions:
             batch.workbook.put(replace(position, on_hand=intake.on_hand))
+
+
+def item_at(key: PositionKey) -> str:
+    """A position as the audit trail names it."""
+    return f"{key.item_id}@{key.location_id}"
 
 
 def position_of(batch: Batch, key: PositionKey) -> Position:

@@ -12,7 +12,7 @@ from services.atp.application.batch import Batch, Handler, Needs
 from services.atp.application.commands import Applied, Origin, Outcome, Remembered
 from services.atp.application.ports import Session
 from services.atp.application.status_book import CountedStatus
-from services.atp.application.supply_book import load_supply, position_of, store_supply, supply_of
+from services.atp.application.supply_book import item_at, load_supply, position_of, store_supply, supply_of
 from services.atp.application.supply_entries import CountedSince, Entry, Reference, StreamKey, TransferKey
 from services.atp.application.transfer_book import (
     find_transfers,
@@ -24,6 +24,7 @@ from services.atp.domain.model import Day, Position, PositionKey
 from services.atp.domain.scheduled_receipts import Certainty, Scheduled, receive, restate, schedule
 from services.atp.domain.stock_intake import Movement
 from services.atp.domain.transfers import Transfer, move
+from services.chassis.audit.chain import AuditEntry
 
 MoveKind = Literal["receipt", "adjustment", "issue", "status_change", "transfer_shipped", "transfer_received"]
 AVAILABLE: Final = "available"
@@ -137,6 +138,9 @@ class Moving(Handler[MoveStock]):
         receipt = None if command.receipt is None else command.receipt.reference
         entry = Entry(command.name, command.kind, available, 0, "", command.occurred_at, command.sequence, receipt)
         supply.enter(batch, entry, intake, before, command.origin)
+        if command.kind == "adjustment":
+            detail = {"reference": command.name.reference, "quantity": command.quantity, "status": command.status}
+            batch.audited.append(AuditEntry(command.name.source, "stock.adjusted", item_at(key), detail))
         if command.receipt is not None:
             due = supply.scheduled.get(command.receipt, Scheduled())
             received = receive(due, command.quantity)
