@@ -32,6 +32,7 @@ from services.atp.adapters.segments import SegmentProjection
 from services.atp.adapters.service_levels import PostgresServiceLevels
 from services.atp.adapters.stock_reader import PostgresStockReader
 from services.atp.adapters.transactions import MARKED, PostgresTransactions
+from services.atp.application.amend_order import Amending, AmendOrder
 from services.atp.application.batch import Handler
 from services.atp.application.cancel_order import Cancelling
 from services.atp.application.commands import CancelOrder, ConfirmOrder, PlaceOrder, ServeBackorders
@@ -43,9 +44,11 @@ from services.atp.application.order_reports import ReportOrder
 from services.atp.application.place_order import HOLD, Placing
 from services.atp.application.read_availability import Availability, ReadAvailability
 from services.atp.application.redecide import Redecision
+from services.atp.application.release_part import ReleasePart, Releasing
 from services.atp.application.release_validation import ReleaseValidation, ReleasingValidation
 from services.atp.application.report_orders import Reporting
 from services.atp.application.review_deficits import ReviewDeficits, Reviewing
+from services.atp.application.revive_hold import ReviveHold, Reviving
 from services.atp.application.serve_backorders import Serving
 from services.atp.application.service_levels import keep_measures
 from services.atp.application.take_supply import (
@@ -58,11 +61,13 @@ from services.atp.application.take_supply import (
     Scheduling,
     SetBuffer,
 )
+from services.atp.application.transfer_part import TransferPart, TransferringPart
 from services.atp.application.transfer_stock import Transferring, TransferStock
 from services.atp.application.watch_deficits import DeficitWatch
 from services.atp.application.work_due import DueWork, Maker
 from services.atp.entrypoints.app import create_atp_app
 from services.atp.entrypoints.availability_routes import availability_routes
+from services.atp.entrypoints.change_routes import change_routes
 from services.atp.entrypoints.configuration_routes import configuration_routes
 from services.atp.entrypoints.cost_routes import cost_routes
 from services.atp.entrypoints.explanation_routes import explanation_routes
@@ -141,6 +146,10 @@ HANDLERS: Final[Sequence[tuple[type, type[Handler[Any]]]]] = (
     (ReadAvailability, Availability),
     (ExpireHold, Expiring),
     (ReleaseValidation, ReleasingValidation),
+    (AmendOrder, Amending),
+    (ReleasePart, Releasing),
+    (TransferPart, TransferringPart),
+    (ReviveHold, Reviving),
 )
 DUE: Final[Mapping[str, Maker]] = {HOLD: expire_command}
 
@@ -232,9 +241,11 @@ class _Atp:
     def _app(self, authenticator: Authenticator) -> FastAPI:
         reader = PostgresPromiseReader(self._database)
         move = partial(move_replay, self._database) if self._settings.replay else None
+        reader = PostgresPromiseReader(self._database)
         routers = (
             cost_routes(self._engine, self._costs),
             service_level_routes(self._levels, reader),
+            change_routes(self._engine, reader),
             supply_routes(self._engine),
             stock_routes(PostgresStockReader(self._database)),
             audit_routes(self._page_of_audit, scope="atp.read", what="allocations, blocks, releases and corrections"),

@@ -24,6 +24,7 @@ from services.contracts import (
     blocks,
     costs,
     items,
+    order_changes,
     orders,
     promises,
     published_orders,
@@ -168,6 +169,10 @@ SUPPLY_MOVEMENT: Final = EventType("supply.movement.v2", supply.SupplyMovement, 
 SUPPLY_SNAPSHOT_V1: Final = EventType("supply.snapshot.v1", published_supply.SupplySnapshotV1, topics.SUPPLY)
 SUPPLY_SNAPSHOT: Final = EventType("supply.snapshot.v2", supply.SupplySnapshot, topics.SUPPLY)
 SUPPLY_TRANSFER: Final = EventType("supply.transfer.v1", supply.Transfer, topics.SUPPLY)
+ORDER_AMENDED: Final = EventType("order.amended.v1", order_changes.OrderAmended, topics.ORDERS)
+ORDER_RELEASED: Final = EventType("order.released.v1", order_changes.OrderReleased, topics.ORDERS)
+ORDER_TRANSFERRED: Final = EventType("order.transferred.v1", order_changes.OrderTransferred, topics.ORDERS)
+ORDER_REVIVED: Final = EventType("order.revived.v1", order_changes.OrderRevived, topics.ORDERS)
 SUPPLY_RECEIPT: Final = EventType("supply.receipt.v1", supply.ScheduledReceipt, topics.SUPPLY)
 SUPPLY_CORRECTED: Final = EventType("supply.corrected.v1", supply.CountCorrected, topics.SUPPLY)
 CATALOG_ITEM_V1: Final = EventType("catalog.item.v1", items.CatalogItemV1, topics.CATALOG)
@@ -199,6 +204,10 @@ ALL: Final = (
     ORDER_PLACED,
     ORDER_CONFIRMED,
     ORDER_CANCELLED,
+    ORDER_AMENDED,
+    ORDER_RELEASED,
+    ORDER_TRANSFERRED,
+    ORDER_REVIVED,
     SUPPLY_MOVEMENT_V1,
     SUPPLY_MOVEMENT,
     SUPPLY_SNAPSHOT_V1,

@@ -36,7 +36,7 @@ _BY_KEY: Final = "Records of one key are in the order of their `sequence`, which
 ALL: Final = (
     Guarantee(
         topics.ORDERS,
-        "Commands: place, confirm or cancel an order.",
+        "Commands: place, confirm, cancel, amend, release, transfer or revive an order.",
         "atp",
         (OMS,),
         ("atp",),

@@ -30,11 +30,13 @@ from services.atp.application.rewriting import (
     request_for_rest,
     rewrite,
     shipped_by_line,
+    unvalidated,
 )
 from services.atp.domain import amending
 from services.atp.domain.amending import amend
-from services.atp.domain.model import LineDecision, PositionKey
-from services.atp.domain.promise_state import next_state
+from services.atp.domain.model import LineDecision, PositionKey, Request
+from services.atp.domain.promise_state import OPEN, Event, next_state
+from services.atp.domain.validation import HELD, needs_validation, verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,11 @@ class Amending(Handler[AmendOrder]):
         promise, content = admitted.promise, command.content
         served = batch.served(content.customer, promise.ordered_at)
         wanted = request_for_rest(command.key, promise, content, served, shipped_by_line(promise))
+        if admitted.state in OPEN:
+            fault = _not_permitted(batch, request_of(command.key, content, served, promise.ordered_at))
+            if fault is not None:
+                return refuse(batch, command, admitted, "amend", fault)
+            wanted = unvalidated(wanted)
         parts = open_parts(promise)
         held = [held_of(part) for part in parts]
         replan = command.replan or content.zone != promise.content.zone
@@ -138,8 +145,12 @@ class Amending(Handler[AmendOrder]):
     def _settle(self, batch: Batch, command: AmendOrder, admitted: Admitted, document: Document) -> None:
         """The state after it, and until when a hold lasts."""
         promise = admitted.promise
-        alive = any(line["promised"] or line["backordered"] for line in document["lines"])
-        promise.state = next_state(admitted.state, "amend" if alive else "refuse") or promise.state
+        event: Event = "refuse"
+        if any(line["outcome"] == HELD for line in document["lines"]):
+            event = "hold_back"
+        elif any(line["promised"] or line["backordered"] for line in document["lines"]):
+            event = "amend"
+        promise.state = next_state(admitted.state, event) or promise.state
         if promise.state == "held" and command.hold_seconds is not None:
             promise.held_until = document["held_until"] = batch.now + timedelta(seconds=command.hold_seconds)
             plan_hold_end(batch, command.key, promise.held_until)
@@ -149,6 +160,14 @@ class Amending(Handler[AmendOrder]):
     async def store(self, session: Session, batch: Batch) -> None:
         """When holds end."""
         await store_due(session, batch)
+
+
+def _not_permitted(batch: Batch, request: Request) -> Fault | None:
+    """Why an order that has a promise may not become this one, by the rules of its tier."""
+    stopped = verdict(batch.book, request).stopped if needs_validation(request) else {}
+    for line, (outcome, why) in sorted(stopped.items()):
+        return Fault(outcome, f"line {line}: {'; '.join(each.would_help for each in why)}")
+    return None
 
 
 def _fault(command: AmendOrder, promise: PromiseCopy) -> Fault | None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from services.atp.application.batch import Batch, Needs, need_parts
 from services.atp.application.documents import Document, schedule_line, total_cost
 from services.atp.application.orders import Part, PromiseCopy
+from services.atp.domain.model import PositionKey
 from services.atp.domain.release import divide
 
 
@@ -40,6 +41,18 @@ def take_off(batch: Batch, part: Part, quantity: int, *, mark: bool = True) -> N
     batch.workbook.release([freed])
     if mark:
         batch.free(freed.key, "stock_freed")
+
+
+def take_off_parts(batch: Batch, parts: Iterable[Part], quantity: int) -> list[PositionKey]:
+    """Give back a quantity of parts, in their order, without a mark; the positions where."""
+    freed: dict[PositionKey, None] = {}
+    for part in parts:
+        taken = min(quantity, part.open)
+        if taken:
+            take_off(batch, part, taken, mark=False)
+            freed[part.planned.key] = None
+            quantity -= taken
+    return list(freed)
 
 
 def stop_waiting(batch: Batch, promise: PromiseCopy, lines: Iterable[str]) -> None:

@@ -14,7 +14,7 @@ from services.atp.application.commands import Answered, Origin, Outcome, Remembe
 from services.atp.application.content import ContentLine, OrderKey, encode, fingerprint_of
 from services.atp.application.documents import Document, load, total_cost
 from services.atp.application.due import store_due
-from services.atp.application.giving_back import need_open_parts, show_parts, take_off
+from services.atp.application.giving_back import need_open_parts, show_parts, take_off_parts
 from services.atp.application.holds import plan_hold_end
 from services.atp.application.orders import OrderCopy, Part, PromiseCopy
 from services.atp.application.ports import Session
@@ -76,13 +76,14 @@ class Releasing(Handler[ReleasePart]):
                 return refuse(batch, command, admitted, "release", fault)
         document = load(promise.document)
         for wanted in command.released:
-            take_off_line(batch, promise, wanted.line, wanted.quantity, wanted.location_id)
-            _show_less(document, promise, wanted)
+            for key in take_off_parts(batch, parts_at(promise, wanted.line, wanted.location_id), wanted.quantity):
+                batch.free(key, "stock_freed")
+            show_less(document, promise, wanted)
         document["cost_minor"] = total_cost(document["lines"])
-        promise.state = next_state(admitted.state, _event(promise, document)) or promise.state
+        promise.state = next_state(admitted.state, end_of(promise, document)) or promise.state
         if promise.state != "held" and admitted.state == "held":
             plan_hold_end(batch, command.key, None)
-        _order_less(order, promise, command.released)
+        order_less(order, promise, command.released)
         applied(admitted, command)
         change = "cancelled" if promise.state == "cancelled" else "amended"
         origin, reason = command.origin, command.reason
@@ -104,16 +105,8 @@ def parts_at(promise: PromiseCopy, line: str, location_id: str | None) -> list[P
     return sorted(parts, key=lambda part: (-part.planned.arrival_day, -part.number))
 
 
-def take_off_line(batch: Batch, promise: PromiseCopy, line: str, quantity: int, location_id: str | None) -> None:
-    """Give back a quantity that the line holds (at the location), the last to arrive first."""
-    for part in parts_at(promise, line, location_id):
-        taken = min(quantity, part.open)
-        if taken:
-            take_off(batch, part, taken)
-            quantity -= taken
-
-
-def _show_less(document: Document, promise: PromiseCopy, released: ReleasedLine) -> None:
+def show_less(document: Document, promise: PromiseCopy, released: ReleasedLine) -> None:
+    """Let a line of the document show that less is wanted and promised."""
     line: Document = next(each for each in document["lines"] if each["line"] == released.line)
     show_parts(line, promise)
     if not (line["promised"] or line["backordered"]):
@@ -125,13 +118,14 @@ def _show_less(document: Document, promise: PromiseCopy, released: ReleasedLine)
         line["why"] = []
 
 
-def _event(promise: PromiseCopy, document: Document) -> Event:
+def end_of(promise: PromiseCopy, document: Document) -> Event:
+    """What a release is for the whole promise."""
     if any(part.open for part in promise.parts) or any(line["backordered"] for line in document["lines"]):
         return "release"
     return "all_shipped" if any(part.shipped for part in promise.parts) else "release_all"
 
 
-def _order_less(order: OrderCopy, promise: PromiseCopy, released: Sequence[ReleasedLine]) -> None:
+def order_less(order: OrderCopy, promise: PromiseCopy, released: Sequence[ReleasedLine]) -> None:
     """The order as it is wanted now; a line of which nothing is left stays as it was asked for."""
     less: dict[str, int] = {}
     for each in released:

@@ -1,6 +1,6 @@
 """Bringing a later decision into a promise that exists: its parts, what waits, and the lines of its document."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from services.atp.application.batch import Batch
@@ -11,7 +11,7 @@ from services.atp.application.giving_back import show_parts, stop_waiting
 from services.atp.application.orders import Part, PromiseCopy
 from services.atp.application.place_order import add_backorder, request_of
 from services.atp.domain.amending import Held
-from services.atp.domain.model import LineDecision, Request, RequestLine
+from services.atp.domain.model import LineDecision, Planned, Request, RequestLine
 from services.atp.domain.promising import wanted_arrival
 from services.atp.domain.release import divide
 
@@ -24,6 +24,30 @@ def open_parts(promise: PromiseCopy) -> list[Part]:
 def held_of(part: Part) -> Held:
     """A part's open quantity, with its share of postings and cost."""
     return Held(part.line, part.number, divide(part.live, part.shipped)[1])
+
+
+def off(parts: Iterable[Part], quantity: int) -> list[Planned]:
+    """What giving back a quantity of parts, in their order, would give back."""
+    freed: list[Planned] = []
+    for part in parts:
+        taken, live = min(quantity, part.open), part.live
+        if taken:
+            freed.append(divide(live, live.quantity - taken)[1])
+            quantity -= taken
+    return freed
+
+
+def unvalidated(request: Request) -> Request:
+    """A request that is not validated again: it was when its order came, and is only a part of it."""
+    return replace(request, tier=replace(request.tier, validation=None), blocks=())
+
+
+def only(request: Request, line: str, quantity: int, location_id: str | None = None) -> Request:
+    """One line of a request for exactly a quantity, from a location if one is named."""
+    lines = tuple(
+        replace(each, quantity=quantity, minimum_quantity=quantity) for each in request.lines if each.line == line
+    )
+    return replace(request, lines=lines, ship_complete=False, location_id=location_id)
 
 
 def shipped_by_line(promise: PromiseCopy) -> dict[str, int]:

@@ -8,9 +8,9 @@ in its own way:
 - *new*: everything is given back and the whole order is decided anew.
 
 The new plan is better if it promises more units, or as many with less lateness (units times days against the arrival
-that is wanted now), or as many and as early for less. Between equals the order keeps what it has: a change that brings
-nothing is a nuisance. An order that ships complete keeps its parts only if they are all that it wants; otherwise it is
-decided anew, and if that cannot be whole, it stays as it was (None), unless a new plan was asked for.
+that is wanted now). Otherwise the order keeps what it has, also where a new plan would cost less: a change that brings
+its customer nothing is a nuisance. An order that ships complete keeps its parts only if they are all that it wants;
+otherwise it is decided anew, and if that cannot be whole, it stays as it was (None), unless a new plan was asked for.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from services.atp.domain.model import Book, OrderDecision, Planned, Request, Req
 from services.atp.domain.promising import decide, wanted_arrival
 from services.atp.domain.release import divide, release
 
-Worth = tuple[int, int, int]
+Worth = tuple[int, int]
 
 
 class Held(NamedTuple):
@@ -112,4 +112,4 @@ def _worth(book: Book, request: Request, held: Sequence[Held], change: Change) -
         parts += [(line.line, part) for line in decision.lines for part in line.planned]
     units = sum(part.quantity for _, part in parts)
     late = sum(max(0, part.arrival_day - wanted[line]) * part.quantity for line, part in parts)
-    return -units, late, sum(part.cost_minor for _, part in parts)
+    return -units, late

@@ -184,7 +184,10 @@ class RequestLine:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One order to decide, with the tier that counts already looked up. `released` waives what would hold it."""
+    """One order to decide, with the tier that counts already looked up. `released` waives what would hold it.
+
+    `location_id`: it is to be served from there and nowhere else.
+    """
 
     source: str
     order_id: str
@@ -196,6 +199,7 @@ class Request:
     lines: tuple[RequestLine, ...]
     blocks: tuple[Block, ...] = ()
     released: bool = False
+    location_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

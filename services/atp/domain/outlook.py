@@ -51,6 +51,8 @@ def offers_of(book: Book, request: Request) -> Sequence[Offer]:
     """The offers for the request's zone, else for all zones, whose carrier class its tier may use."""
     offers = book.offers.get(request.zone) or book.offers.get("*", ())
     classes = request.tier.carrier_classes
+    if request.location_id is not None:
+        offers = tuple(offer for offer in offers if offer.location_id == request.location_id)
     return [offer for offer in offers if offer.carrier_class in classes] if classes else offers
 
 

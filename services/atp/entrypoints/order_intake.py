@@ -1,8 +1,9 @@
 """`orders.v1`: commands on orders from the event log, decided by the same engine as those over HTTP.
 
 Nothing is decided twice (the inbox knows the event, the identity knows the order). What can never be applied is
-rejected: an unreadable payload, a key that is not the order's id, a confirmation of an order that never came. A command
-that is merely too late (an older version, a state that does not allow it) is recorded by the engine and no reject.
+rejected: an unreadable payload, a key that is not the order's id, a confirmation or change of an order that never came.
+A command that is merely too late (an older version, a state that does not allow it), or that cannot be done as things
+are, is recorded by the engine and no reject.
 """
 
 import asyncio
@@ -12,10 +13,12 @@ from typing import Final, assert_never
 from services.atp.application.commands import CancelOrder, Command, ConfirmOrder, Origin, UnknownOrder
 from services.atp.application.engine import Engine
 from services.atp.application.queues import Lane
+from services.atp.entrypoints.order_changes import change_command
 from services.atp.entrypoints.orders import fault_of, order_key, place_command
 from services.chassis.consumer import Delivery, Rejected
 from services.chassis.envelope import Event
 from services.contracts.catalogue import INVALID_PAYLOAD, EventRefused, decode
+from services.contracts.order_changes import OrderAmended, OrderReleased, OrderRevived, OrderTransferred
 from services.contracts.orders import OrderCancelled, OrderConfirmed, OrderPlaced
 from services.contracts.payload import Payload
 
@@ -45,7 +48,7 @@ class OrderIntake:
             if isinstance(outcome, BaseException):
                 raise outcome
             if isinstance(outcome, UnknownOrder):
-                rejected.append(Rejected(index, UNKNOWN_ORDER, "an order that never came cannot be confirmed"))
+                rejected.append(Rejected(index, UNKNOWN_ORDER, "an order that never came cannot be changed"))
         return rejected
 
 
@@ -54,6 +57,12 @@ def command_of(event: Event) -> Command:
     payload = decode(event.type, event.data, topic=event.topic)
     origin = origin_of(event)
     match payload:
+        case OrderAmended() | OrderReleased() | OrderTransferred() | OrderRevived():
+            _check_key(event, payload.order.order_id)
+            fault = fault_of(payload) if isinstance(payload, OrderAmended) else None
+            if fault is not None:
+                raise EventRefused(fault.code, fault.title)
+            return change_command(payload, origin)
         case OrderPlaced():
             _check_key(event, payload.order.order_id)
             fault = fault_of(payload)

@@ -65,6 +65,46 @@ VALID: Final[dict[str, dict[str, Any]]] = {
         "with_reason": {"order": {**ORDER, "version": 2}, "reason": "customer changed their mind"},
         "minimal": {"order": {**ORDER, "version": 2}},
     },
+    "order.amended.v1": {
+        "more_of_it": {
+            "order": {**ORDER, "version": 2},
+            "customer": CUSTOMER,
+            "lines": [{"line": "1", "sku": "SKU-0001", "quantity": 15}],
+            "reason": "three more guests",
+        },
+        "planned_anew": {
+            "order": {**ORDER, "version": 3},
+            "customer": CUSTOMER,
+            "lines": [{"line": "1", "sku": "SKU-0001", "quantity": 15, "requested_arrival": "2026-03-20"}],
+            "replan": True,
+        },
+    },
+    "order.released.v1": {
+        "two_of_it": {"order": {**ORDER, "version": 4}, "lines": [{"line": "1", "quantity": 2}]},
+        "at_a_location": {
+            "order": {**ORDER, "version": 5},
+            "lines": [{"line": "1", "quantity": 1, "location": "DC-NORTH"}],
+            "reason": "picked up elsewhere",
+        },
+    },
+    "order.transferred.v1": {
+        "to_another_location": {
+            "order": {**ORDER, "version": 6},
+            "line": "1",
+            "quantity": 5,
+            "from_location": "DC-NORTH",
+            "to_location": "DC-SOUTH",
+        },
+        "to_another_order": {
+            "order": {"source": "webshop", "order_id": "CART-77", "version": 2},
+            "line": "1",
+            "to_order": {"order_id": "SO-10042", "line": "2"},
+        },
+    },
+    "order.revived.v1": {
+        "as_a_hold": {"order": {"source": "webshop", "order_id": "CART-77", "version": 2}, "hold_seconds": 900},
+        "as_a_promise": {"order": {"source": "webshop", "order_id": "CART-77", "version": 2}, "reason": "came back"},
+    },
     "order.recorded.v1": {
         "accepted": {
             "order": ORDER,
@@ -126,6 +166,10 @@ BROKEN: Final[dict[str, dict[str, tuple[str, Any]]]] = {
     },
     "order.confirmed.v1": {"order_id_empty": ("order.order_id", "")},
     "order.cancelled.v1": {"reason_with_nul": ("reason", "a\x00b")},
+    "order.amended.v1": {"quantity_zero": ("lines.0.quantity", 0), "replan_in_words": ("replan", "yes please")},
+    "order.released.v1": {"quantity_negative": ("lines.0.quantity", -2), "no_lines": ("lines", [])},
+    "order.transferred.v1": {"quantity_zero": ("quantity", 0)},
+    "order.revived.v1": {"hold_forever": ("hold_seconds", 10**9)},
     "order.recorded.v1": {
         "change_unknown": ("change", "lost"),
         "sequence_zero": ("sequence", 0),
