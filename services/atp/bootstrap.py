@@ -42,6 +42,7 @@ from services.atp.application.fulfil_orders import Delivering, DeliverOrder, Shi
 from services.atp.application.holds import ExpireHold, Expiring, expire_command
 from services.atp.application.order_reports import ReportOrder
 from services.atp.application.place_order import HOLD, Placing
+from services.atp.application.quick_availability import LookQuickly, QuickLook
 from services.atp.application.read_availability import Availability, ReadAvailability
 from services.atp.application.redecide import Redecision
 from services.atp.application.release_part import ReleasePart, Releasing
@@ -144,6 +145,7 @@ HANDLERS: Final[Sequence[tuple[type, type[Handler[Any]]]]] = (
     (DeliverOrder, Delivering),
     (ReportOrder, Reporting),
     (ReadAvailability, Availability),
+    (LookQuickly, QuickLook),
     (ExpireHold, Expiring),
     (ReleaseValidation, ReleasingValidation),
     (AmendOrder, Amending),

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.atp.entrypoints import (
+    availability_routes,
     batch_route,
     configuration_routes,
     promise_routes,
+    quick_route,
     supply_routes,
     validation_routes,
 )
@@ -56,6 +58,19 @@ LIMITS: Final = (
         configuration_routes.ENTRIES_MAX,
         "entries",
         "atp.entrypoints.configuration_routes.ENTRIES_MAX",
+    ),
+    Limit("a quick look", quick_route.PAIRS_MAX, "pairs of SKU and zone", "atp.entrypoints.quick_route.PAIRS_MAX"),
+    Limit(
+        "a bulk of availability",
+        availability_routes.ITEMS_MAX,
+        "items",
+        "atp.entrypoints.availability_routes.ITEMS_MAX",
+    ),
+    Limit(
+        "a page of availability",
+        availability_routes.PAGE_MAX,
+        "locations",
+        "atp.entrypoints.availability_routes.PAGE_MAX",
     ),
     Limit(
         "a request of blocks of customers",

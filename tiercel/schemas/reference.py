@@ -33,6 +33,7 @@ OUTCOMES: Final[Mapping[LineOutcome, str]] = {
     LineOutcome.PROMISED_LATE: "The whole quantity is promised; some of it arrives after the requested arrival.",
     LineOutcome.PROMISED: "The whole quantity is promised, in time.",
 }
+_READING: Final = (":inquire", "availability:bulk", "availability:quick")
 _HTTP_RULE: Final = (
     ("201", "The order was decided now, also when none of its lines got anything."),
     ("200", "The same order was decided before: the stored promise, the same bytes as far as nothing changed it."),
@@ -65,7 +66,7 @@ def reference_page(openapi: Mapping[str, Mapping[str, Any]]) -> bytes:
 
 def reading_routes(document: Mapping[str, Any]) -> list[str]:
     """The paths of an API description that change nothing and are not the plumbing's own."""
-    reading = (path for path, methods in document["paths"].items() if "get" in methods or path.endswith(":inquire"))
+    reading = (path for path, methods in document["paths"].items() if "get" in methods or path.endswith(_READING))
     return sorted(path for path in reading if not path.startswith("/internal/"))
 
 

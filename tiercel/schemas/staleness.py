@@ -16,6 +16,8 @@ _MEASURED: Final = (
 STALENESS: Final[Mapping[tuple[str, str], str]] = {
     ("atp", "/v1/stock/{sku}"): "Nothing: read from the primary database; what sources have said and was taken in.",
     ("atp", "/v1/availability"): _SNAPSHOT + " Another order may take it before yours comes.",
+    ("atp", "/v1/availability:bulk"): "Each page: one moment, everything committed before it was asked for.",
+    ("atp", "/v1/availability:quick"): "One moment, which the answer names: everything committed before it.",
     ("atp", "/v1/promises:inquire"): _SNAPSHOT + " Nothing is held: another order may take it before yours comes.",
     ("atp", "/v1/promises"): _COMMITTED,
     ("atp", "/v1/promises/{promise_id}"): _COMMITTED,

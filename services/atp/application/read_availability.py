@@ -1,28 +1,55 @@
-"""What there is of an item, day by day: supply, commitments, what is left, and what a tier may take.
+"""What there is of items, day by day: supply, commitments, what is left, what is kept from a tier and what it may take.
 
 Read on one consistent picture without a lock, with the same functions that decide promises; as fresh as the database.
+A value of a day or bucket is that of its last day: what is there, or can be taken, by then.
 """
 
 from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, Literal, NamedTuple
 
 from services.atp.application.batch import Batch, Handler, Needs
 from services.atp.application.commands import Origin, Outcome, Remembered
-from services.atp.application.documents import iso
+from services.atp.application.documents import Document, iso
 from services.atp.domain.allocation import room_for
 from services.atp.domain.model import Day, Item, Position, PositionKey, Tier
-from services.atp.domain.supply_picture import changes, lookahead, running_supply
+from services.atp.domain.supply_picture import Curve, Room, changes, lookahead, running_supply
+
+ROWS_MAX: Final = 20_000  # of one answer, each tier of a row counted: some megabytes; a page ends before
+BUCKET_DAYS: Final = {"day": 1, "week": 7}
+BUCKETS_DEFAULT: Final = 28  # where no last day is asked
+Bucket = Literal["change", "day", "week"]
+
+
+class Place(NamedTuple):
+    """Where a page goes on: after a location of the so-manieth item."""
+
+    item: int
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is shown. `change`: a row from each day on which something changes. Days None: from today, to the last."""
+
+    tier: str | None = None
+    by_tier: bool = False
+    bucket: Bucket = "change"
+    first: Day | None = None
+    last: Day | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ReadAvailability:
-    """The availability of an item, everywhere or at one location, and for a tier if one is named."""
+    """The availability of items, everywhere or at one location; a page of at most `limit` locations."""
 
-    item_id: str
+    items: tuple[str, ...]
     location_id: str | None
-    tier: str | None
+    view: View
     origin: Origin
+    after: Place | None = None
+    limit: int = 100
     remembered: Remembered | None = None
     lines: int = 1
 
@@ -35,67 +62,141 @@ class Availability(Handler[ReadAvailability]):
     """Loads what `availability` shows; nothing is decided."""
 
     def needs(self, command: ReadAvailability, needs: Needs) -> None:
-        """The item at the locations that are asked for."""
-        needs.items[command.item_id] = None
-        if command.location_id is not None:
-            needs.positions[PositionKey(command.item_id, command.location_id)] = None
-        else:
+        """The items at the locations that are asked for."""
+        needs.items.update(dict.fromkeys(command.items))
+        if command.location_id is None:
             needs.every_zone = True
+        else:
+            needs.positions.update((PositionKey(item, str(command.location_id)), None) for item in command.items)
 
     def decide(self, batch: Batch, command: ReadAvailability) -> Outcome:
         """It is only ever inquired."""
         raise NotImplementedError(type(command), batch.now)
 
 
-def availability(batch: Batch, command: ReadAvailability) -> dict[str, Any] | None:
-    """The document of an item's availability; None for an item that is not known. Raises TierUnknown."""
-    item = batch.book.items.get(command.item_id)
-    if item is None:
+def availability(batch: Batch, command: ReadAvailability) -> Document | None:
+    """The document of one item; None if it is not known. Raises TierUnknown."""
+    found, following = _page(batch, command)
+    if not found[0]["known"]:
         return None
-    tier = None
-    if command.tier is not None:
-        tier = batch.configuration.tiers.get(command.tier)
-        if tier is None:
-            raise TierUnknown(command.tier)
-    positions = [
-        batch.book.positions[key]
-        for key in sorted(batch.book.positions)
-        if key.item_id == command.item_id and command.location_id in (None, key.location_id)
-    ]
-    return {
-        "sku": item.item_id,
-        "active": item.active,
-        "as_of": batch.now,
-        "tier": command.tier,
-        "locations": [_picture(batch, item, position, tier) for position in positions],
-    }
+    del found[0]["known"]
+    return {**found[0], "as_of": batch.now, "tier": command.view.tier, "next": following and following.location}
 
 
-def _picture(batch: Batch, item: Item, position: Position, tier: Tier | None) -> dict[str, Any]:
+def availability_of_many(batch: Batch, command: ReadAvailability) -> Document:
+    """The document of several items, one that is not known among them. Raises TierUnknown."""
+    found, following = _page(batch, command)
+    rest = None if following is None else f"{following.item}:{following.location}"
+    return {"as_of": batch.now, "tier": command.view.tier, "items": found, "next": rest}
+
+
+def _page(batch: Batch, command: ReadAvailability) -> tuple[list[Document], Place | None]:
+    """Items with their locations, and where the next page goes on."""
+    tiers = _tiers(batch, command.view)
+    after = command.after or Place(0, "")
+    found: list[Document] = []
+    rows = locations = 0
+    for number in range(after.item, len(command.items)):
+        item_id = command.items[number]
+        item = batch.book.items.get(item_id)
+        shown: list[Document] = []
+        known = item is not None
+        found.append({"sku": item_id, "known": known, "active": item is not None and item.active, "locations": shown})
+        past = after.location if number == after.item else ""
+        for position in _positions(batch, item, command.location_id, past):
+            if locations >= command.limit or rows >= ROWS_MAX:
+                if not shown:
+                    found.pop()  # it begins on the next page
+                return found, Place(number, shown[-1]["location"] if shown else past)
+            assert item is not None  # noqa: S101 - only a known item has positions here
+            shown.append(_picture(batch, item, position, tiers, command.view))
+            locations += 1
+            rows += len(shown[-1]["days"]) * max(1, len(tiers))
+    return found, None
+
+
+def _tiers(batch: Batch, view: View) -> list[Tier]:
+    tiers = batch.configuration.tiers
+    if view.tier is not None:
+        if view.tier not in tiers:
+            raise TierUnknown(view.tier)
+        return [tiers[view.tier]]
+    return sorted(tiers.values(), key=_rank) if view.by_tier else []
+
+
+def _rank(tier: Tier) -> int:
+    return tier.priority_rank
+
+
+def _positions(batch: Batch, item: Item | None, location_id: str | None, past: str) -> Iterator[Position]:
+    if item is None:
+        return
+    for key in sorted(batch.book.positions):
+        if key.item_id == item.item_id and location_id in {None, key.location_id} and key.location_id > past:
+            yield batch.book.positions[key]
+
+
+def _picture(batch: Batch, item: Item, position: Position, tiers: Sequence[Tier], view: View) -> Document:
     book = batch.book
     curve = running_supply(position, item, book.today)
     offered = lookahead(changes(position, item, book.today), item, book.today)
-    room = None if tier is None else room_for(book, position.key, item, tier)
-    days: dict[Day, None] = dict.fromkeys(sorted((*curve.days, *(room.days if room is not None else ()))))
-    rows = []
-    for day in days:
-        place = bisect_right(curve.days, day) - 1
-        open_ended = curve.horizon is not None and day >= curve.horizon
-        row: dict[str, Any] = {
-            "first_day": iso(day),
-            "supply": curve.supply[place],
-            "committed": curve.committed[place],
-            "available": curve.available[place],
-            "atp": None if open_ended else max(0, offered.at(day)),
-        }
-        if room is not None:
-            row["confirmable"] = None if open_ended else max(0, room.at(day))
-        rows.append(row)
+    rooms = [(tier.tier, room_for(book, position.key, item, tier)) for tier in tiers]
+    days = [*curve.days, *offered.days, *(day for _, room in rooms for day in room.days)]
+    spans = _spans(sorted(dict.fromkeys(days)), view, book.today)
     return {
         "location": position.key.location_id,
         "on_hand": position.on_hand,
         "buffer": position.buffer,
         "version": position.version,
         "supply_assumed_from": None if curve.horizon is None else iso(curve.horizon),
-        "days": rows,
+        "days": [_row(first, last, curve, offered, rooms=rooms, view=view) for first, last in spans],
     }
+
+
+def _spans(changing: Sequence[Day], view: View, today: Day) -> Iterator[tuple[Day, Day | None]]:
+    """The rows' first and last days; the last row of the changes has no end unless one is asked."""
+    begin = max(today, view.first or today)
+    if view.bucket == "change":
+        starts = [begin, *(day for day in changing if day > begin and (view.last is None or day <= view.last))]
+        yield from zip(starts, [*(day - 1 for day in starts[1:]), view.last], strict=True)
+        return
+    length = BUCKET_DAYS[view.bucket]
+    end = begin + BUCKETS_DEFAULT * length - 1 if view.last is None else view.last
+    for first in range(begin, end + 1, length):
+        yield first, min(first + length - 1, end)
+
+
+def _row(
+    first: Day,
+    last: Day | None,
+    curve: Curve,
+    offered: Room,
+    *,
+    rooms: Sequence[tuple[str, Room]],
+    view: View,
+) -> Document:
+    day = first if last is None else last
+    place = bisect_right(curve.days, day) - 1
+    open_ended = curve.horizon is not None and day >= curve.horizon
+    atp = None if open_ended else max(0, offered.at(day))
+    row: dict[str, Any] = {
+        "first_day": iso(first),
+        "last_day": None if last is None else iso(last),
+        "supply": curve.supply[place],
+        "committed": curve.committed[place],
+        "available": curve.available[place],
+        "atp": atp,
+    }
+    shares = [{"tier": tier, **_share(atp, room.at(day))} for tier, room in rooms]
+    if view.tier is not None:
+        row |= {name: shares[0][name] for name in ("restricted", "confirmable")}
+    elif view.by_tier:
+        row["tiers"] = shares
+    return row
+
+
+def _share(atp: int | None, room: int) -> Document:
+    """What of the ATP is kept from a tier, and what it may take; both null where supply is assumed without limit."""
+    if atp is None:
+        return {"restricted": None, "confirmable": None}
+    return {"restricted": atp - min(atp, max(0, room)), "confirmable": max(0, room)}

@@ -7,6 +7,7 @@ from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry
 
 from services.atp.application.engine import Engine
+from services.atp.application.quick_availability import QuickReads
 from services.atp.application.read_promises import PromiseReader
 from services.atp.entrypoints.promise_routes import (
     BATCH_BODY_MAX_BYTES,
@@ -14,6 +15,7 @@ from services.atp.entrypoints.promise_routes import (
     BATCH_PATH,
     add_promise_routes,
 )
+from services.atp.entrypoints.quick_route import add_quick_route
 from services.chassis.auth import Authenticator
 from services.chassis.edge import Limiter
 from services.chassis.http import Readiness, create_app
@@ -52,6 +54,7 @@ def create_atp_app(
     )
     if serving:
         add_promise_routes(app, engine, reader)
+        add_quick_route(app, QuickReads(engine))
         for router in routers:
             app.include_router(router)
     return app
