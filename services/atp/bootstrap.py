@@ -26,7 +26,9 @@ from services.atp.adapters.due_rows import due_now
 from services.atp.adapters.held_orders import PostgresHeldOrders
 from services.atp.adapters.ledger import verify
 from services.atp.adapters.partitions import keep_months
+from services.atp.adapters.planner_rows import PostgresPlanningReader
 from services.atp.adapters.planning import PostgresPlanning
+from services.atp.adapters.promise_lists import PostgresPromiseLists
 from services.atp.adapters.promise_reader import PostgresPromiseReader
 from services.atp.adapters.segments import SegmentProjection
 from services.atp.adapters.service_levels import PostgresServiceLevels
@@ -38,12 +40,16 @@ from services.atp.application.cancel_order import Cancelling
 from services.atp.application.commands import CancelOrder, ConfirmOrder, PlaceOrder, ServeBackorders
 from services.atp.application.confirm_order import Confirming
 from services.atp.application.engine import Engine
+from services.atp.application.expedite_order import ExpediteOrder, Expediting
 from services.atp.application.fulfil_orders import Delivering, DeliverOrder, ShipOrder, Shipping
 from services.atp.application.holds import ExpireHold, Expiring, expire_command
 from services.atp.application.order_reports import ReportOrder
+from services.atp.application.pin_promise import Pinning, PinPromise
 from services.atp.application.place_order import HOLD, Placing
+from services.atp.application.planner_actions import OVERRIDES
 from services.atp.application.quick_availability import LookQuickly, QuickLook
 from services.atp.application.read_availability import Availability, ReadAvailability
+from services.atp.application.reassign_part import Reassigning, ReassignPart
 from services.atp.application.redecide import Redecision
 from services.atp.application.release_part import ReleasePart, Releasing
 from services.atp.application.release_validation import ReleaseValidation, ReleasingValidation
@@ -52,6 +58,7 @@ from services.atp.application.review_deficits import ReviewDeficits, Reviewing
 from services.atp.application.revive_hold import ReviveHold, Reviving
 from services.atp.application.serve_backorders import Serving
 from services.atp.application.service_levels import keep_measures
+from services.atp.application.stop_position import STOP, Lifting, LiftStop, Stopping, StopPosition, end_stop
 from services.atp.application.take_supply import (
     Buffering,
     Counting,
@@ -65,6 +72,13 @@ from services.atp.application.take_supply import (
 from services.atp.application.transfer_part import TransferPart, TransferringPart
 from services.atp.application.transfer_stock import Transferring, TransferStock
 from services.atp.application.watch_deficits import DeficitWatch
+from services.atp.application.withdraw_part import (
+    EndingOverrides,
+    EndOverrides,
+    Withdrawing,
+    WithdrawPart,
+    end_overrides,
+)
 from services.atp.application.work_due import DueWork, Maker
 from services.atp.entrypoints.app import create_atp_app
 from services.atp.entrypoints.availability_routes import availability_routes
@@ -73,7 +87,9 @@ from services.atp.entrypoints.configuration_routes import configuration_routes
 from services.atp.entrypoints.cost_routes import cost_routes
 from services.atp.entrypoints.explanation_routes import explanation_routes
 from services.atp.entrypoints.internal_routes import internal_routes
+from services.atp.entrypoints.list_routes import list_routes
 from services.atp.entrypoints.order_intake import UNKNOWN_ORDER, OrderIntake
+from services.atp.entrypoints.planner_routes import planner_routes
 from services.atp.entrypoints.service_level_routes import service_level_routes
 from services.atp.entrypoints.stock_routes import stock_routes
 from services.atp.entrypoints.supply_events import UNEXPECTED, CatalogEvents, FulfilmentEvents, SupplyEvents
@@ -152,8 +168,15 @@ HANDLERS: Final[Sequence[tuple[type, type[Handler[Any]]]]] = (
     (ReleasePart, Releasing),
     (TransferPart, TransferringPart),
     (ReviveHold, Reviving),
+    (PinPromise, Pinning),
+    (ExpediteOrder, Expediting),
+    (WithdrawPart, Withdrawing),
+    (ReassignPart, Reassigning),
+    (EndOverrides, EndingOverrides),
+    (StopPosition, Stopping),
+    (LiftStop, Lifting),
 )
-DUE: Final[Mapping[str, Maker]] = {HOLD: expire_command}
+DUE: Final[Mapping[str, Maker]] = {HOLD: expire_command, OVERRIDES: end_overrides, STOP: end_stop}
 
 
 _log = structlog.get_logger(__name__)
@@ -248,6 +271,8 @@ class _Atp:
             cost_routes(self._engine, self._costs),
             service_level_routes(self._levels, reader),
             change_routes(self._engine, reader),
+            list_routes(PostgresPromiseLists(self._database), reader),
+            planner_routes(self._engine, reader, PostgresPlanningReader(self._database)),
             supply_routes(self._engine),
             stock_routes(PostgresStockReader(self._database)),
             audit_routes(self._page_of_audit, scope="atp.read", what="allocations, blocks, releases and corrections"),

@@ -28,6 +28,7 @@ EVENTS: Final = (
     "delivery_unknown_order",
     "delivery_beyond_shipment",
     "hold_expired",
+    "planner_action",
     "validation_released",
     "report_unknown_order",
     "report_unknown_line",

@@ -18,6 +18,7 @@ class LineOutcome(StrEnum):
     UNKNOWN_UNIT = "unknown_unit"
     BELOW_PACK = "below_pack"
     NO_SOURCE = "no_source"
+    STOPPED = "stopped"
     SHIP_COMPLETE_UNMET = "ship_complete_unmet"
     DISCONTINUED = "discontinued"
     NOT_BACKORDERED = "not_backordered"
@@ -70,6 +71,7 @@ class Constraint(Payload):
         "unit",
         "pack",
         "backorders",
+        "stop",
     ]
     reference: str
     allowed: QuantityOrZero | None = None
@@ -172,6 +174,7 @@ class PromiseChanged(Payload):
         "expedited",
         "reassigned",
         "withdrawn",
+        "stop_lifted",
         "returned",
     ]
     reason: Note = ""

@@ -25,7 +25,16 @@ from tests.support.http import Credentials, client_of
 from tests.support.memory_log import MemoryEventLog, MemoryStore
 
 T = TypeVar("T")
-SCOPES = ("atp.promise", "atp.read", "atp.supply", "atp.configure", "atp.release", "replay.drive", "metrics.read")
+SCOPES = (
+    "atp.promise",
+    "atp.read",
+    "atp.plan",
+    "atp.supply",
+    "atp.configure",
+    "atp.release",
+    "replay.drive",
+    "metrics.read",
+)
 DEADLINE_SECONDS = 20.0
 NUMBERS = itertools.count(1)
 TODAY = datetime.now(UTC).date()

@@ -23,6 +23,7 @@ OUTCOMES: Final[Mapping[LineOutcome, str]] = {
     LineOutcome.UNKNOWN_UNIT: "The item has no such unit. Nothing is taken, nothing waits.",
     LineOutcome.BELOW_PACK: "Less than one pack of the item was ordered. Nothing is taken, nothing waits.",
     LineOutcome.NO_SOURCE: "No lane that the tier may use leads to the zone. Nothing is taken, nothing waits.",
+    LineOutcome.STOPPED: "A planner has stopped the item wherever it could come from: nothing is taken, it waits.",
     LineOutcome.SHIP_COMPLETE_UNMET: "The order ships complete and not all of it can be promised: nothing is taken. The"
     " line waits with the others, unless one of them can never be served.",
     LineOutcome.DISCONTINUED: "Nothing can be promised, and the item is discontinued: nothing waits.",

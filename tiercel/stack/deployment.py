@@ -34,6 +34,7 @@ STOP_SECONDS_MAX: Final = 30.0
 ALL_SCOPES: Final = (
     "atp.configure",
     "atp.release",
+    "atp.plan",
     "atp.promise",
     "atp.read",
     "atp.supply",

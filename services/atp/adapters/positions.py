@@ -21,7 +21,7 @@ _LOAD: Final = """
 SELECT p.item_id, p.location_id, p.version, p.on_hand, p.buffer,
        p.receipt_days, p.receipt_confirmed, p.receipt_planned, p.receipt_assumed,
        p.commit_days, p.commit_quantities, p.waiting_ranks, p.waiting_quantities,
-       p.marked_at, p.mark_cause, p.mark_after
+       p.marked_at, p.mark_cause, p.mark_after, p.stopped_through
 FROM unnest($1::text[], $2::text[]) AS k (item_id, location_id)
 JOIN position p ON p.item_id = k.item_id AND p.location_id = k.location_id
 ORDER BY p.item_id, p.location_id
@@ -30,9 +30,11 @@ _LOCK: Final = _LOAD + " FOR UPDATE OF p"
 
 _COLUMNS: Final = """
     unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[],
-           $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::text[], $15::jsonb[])
+           $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::text[], $15::jsonb[],
+           $16::int[])
     AS k (item_id, location_id, on_hand, buffer, receipt_days, receipt_confirmed, receipt_planned, receipt_assumed,
-          commit_days, commit_quantities, waiting_ranks, waiting_quantities, marked_at, mark_cause, mark_after)
+          commit_days, commit_quantities, waiting_ranks, waiting_quantities, marked_at, mark_cause, mark_after,
+          stopped_through)
 """
 _UPDATE: Final = f"""
 UPDATE position p SET
@@ -41,17 +43,19 @@ UPDATE position p SET
     receipt_planned = k.receipt_planned::bigint[], receipt_assumed = k.receipt_assumed::bigint[],
     commit_days = k.commit_days::int[], commit_quantities = k.commit_quantities::bigint[],
     waiting_ranks = k.waiting_ranks::int[], waiting_quantities = k.waiting_quantities::bigint[],
-    marked_at = k.marked_at, mark_cause = k.mark_cause, mark_after = k.mark_after
+    marked_at = k.marked_at, mark_cause = k.mark_cause, mark_after = k.mark_after,
+    stopped_through = k.stopped_through
 FROM {_COLUMNS}
 WHERE p.item_id = k.item_id AND p.location_id = k.location_id
 """  # noqa: S608 - made of constants
 _INSERT: Final = f"""
 INSERT INTO position (item_id, location_id, on_hand, buffer, receipt_days, receipt_confirmed, receipt_planned,
     receipt_assumed, commit_days, commit_quantities, waiting_ranks, waiting_quantities,
-    marked_at, mark_cause, mark_after)
+    marked_at, mark_cause, mark_after, stopped_through)
 SELECT item_id, location_id, on_hand, buffer, receipt_days::int[], receipt_confirmed::bigint[],
     receipt_planned::bigint[], receipt_assumed::bigint[], commit_days::int[], commit_quantities::bigint[],
-    waiting_ranks::int[], waiting_quantities::bigint[], marked_at, mark_cause, mark_after
+    waiting_ranks::int[], waiting_quantities::bigint[], marked_at, mark_cause, mark_after,
+    stopped_through
 FROM {_COLUMNS}
 """  # noqa: S608 - made of constants
 
@@ -155,6 +159,7 @@ def _position(row: asyncpg.Record) -> StoredPosition:
         ),
         commitments=tuple(zip(row["commit_days"], row["commit_quantities"], strict=True)),
         waiting=tuple(zip(row["waiting_ranks"], row["waiting_quantities"], strict=True)),
+        stopped_through=row["stopped_through"],
     )
     return StoredPosition(position, mark_of(row))
 
@@ -178,4 +183,5 @@ def _columns(stored: Sequence[StoredPosition]) -> list[list[object]]:
         [None if mark is None else mark.at for mark in marks],
         [None if mark is None else mark.cause for mark in marks],
         [None if mark is None or mark.after is None else orjson.dumps(tuple(mark.after)).decode() for mark in marks],
+        [each.stopped_through for each in positions],
     ]

@@ -16,6 +16,7 @@ from services.atp.adapters.held_orders import store_releases
 from services.atp.adapters.items import items
 from services.atp.adapters.order_reports import PostgresReports
 from services.atp.adapters.orders import OrderStore
+from services.atp.adapters.planner_rows import PlannerStore
 from services.atp.adapters.positions import PositionStore
 from services.atp.adapters.supply import PostgresSupply
 from services.atp.application.content import CustomerKey
@@ -70,6 +71,7 @@ class PostgresSession:
         self.reports = PostgresReports(connection)
         self.deficits = DeficitStore(connection)
         self.due = DueStore(connection)
+        self.planners = PlannerStore(connection)
         self._cache = cache
         self._stale_after = stale_after
 

@@ -31,6 +31,7 @@ OUTCOMES: Final[Mapping[LineOutcome, str]] = {
     LineOutcome.UNKNOWN_UNIT: "This article is not sold in the unit that you asked for.",
     LineOutcome.BELOW_PACK: "The quantity is less than the smallest one that we deliver.",
     LineOutcome.NO_SOURCE: "We do not deliver this article to the destination that you gave.",
+    LineOutcome.STOPPED: "This article cannot be delivered at the moment; we will tell you as soon as it can.",
     LineOutcome.SHIP_COMPLETE_UNMET: "You want everything together, and we cannot confirm all of it yet.",
     LineOutcome.DISCONTINUED: "This article is discontinued and sold out for the day that you asked for.",
     LineOutcome.NOT_BACKORDERED: "This article is sold out for the day that you asked for.",
@@ -54,6 +55,7 @@ REASONS: Final[Mapping[str, str]] = {
     "unit": "This article is sold in other units.",
     "pack": "This article is sold in full packs.",
     "backorders": "We take no orders for a later delivery of this article.",
+    "stop": "This article cannot be delivered at the moment.",
 }
 CHECKS: Final[Mapping[Check, str]] = {
     "line_quantity_max": "The quantity of this line is more than we accept in one order.",
@@ -86,6 +88,7 @@ CHANGES: Final[Mapping[str, str]] = {
     "expedited": "We could bring the delivery forward.",
     "reassigned": "We had to plan your delivery anew.",
     "withdrawn": "We had to take a part of our offer back.",
+    "stop_lifted": "The article can be delivered again.",
     "returned": "Goods came back to us.",
 }
 RISKS: Final[Mapping[RiskCause, str]] = {

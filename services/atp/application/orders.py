@@ -5,7 +5,7 @@ The life of a promise is drawn in `services.atp.domain.promise_state`.
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from services.atp.application.content import Content, OrderKey
@@ -46,6 +46,9 @@ class Part:
         """What is still promised or has shipped, with its postings and cost; `planned.quantity` is as it was taken."""
         quantity = self.open + self.shipped
         return self.planned if quantity == self.planned.quantity else replace(self.planned, quantity=quantity)
+
+
+EXPEDITED_RANK: Final = 0  # before the best tier
 
 
 @dataclass(slots=True)

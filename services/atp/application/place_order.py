@@ -19,7 +19,7 @@ from services.atp.application.content import Content, OrderKey, micro_of
 from services.atp.application.customers import Served
 from services.atp.application.documents import Document, answer_body, answered_event, dump, promised_line
 from services.atp.application.due import plan_due, store_due
-from services.atp.application.orders import Backorder, OrderCopy, Part, PromiseCopy, Unapplied
+from services.atp.application.orders import EXPEDITED_RANK, Backorder, OrderCopy, Part, PromiseCopy, Unapplied
 from services.atp.application.ports import Session
 from services.atp.application.revision import decision_reference, record
 from services.atp.domain.model import LineDecision, OrderDecision, Request, RequestLine
@@ -199,8 +199,14 @@ def take_decision(batch: Batch, promise: PromiseCopy, request: Request, decision
 
 
 def add_backorder(batch: Batch, promise: PromiseCopy, request: Request, line: RequestLine, quantity: int) -> None:
-    """Let the open rest of a line wait at its place in the order of service."""
+    """Let the open rest of a line wait at its place in the order of service, unless a planner overrides that."""
     key = service_key(request, line, promise.ordered_at)
+    if promise.overrides is not None:
+        today = batch.book.today
+        if line.line in promise.withdrawn(today):
+            return
+        if promise.expedited(today):
+            key = key._replace(priority_rank=EXPEDITED_RANK)
     promise.backorders[line.line] = Backorder(key, line.item_id, quantity)
     waiting = batch.waiting.get(line.item_id)
     if waiting is not None:

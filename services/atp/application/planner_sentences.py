@@ -35,6 +35,7 @@ REASONS: Final[Mapping[str, str]] = {
     "unit": "The unit {reference} is not one of the item",
     "pack": "The pack of {reference} allowed {allowed}",
     "backorders": "The backorder policy {reference} let {allowed} wait",
+    "stop": "A planner has stopped the item at {reference}",
 }
 WAITING_AHEAD: Final = (
     "Freed stock is kept for backorders that rank ahead, which allowed {allowed} to tier {own}{on_day}"
@@ -59,6 +60,7 @@ CHANGES: Final[Mapping[str, str]] = {
     "expedited": "a planner expedited it",
     "reassigned": "a planner reassigned quantity",
     "withdrawn": "a planner withdrew quantity",
+    "stop_lifted": "a stop ended and stock was offered to backorders",
     "returned": "goods came back",
 }
 

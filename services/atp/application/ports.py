@@ -19,6 +19,7 @@ from services.atp.application.customers import Customer
 from services.atp.application.deficit_records import Look, PartKey, StoredDeficit
 from services.atp.application.order_reports import OrderReports
 from services.atp.application.orders import Backorder, OrderCopy, Unapplied
+from services.atp.application.planner_records import PlannerAction
 from services.atp.application.status_book import CountedStatus, StatusBook, StatusKey, TrackKey
 from services.atp.application.supply_entries import (
     CountedSince,
@@ -274,6 +275,14 @@ class DueRows(Protocol):
         ...
 
 
+class PlannerRecords(Protocol):
+    """What planners did."""
+
+    async def store(self, actions: Sequence[PlannerAction]) -> None:
+        """Write acts."""
+        ...
+
+
 class Session(Protocol):
     """One transaction of a batch."""
 
@@ -289,6 +298,8 @@ class Session(Protocol):
     def reports(self) -> OrderReports: ...  # noqa: D102
     @property
     def deficits(self) -> Deficits: ...  # noqa: D102
+    @property
+    def planners(self) -> PlannerRecords: ...  # noqa: D102
     @property
     def due(self) -> DueRows: ...  # noqa: D102
 

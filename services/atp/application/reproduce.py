@@ -89,6 +89,7 @@ def _position(fields: Fields) -> Position:
         receipts=tuple(Receipts(**each) for each in fields["receipts"]),
         commitments=tuple((day, quantity) for day, quantity in fields["commitments"]),
         waiting=tuple((rank, quantity) for rank, quantity in fields["waiting"]),
+        stopped_through=fields.get("stopped_through"),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from services.atp.application.batch import Batch
 from services.atp.application.content import Content, OrderKey
@@ -14,6 +15,15 @@ from services.atp.domain.amending import Held
 from services.atp.domain.model import LineDecision, Planned, Request, RequestLine
 from services.atp.domain.promising import wanted_arrival
 from services.atp.domain.release import divide
+
+NEW_LINE: Final[Document] = {
+    "outcome": "backordered",
+    "promised": 0,
+    "backordered": 0,
+    "shipped": 0,
+    "schedule": [],
+    "why": [],
+}
 
 
 def open_parts(promise: PromiseCopy) -> list[Part]:
@@ -108,7 +118,8 @@ def rewrite(
     shipped = shipped_by_line(promise)
     document["lines"] = lines = []
     for asked in request.lines:
-        line = {**before.get(asked.line, {}), **_asked(request, asked), "shipped": shipped.get(asked.line, 0)}
+        line = {**NEW_LINE, **before.get(asked.line, {}), **_asked(request, asked)}
+        line["shipped"] = shipped.get(asked.line, 0)
         show_parts(line, promise)
         _show_decision(line, decisions.get(asked.line))
         lines.append(line)
@@ -125,22 +136,20 @@ def _asked(request: Request, line: RequestLine) -> Document:
         "line": line.line,
         "sku": line.item_id,
         "quantity": line.quantity,
-        "outcome": "promised",
-        "promised": 0,
-        "backordered": 0,
-        "shipped": 0,
         "requested_arrival": iso(wanted_arrival(request, line)),
-        "schedule": [],
-        "why": [],
     }
 
 
 def _show_decision(line: Document, decision: LineDecision | None) -> None:
-    line["backordered"] = line["quantity"] - line["promised"]
-    if decision is not None:
-        line["backordered"] = decision.backordered
-        line["why"] = [constraint(binding) for binding in decision.why]
-    line["outcome"] = line_outcome(line, "backordered" if decision is None else decision.outcome)
+    rest = line["quantity"] - line["promised"]
+    if decision is None:
+        line["backordered"] = min(line["backordered"], rest)
+        line["outcome"] = line_outcome(line, line["outcome"])
+        line["why"] = line["why"] if rest else []
+        return
+    line["backordered"] = decision.backordered
+    line["why"] = [constraint(binding) for binding in decision.why]
+    line["outcome"] = line_outcome(line, decision.outcome)
 
 
 def line_outcome(line: Document, without: str) -> str:

@@ -26,7 +26,7 @@ from services.atp.application.documents import (
     served_as,
     total_cost,
 )
-from services.atp.application.orders import Backorder, OrderCopy, Part, PromiseCopy
+from services.atp.application.orders import EXPEDITED_RANK, Backorder, OrderCopy, Part, PromiseCopy
 from services.atp.application.place_order import request_of
 from services.atp.application.ports import Mark, Place, Session
 from services.atp.application.revision import revise
@@ -176,6 +176,8 @@ def _rerank(batch: Batch, backorders: Sequence[Backorder]) -> bool:
         if promise is None or promise.backorders.get(backorder.key.line) != backorder:
             continue
         rank = _served(batch, promise).tier.priority_rank
+        if promise.expedited(batch.book.today):
+            rank = EXPEDITED_RANK
         if rank != backorder.key.priority_rank:
             key = backorder.key._replace(priority_rank=rank)
             promise.backorders[key.line] = replace(backorder, key=key)

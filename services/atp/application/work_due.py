@@ -59,7 +59,7 @@ class DueWork:
         for failure in failed:
             if not isinstance(failure, Unavailable | CommitLost):
                 _log.error("due_work_failed", error=repr(failure))  # the engine logged its trace
-        return len(due) == PORTION_ROWS_MAX and not failed
+        return len(known) == PORTION_ROWS_MAX and not failed
 
     def _command(self, due: Due) -> Command:
         cause = str(new_id())

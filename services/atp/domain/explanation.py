@@ -6,11 +6,14 @@ one, its minimum for one that fell below it. One unit or one day less does not. 
 """
 
 from collections.abc import Sequence
+from typing import Final
 
-from services.atp.domain.model import Binding, Offer, Request, RequestLine
+from services.atp.domain.model import Binding, Offer, Position, Request, RequestLine
 from services.atp.domain.outlook import Outlook, Plan
 from services.atp.domain.shortage import NAMED_MAX, Shortage, units_text
 from services.atp.domain.sourcing import best_plan, units_by
+
+LAST_DAY: Final = 3_652_059  # the last day that can be written
 
 
 def because_unknown(line: RequestLine) -> Binding:
@@ -28,6 +31,13 @@ def because_no_lane(request: Request) -> Binding:
     classes = " or ".join(request.tier.carrier_classes) or "any"
     help_ = f"a lane to the zone of carrier class {classes}"
     return Binding("lane", request.zone, 0, tier=request.tier.tier, would_help=help_)
+
+
+def because_stopped(position: Position) -> Binding:
+    """A planner has stopped the position; `day` is the last day of the stop, if it has one."""
+    location, through = position.key.location_id, position.stopped_through
+    ends = through if through is not None and through <= LAST_DAY else None
+    return Binding("stop", location, 0, ends, would_help=f"the stop at {location} lifted")
 
 
 def because_not_stocked(line: RequestLine, offers: Sequence[Offer]) -> tuple[Binding, ...]:

@@ -101,7 +101,8 @@ class Position:
 
     `commitments` is (material availability day, quantity held or committed and not yet shipped), ascending by day.
     `waiting` is (priority rank, quantity) of open backorders, ascending; empty unless quantity was freed that has not
-    been offered to them yet: while it is there, it restricts whoever ranks behind.
+    been offered to them yet: while it is there, it restricts whoever ranks behind. Up to and with `stopped_through` no
+    new promise is made from it.
     """
 
     key: PositionKey
@@ -111,6 +112,11 @@ class Position:
     receipts: tuple[Receipts, ...] = ()
     commitments: tuple[tuple[Day, int], ...] = ()
     waiting: tuple[tuple[int, int], ...] = ()
+    stopped_through: Day | None = None
+
+    def stopped(self, today: Day) -> bool:
+        """Whether a planner has stopped it today."""
+        return self.stopped_through is not None and today <= self.stopped_through
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +235,9 @@ class Binding:
     `needed` is the size of the change in `would_help` that concerns this constraint: units, or days for a lane.
     """
 
-    kind: Literal["supply", "protection", "quota", "lane", "item", "ship_complete", "minimum_quantity", "validation"]
+    kind: Literal[
+        "supply", "protection", "quota", "lane", "item", "ship_complete", "minimum_quantity", "validation", "stop"
+    ]
     reference: str
     allowed: int | None = None
     day: Day | None = None

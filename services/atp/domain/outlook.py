@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from services.atp.domain.allocation import matching_quotas, room_for, within_quotas
-from services.atp.domain.model import Book, Day, Item, Offer, PositionKey, Quota, Request
+from services.atp.domain.model import Book, Day, Item, Offer, Position, PositionKey, Quota, Request
 from services.atp.domain.supply_picture import Room
 from services.atp.domain.taking import Draft, Lane, Piece
 
@@ -57,13 +57,20 @@ def offers_of(book: Book, request: Request) -> Sequence[Offer]:
 
 
 def lanes_of(book: Book, offers: Sequence[Offer], item_id: str) -> list[Lane]:
-    """The offers whose location has a position of the item."""
-    positions = book.positions
+    """The offers whose location has a position of the item that is not stopped."""
+    positions, today = book.positions, book.today
     return [
         Lane(offer, key, offer.processing_days + offer.transit_days)
         for offer in offers
-        if (key := PositionKey(item_id, offer.location_id)) in positions
+        if (position := positions.get(key := PositionKey(item_id, offer.location_id))) is not None
+        and not position.stopped(today)
     ]
+
+
+def stopped_of(book: Book, offers: Sequence[Offer], item_id: str) -> list[Position]:
+    """The stopped positions of an item among those that the offers draw from, by location."""
+    keys = sorted(dict.fromkeys(PositionKey(item_id, offer.location_id) for offer in offers))
+    return [each for key in keys if (each := book.positions.get(key)) is not None and each.stopped(book.today)]
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from services.atp.domain.explanation import (
     because_incomplete,
     because_no_lane,
     because_not_stocked,
+    because_stopped,
     because_unknown,
     explain,
 )
@@ -32,7 +33,7 @@ from services.atp.domain.model import (
     Request,
     RequestLine,
 )
-from services.atp.domain.outlook import Ask, Outlook, Plan, lanes_of, offers_of
+from services.atp.domain.outlook import Ask, Outlook, Plan, lanes_of, offers_of, stopped_of
 from services.atp.domain.sourcing import best_plan
 from services.atp.domain.taking import Draft
 from services.atp.domain.validation import PASSED, needs_validation, verdict
@@ -83,9 +84,17 @@ def _decide_line(draft: Draft, offers: Sequence[Offer], line: RequestLine, aim: 
         return _refused(line, wanted, "no_source", because_no_lane(request))
     lanes = lanes_of(draft.book, offers, line.item_id)
     if not lanes:
-        return _answer(line, wanted, "backordered", (), because_not_stocked(line, offers))
+        return _without_lanes(draft, offers, line, wanted)
     outlook = Outlook.of(draft, _ask(request, line, item, wanted, aim), lanes)
     return _settle(outlook, line)
+
+
+def _without_lanes(draft: Draft, offers: Sequence[Offer], line: RequestLine, wanted: Day) -> LineDecision:
+    """Nothing that may be promised from: it is stopped, or kept nowhere."""
+    stopped = stopped_of(draft.book, offers, line.item_id)
+    if stopped:
+        return _answer(line, wanted, "stopped", (), tuple([because_stopped(each) for each in stopped]))
+    return _answer(line, wanted, "backordered", (), because_not_stocked(line, offers))
 
 
 def _ask(request: Request, line: RequestLine, item: Item, wanted: Day, aim: Day | None) -> Ask:

@@ -20,6 +20,7 @@ FREIGHT: Final = "freight"
 # Outcomes of lines that were demand, whatever they got; the others asked for what may not be promised.
 DEMAND: Final = (
     "no_source",
+    "stopped",
     "ship_complete_unmet",
     "below_minimum",
     "backordered",

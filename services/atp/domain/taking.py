@@ -142,6 +142,7 @@ def with_commitment(position: Position, day: Day, quantity: int, *, assumed: int
         receipts,
         (*commitments[:place], *entry, *after),
         position.waiting,
+        position.stopped_through,
     )
 
 

@@ -23,8 +23,8 @@ from services.chassis.http import Readiness, create_app
 TITLE: Final = "Tiercel ATP"
 DESCRIPTION: Final = (
     "Promises orders by customer tier, keeps the promises true and says why. Scopes: `atp.promise`, `atp.read`,"
-    " `atp.supply`, `atp.configure`, `atp.release`. An order is identified by (source, order id), for ever: sent again"
-    " with equal content it gets the stored promise."
+    " `atp.supply`, `atp.configure`, `atp.plan`, `atp.release`. An order is identified by (source, order id), for ever:"
+    " sent again with equal content it gets the stored promise."
 )
 
 

@@ -7,7 +7,7 @@ descriptions are written by hand (`promise_operations`).
 from typing import Annotated, Any, Final
 
 import orjson
-from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 
 from services.atp.application.commands import CancelOrder, Command, ConfirmOrder
 from services.atp.application.engine import Engine
@@ -19,7 +19,7 @@ from services.atp.entrypoints.answers import Rendered, render_changed, render_pl
 from services.atp.entrypoints.batch_route import batch_endpoint
 from services.atp.entrypoints.callers import check_order, origin_of, promise_id_of, remembered_of, visible
 from services.atp.entrypoints.documents import Decision, History, Inquiry
-from services.atp.entrypoints.orders import order_key, place_command
+from services.atp.entrypoints.orders import place_command
 from services.atp.entrypoints.problem_codes import (
     CHANNEL_FORBIDDEN,
     ID_UNPRINTABLE,
@@ -36,7 +36,7 @@ from services.chassis.http import add_hot_route
 from services.chassis.problems import IDEMPOTENCY_KEY_REUSED, OVERLOADED, Problem, problem_responses
 from services.chassis.strict_json import read_json_body
 from services.contracts.orders import OrderPlaced
-from services.contracts.payload import Code, Identifier, Note, Payload, Version
+from services.contracts.payload import Note, Payload, Version
 from services.contracts.promises import Promise
 
 PROMISE_SCOPE: Final = "atp.promise"
@@ -97,17 +97,6 @@ def _asking(engine: Engine, reader: PromiseReader) -> APIRouter:
     )
     async def get_promise(promise_id: str, principal: Reader) -> Response:
         return respond((200, visible(principal, await reader.by_id(promise_id_of(promise_id))).document))
-
-    @router.get(
-        "/v1/promises",
-        summary="The promise of an order, by its identity",
-        response_model=Promise,
-        responses=problem_responses(ORDER_UNKNOWN),
-    )
-    async def find_promise(
-        source: Annotated[Code, Query()], order_id: Annotated[Identifier, Query()], principal: Reader
-    ) -> Response:
-        return respond((200, visible(principal, await reader.by_order(order_key(source, order_id))).document))
 
     @router.get(
         "/v1/promises/{promise_id}/history",
