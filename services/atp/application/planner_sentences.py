@@ -35,7 +35,7 @@ REASONS: Final[Mapping[str, str]] = {
     "unit": "The unit {reference} is not one of the item",
     "pack": "The pack of {reference} allowed {allowed}",
     "backorders": "The backorder policy {reference} let {allowed} wait",
-    "stop": "A planner has stopped the item at {reference}",
+    "stop": "A planner has stopped the item at {reference}, which allowed {allowed}{by_day}",
 }
 WAITING_AHEAD: Final = (
     "Freed stock is kept for backorders that rank ahead, which allowed {allowed} to tier {own}{on_day}"
