@@ -94,21 +94,14 @@ def _shifted(request: Request, before: LineDecision, day: int) -> Request:
     return replace(request, lines=(replace(line, latest_acceptable_arrival=day),))
 
 
-def _has_periods(book: Book, request: Request) -> bool:
-    """Whether a line could be split over the periods of quotas or of its tier's core protections."""
-    own = [each for everyone in book.protections.values() for each in everyone if each.tier == request.tier.tier]
-    return bool(book.quotas) or any(each.mode == "core" for each in own)
-
-
 def _check_quantities(book: Book, request: Request) -> None:
     before = _answer(book, request)
-    smallest = not (request.tier.split_allowed and _has_periods(book, request))
     for change in _changes(before.why):
         enough = book
         for binding in change:
             enough = _applied(enough, binding, binding.needed or 0)
         assert _is_feasible(enough, request, before), change
-        for less in change if smallest else ():
+        for less in change:
             short = book
             for binding in change:
                 short = _applied(short, binding, (binding.needed or 0) - (binding is less))

@@ -8,9 +8,10 @@ one, its minimum for one that fell below it. One unit or one day less does not. 
 from collections.abc import Sequence
 from typing import Final
 
-from services.atp.domain.model import Binding, Offer, Position, Request, RequestLine
+from services.atp.domain.model import Binding, Day, Offer, Position, Request, RequestLine
 from services.atp.domain.outlook import Outlook, Plan
 from services.atp.domain.shortage import NAMED_MAX, Shortage, units_text
+from services.atp.domain.smallest_change import smallest
 from services.atp.domain.sourcing import best_plan, units_by
 
 LAST_DAY: Final = 3_652_059  # the last day that can be written
@@ -64,13 +65,17 @@ def explain(outlook: Outlook, plan: Plan | None) -> tuple[Binding, ...]:
         in_time = units_by(outlook, ask.wanted)
         if in_time == ask.quantity:
             return (_because_cheaper(outlook, plan),)
-        return tuple(Shortage(outlook, ask.quantity, ask.wanted, in_time).bindings())
+        return _lacking(outlook, ask.quantity, ask.wanted, in_time)
     if plan is not None and plan.units < ask.minimum:
         missing = ask.minimum - plan.units
         help_ = f"a minimum quantity of {plan.units}"
         below = Binding("minimum_quantity", str(ask.minimum), plan.units, would_help=help_, needed=missing)
-        return (below, *Shortage(outlook, ask.minimum, ask.latest, plan.units).bindings())
-    return tuple(Shortage(outlook, ask.quantity, ask.latest, plan.units if plan else 0).bindings())
+        return (below, *_lacking(outlook, ask.minimum, ask.latest, plan.units))
+    return _lacking(outlook, ask.quantity, ask.latest, plan.units if plan else 0)
+
+
+def _lacking(outlook: Outlook, need: int, deadline: Day | None, units: int) -> tuple[Binding, ...]:
+    return smallest(outlook, need, deadline, tuple(Shortage(outlook, need, deadline, units).bindings()))
 
 
 def _because_cheaper(outlook: Outlook, plan: Plan) -> Binding:

@@ -1,9 +1,9 @@
 """What lacks for a line to be feasible, where, and what each constraint allowed.
 
 Where two things bind at once (supply and a quota), the change that helps names both; where several would do (supply
-here or there, a protection lowered, a later date), each is named for itself. The change is the smallest, except for a
-line that could be split over the periods of quotas or of its tier's core protections: there it is the smallest that
-makes the line feasible in one part.
+here or there, a protection lowered, a later date), each is named for itself. For a line that could be split over the
+periods of quotas or of its tier's core protections the change is the smallest that makes it feasible in one part;
+`services.atp.domain.smallest_change` then searches on.
 """
 
 from bisect import bisect_left
