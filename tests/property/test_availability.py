@@ -1,5 +1,6 @@
 """The time-phased picture against an auditor that counts every day by itself; pages that together are the whole."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -79,3 +80,12 @@ def test_pages_are_together_the_whole_and_an_unknown_item_is_named(book: Book) -
         item, _, location = page["next"].partition(":")
         after = Place(int(item), location)
     assert paged == [key.location_id for key in sorted(book.positions)]
+
+
+@given(worlds.books(waiting=True))
+def test_a_stopped_position_gives_nothing_to_anybody(book: Book) -> None:
+    stopped = {key: replace(each, stopped_through=book.today) for key, each in book.positions.items()}
+    found = _read(replace(book, positions=stopped), View(by_tier=True))["items"][0]["locations"]
+    for location in found:
+        assert location["stopped_through"] == iso(book.today)
+        assert all(not share["confirmable"] for row in location["days"] for share in row["tiers"])

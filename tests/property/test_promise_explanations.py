@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import date
 
 from hypothesis import given
+from hypothesis import strategies as st
 
 from services.atp.domain.model import Binding, Book, LineDecision, PositionKey, Request
 from services.atp.domain.promising import inquire
@@ -141,3 +142,17 @@ def test_every_answer_that_is_not_a_plain_promise_says_why(book: Book, asked: Re
     assert bool(answer.why) == (answer.outcome != "promised")
     assert all(binding.would_help for binding in answer.why)
     assert all(binding.allowed is None or binding.allowed >= 0 for binding in answer.why)
+
+
+@given(worlds.books(locations=3), worlds.requests(lines_max=1), st.data())
+def test_a_stop_is_named_exactly_where_lifting_it_helps(book: Book, asked: Request, data: st.DataObject) -> None:
+    keys = data.draw(st.lists(st.sampled_from(sorted(book.positions)), unique=True, min_size=1))
+    stops = {key: replace(book.positions[key], stopped_through=book.today + 3) for key in keys}
+    stopped, request = replace(book, positions={**book.positions, **stops}), _asked(asked)
+    before = _answer(stopped, request)
+    if before.outcome in {"promised", "stopped"}:
+        return
+    named = {binding.reference for binding in before.why if binding.kind == "stop"}
+    for key in keys:
+        lifted = replace(stopped, positions={**stopped.positions, key: book.positions[key]})
+        assert _is_feasible(lifted, request, before) == (key.location_id in named)

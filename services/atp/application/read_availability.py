@@ -13,7 +13,8 @@ from services.atp.application.batch import Batch, Handler, Needs
 from services.atp.application.commands import Origin, Outcome, Remembered
 from services.atp.application.documents import Document, iso
 from services.atp.domain.allocation import room_for
-from services.atp.domain.model import Day, Item, Position, PositionKey, Tier
+from services.atp.domain.explanation import LAST_DAY
+from services.atp.domain.model import Book, Day, Item, Position, PositionKey, Tier
 from services.atp.domain.supply_picture import Curve, Room, changes, lookahead, running_supply
 
 ROWS_MAX: Final = 20_000  # of one answer, each tier of a row counted: some megabytes; a page ends before
@@ -140,7 +141,7 @@ def _picture(batch: Batch, item: Item, position: Position, tiers: Sequence[Tier]
     book = batch.book
     curve = running_supply(position, item, book.today)
     offered = lookahead(changes(position, item, book.today), item, book.today)
-    rooms = [(tier.tier, room_for(book, position.key, item, tier)) for tier in tiers]
+    rooms = [(tier.tier, _room(book, position, item, tier)) for tier in tiers]
     days = [*curve.days, *offered.days, *(day for _, room in rooms for day in room.days)]
     spans = _spans(sorted(dict.fromkeys(days)), view, book.today)
     return {
@@ -148,9 +149,15 @@ def _picture(batch: Batch, item: Item, position: Position, tiers: Sequence[Tier]
         "on_hand": position.on_hand,
         "buffer": position.buffer,
         "version": position.version,
+        "stopped_through": iso(min(position.stopped_through or 0, LAST_DAY)) if position.stopped(book.today) else None,
         "supply_assumed_from": None if curve.horizon is None else iso(curve.horizon),
         "days": [_row(first, last, curve, offered, rooms=rooms, view=view) for first, last in spans],
     }
+
+
+def _room(book: Book, position: Position, item: Item, tier: Tier) -> Room:
+    """What a tier may take: nothing while a planner stops the position."""
+    return Room([book.today], [0]) if position.stopped(book.today) else room_for(book, position.key, item, tier)
 
 
 def _spans(changing: Sequence[Day], view: View, today: Day) -> Iterator[tuple[Day, Day | None]]:

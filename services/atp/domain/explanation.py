@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.atp.domain.model import Binding, Day, Offer, Position, Request, RequestLine
-from services.atp.domain.outlook import Outlook, Plan
+from services.atp.domain.outlook import Outlook, Plan, offers_of, stopped_of
 from services.atp.domain.shortage import NAMED_MAX, Shortage, units_text
-from services.atp.domain.smallest_change import smallest
+from services.atp.domain.smallest_change import lifting_helps, smallest
 from services.atp.domain.sourcing import best_plan, units_by
 
 LAST_DAY: Final = 3_652_059  # the last day that can be written
@@ -75,7 +75,11 @@ def explain(outlook: Outlook, plan: Plan | None) -> tuple[Binding, ...]:
 
 
 def _lacking(outlook: Outlook, need: int, deadline: Day | None, units: int) -> tuple[Binding, ...]:
-    return smallest(outlook, need, deadline, tuple(Shortage(outlook, need, deadline, units).bindings()))
+    lacking = smallest(outlook, need, deadline, tuple(Shortage(outlook, need, deadline, units).bindings()))
+    draft, item_id = outlook.draft, outlook.ask.item.item_id
+    offers = offers_of(draft.book, draft.request)
+    stopped = [each for each in stopped_of(draft.book, offers, item_id) if lifting_helps(outlook, each, need, deadline)]
+    return (*lacking, *(because_stopped(each) for each in stopped))
 
 
 def _because_cheaper(outlook: Outlook, plan: Plan) -> Binding:

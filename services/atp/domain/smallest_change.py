@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
-from services.atp.domain.model import Binding, Book, Day, PositionKey
-from services.atp.domain.outlook import FAR, Outlook
+from services.atp.domain.model import Binding, Book, Day, Position, PositionKey
+from services.atp.domain.outlook import FAR, Outlook, lanes_of, offers_of
 from services.atp.domain.sourcing import units_by
 from services.atp.domain.taking import Draft, with_receipts
 
@@ -41,6 +41,16 @@ def smallest(outlook: Outlook, need: int, deadline: Day | None, found: Sequence[
             beside = {quota: sizes[quota] or 0 for quota in quotas}
             sizes[each] = search.least_beside(each, beside)
     return _told(found, sizes)
+
+
+def lifting_helps(outlook: Outlook, stopped: Position, need: int, deadline: Day | None) -> bool:
+    """Whether the line is feasible once a planner's stop of one position is lifted."""
+    draft, ask = outlook.draft, outlook.ask
+    positions = {**draft.book.positions, stopped.key: replace(stopped, stopped_through=None)}
+    book = replace(draft.book, positions=positions, usage=dict(draft.book.usage))
+    lanes = lanes_of(book, offers_of(book, draft.request), ask.item.item_id)
+    lifted = Outlook.of(Draft(book, draft.request, draft.in_turn), ask, lanes)
+    return units_by(lifted, FAR if deadline is None else deadline) >= need
 
 
 @dataclass(slots=True)

@@ -56,12 +56,13 @@ class AvailableDay(Payload):
 
 
 class LocationAvailability(Payload):
-    """An item at a location, ascending by day."""
+    """An item at a location, ascending by day. While a planner stops it no tier may take anything."""
 
     location: str
     on_hand: int
     buffer: int
     version: int
+    stopped_through: date | None
     supply_assumed_from: date | None
     days: tuple[AvailableDay, ...]
 
