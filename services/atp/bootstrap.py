@@ -25,6 +25,7 @@ from services.atp.adapters.deficits import ASKED, asked_reviews
 from services.atp.adapters.due_rows import due_now
 from services.atp.adapters.held_orders import PostgresHeldOrders
 from services.atp.adapters.ledger import verify
+from services.atp.adapters.network import PostgresNetwork
 from services.atp.adapters.partitions import keep_months
 from services.atp.adapters.planner_rows import PostgresPlanningReader
 from services.atp.adapters.planning import PostgresPlanning
@@ -88,6 +89,7 @@ from services.atp.entrypoints.cost_routes import cost_routes
 from services.atp.entrypoints.explanation_routes import explanation_routes
 from services.atp.entrypoints.internal_routes import internal_routes
 from services.atp.entrypoints.list_routes import list_routes
+from services.atp.entrypoints.network_routes import network_routes
 from services.atp.entrypoints.order_intake import UNKNOWN_ORDER, OrderIntake
 from services.atp.entrypoints.planner_routes import planner_routes
 from services.atp.entrypoints.service_level_routes import service_level_routes
@@ -243,6 +245,7 @@ class _Atp:
         self._blocks = PostgresCustomerBlocks(database)
         self._costs = PostgresCostInputs(database)
         self._levels = PostgresServiceLevels(database, close_after=timedelta(days=settings.atp_month_close_days))
+        self._network = PostgresNetwork(database)
         self._cache: Cache | None = None
         if settings.redis_url is not None:
             self._cache = RedisCache.open(settings.redis_url, prefix=NAME, wall=self._wall)
@@ -277,6 +280,7 @@ class _Atp:
             stock_routes(PostgresStockReader(self._database)),
             audit_routes(self._page_of_audit, scope="atp.read", what="allocations, blocks, releases and corrections"),
             configuration_routes(self._planning),
+            network_routes(self._network),
             availability_routes(self._engine),
             explanation_routes(reader),
             validation_routes(self._engine, reader, PostgresHeldOrders(self._database), self._blocks),
@@ -349,7 +353,7 @@ class _Atp:
             "atp.orders": OrderIntake(self._engine),
             "atp.supply": SupplyEvents(self._engine),
             "atp.fulfilments": FulfilmentEvents(self._engine),
-            "atp.catalog": CatalogEvents(self._planning, self._blocks, self._costs),
+            "atp.catalog": CatalogEvents(self._planning, self._network, self._blocks, self._costs),
         }
         tasks = [
             SideTask("redecision", self._redecide),

@@ -24,6 +24,7 @@ from services.contracts import (
     blocks,
     costs,
     items,
+    network,
     order_changes,
     orders,
     promises,
@@ -176,6 +177,11 @@ ORDER_REVIVED: Final = EventType("order.revived.v1", order_changes.OrderRevived,
 SUPPLY_RECEIPT: Final = EventType("supply.receipt.v1", supply.ScheduledReceipt, topics.SUPPLY)
 SUPPLY_CORRECTED: Final = EventType("supply.corrected.v1", supply.CountCorrected, topics.SUPPLY)
 CATALOG_ITEM_V1: Final = EventType("catalog.item.v1", items.CatalogItemV1, topics.CATALOG)
+CATALOG_LOCATION: Final = EventType("catalog.location.v1", network.CatalogLocation, topics.CATALOG)
+CATALOG_LANE: Final = EventType("catalog.lane.v1", network.CatalogLane, topics.CATALOG)
+CATALOG_SERVICE: Final = EventType("catalog.service.v1", network.CatalogService, topics.CATALOG)
+CATALOG_CALENDAR: Final = EventType("catalog.calendar.v1", network.CatalogCalendar, topics.CATALOG)
+CATALOG_ZONE: Final = EventType("catalog.zone.v1", network.CatalogZone, topics.CATALOG)
 CATALOG_ITEM: Final = EventType("catalog.item.v2", items.CatalogItem, topics.CATALOG)
 FULFILMENT_SHIPPED: Final = EventType("fulfilment.shipped.v1", supply.Shipped, topics.FULFILMENTS)
 FULFILMENT_DELIVERED: Final = EventType("fulfilment.delivered.v1", supply.Delivered, topics.FULFILMENTS)
@@ -217,6 +223,11 @@ ALL: Final = (
     SUPPLY_CORRECTED,
     CATALOG_ITEM_V1,
     CATALOG_ITEM,
+    CATALOG_LOCATION,
+    CATALOG_LANE,
+    CATALOG_SERVICE,
+    CATALOG_CALENDAR,
+    CATALOG_ZONE,
     FULFILMENT_SHIPPED,
     FULFILMENT_DELIVERED,
     FULFILMENT_DISCREPANCY,

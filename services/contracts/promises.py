@@ -56,7 +56,8 @@ class ScheduleLine(Payload):
 class Constraint(Payload):
     """Why not more, or not sooner: what bound, what it would have allowed, and the smallest change that would help.
 
-    `needed` is the size of that change as far as it concerns this constraint: units, or days for a lane.
+    `needed` is the size of that change as far as it concerns this constraint: units, or days for a lane,
+    a calendar or a cut-off.
     """
 
     kind: Literal[
@@ -72,6 +73,8 @@ class Constraint(Payload):
         "pack",
         "backorders",
         "stop",
+        "calendar",
+        "cut_off",
     ]
     reference: str
     allowed: QuantityOrZero | None = None
@@ -86,7 +89,6 @@ class Alternative(Payload):
 
     sku: Identifier
     quantity: Quantity
-    location: Code
     arrival_date: Day
 
 

@@ -28,7 +28,7 @@ class Topic:
 
 ORDERS: Final = Topic("orders.v1", "order id of its source")
 SUPPLY: Final = Topic("supply.v1", "item id")
-CATALOG: Final = Topic("catalog.v1", "item id")
+CATALOG: Final = Topic("catalog.v1", "item id, or the id of what is described")
 FULFILMENTS: Final = Topic("fulfilments.v1", "order id of its source")
 ORDERS_RECORDED: Final = Topic("orders.recorded.v1", "customer id of the registry")
 PROMISES: Final = Topic("promises.v1", "order id of its source")

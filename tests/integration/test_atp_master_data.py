@@ -1,5 +1,6 @@
 """Master data: what is said of items comes back as it was said, by HTTP and by the event log."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -8,13 +9,15 @@ import orjson
 import pytest
 
 from services.atp.adapters.items import items
+from services.atp.adapters.oversell_audit import audit
+from services.atp.application.reproduce import reproduce
 from services.atp.domain.model import Backordering, Item
 from services.chassis.database import Connection
 from services.chassis.envelope import Event
 from services.chassis.ids import new_id
 from services.contracts import catalogue
 from services.contracts.catalogue import EventType
-from tests.support.atp import Atp, running_atp, unique
+from tests.support.atp import Atp, an_order, outcomes, running_atp, unique
 
 
 @pytest.fixture
@@ -118,3 +121,109 @@ async def test_both_versions_of_the_event_are_taken_and_the_highest_version_of_a
     await atp.publish(catalog_event(catalogue.CATALOG_ITEM_V1, sku, {"sku": sku, "version": 3, "active": False}))
     await atp.until("SELECT EXISTS (SELECT FROM item WHERE item_id = $1 AND version = 3)", sku)
     assert not (await decided_on(atp, sku)).active
+
+
+async def described(atp: Atp, on_hand: int, **fields: Any) -> str:
+    """An item in stock, with master data."""
+    sku = await atp.item(on_hand=on_hand)
+    answer = await atp.client.put(f"/v1/items/{sku}", json={"sku": sku, "version": 2, **fields})
+    assert answer.json() == {"stored": 1}
+    return sku
+
+
+def in_unit(sku: str, quantity: int, unit: str) -> dict[str, Any]:
+    """An order of one line in a unit."""
+    order = an_order((sku, quantity))
+    order["lines"][0]["unit"] = unit
+    return order
+
+
+async def test_cases_are_promised_in_base_units_and_whole_packs_and_the_decision_repeats(atp: Atp) -> None:
+    sku = await described(atp, 40, units=[{"unit": "case", "quantity": 12}], pack_size=12)
+    order = in_unit(sku, 4, "case")
+    answer = await atp.place(order)
+    line = answer.json()["lines"][0]
+    assert (line["quantity"], line["promised"], line["backordered"], line["outcome"]) == (48, 36, 12, "partly_promised")
+    assert (await atp.place(order)).content == answer.content
+    await atp.client.post(
+        "/v1/supply/movements",
+        json={
+            "items": [
+                {
+                    "source": "wms",
+                    "reference": unique("GR"),
+                    "sku": sku,
+                    "location": "L1",
+                    "kind": "receipt",
+                    "quantity": 8,
+                    "occurred_at": "2026-01-05T08:00:00Z",
+                }
+            ]
+        },
+    )
+    promise_id = answer.json()["promise_id"]
+    await atp.until(
+        "SELECT convert_from(document, 'UTF8')::jsonb #>> '{lines,0,outcome}' = 'promised' FROM promise"
+        " WHERE promise_id = $1::text::uuid",
+        promise_id,
+    )
+    records = await atp.fetch("SELECT input FROM decision_batch ORDER BY decision_id")
+    assert sum(len(reproduce(record)) for (record,) in records) >= 2
+    report = await audit(atp.database)
+    assert (report.oversold, report.broken_chains) == ({}, {})
+
+
+async def test_a_unit_that_the_item_does_not_have_is_refused_in_words(atp: Atp) -> None:
+    sku = await described(atp, 40)
+    answer = await atp.place(in_unit(sku, 1, "pallet"))
+    assert (answer.status_code, answer.json()["state"], outcomes(answer)) == (201, "refused", ["unknown_unit"])
+
+
+async def test_a_short_line_is_offered_its_substitute_by_what_there_is(atp: Atp) -> None:
+    other = await described(atp, 5)
+    sku = await described(atp, 1, substitutes=[other], backorders={"policy": "none"})
+    line = (await atp.place(an_order((sku, 4)))).json()["lines"][0]
+    assert (line["outcome"], line["promised"], line["backordered"]) == ("partly_promised", 1, 0)
+    assert [(each["sku"], each["quantity"]) for each in line["alternatives"]] == [(other, 3)]
+    assert line["why"][-1]["kind"] == "backorders"
+    assert await atp.fetch("SELECT commit_quantities FROM position WHERE item_id = $1", other) == [([],)]
+
+
+@pytest.mark.parametrize(
+    ("backorders", "outcome"),
+    [
+        ({"policy": "none"}, "not_backordered"),
+        ({"policy": "until", "until": "2020-01-01"}, "not_backordered"),
+        ({"policy": "until", "until": "2199-01-01"}, "backordered"),
+        ({"policy": "discontinued"}, "discontinued"),
+        ({"policy": "limited", "limit": 0}, "not_backordered"),
+        ({"policy": "open"}, "backordered"),
+    ],
+)
+async def test_a_policy_says_whether_what_is_missing_waits(atp: Atp, backorders: dict[str, Any], outcome: str) -> None:
+    sku = await described(atp, 0, backorders=backorders)
+    answer = await atp.place(an_order((sku, 2)))
+    assert outcomes(answer) == [outcome]
+    assert answer.json()["state"] == ("promised" if outcome == "backordered" else "refused")
+
+
+async def test_a_discontinued_item_is_sold_out_and_nothing_is_assumed_for_it(atp: Atp) -> None:
+    sku = await described(atp, 3, checking_horizon_days=5, backorders={"policy": "discontinued"})
+    assert outcomes(await atp.place(an_order((sku, 3)))) == ["promised"]
+    assert outcomes(await atp.place(an_order((sku, 1)))) == ["discontinued"]
+
+
+async def test_two_services_let_no_more_wait_than_the_limit(atp: Atp, database_url: str) -> None:
+    """They lock no position in common: each serves another zone from another location."""
+    sku = await described(atp, 0, backorders={"policy": "limited", "limit": 7})
+    await atp.location("L-far", zone="FAR")
+    await atp.execute("INSERT INTO position (item_id, location_id) VALUES ($1, 'L-far')", sku)
+    async with running_atp(database_url, store=atp.store) as second:
+        orders = [an_order((sku, 1), ship_to={"zone": "FAR" if number % 2 else "*"}) for number in range(24)]
+        answers = await asyncio.gather(
+            *((second if number % 2 else atp).place(order) for number, order in enumerate(orders))
+        )
+    assert sorted(outcome for answer in answers for outcome in outcomes(answer)) == [
+        *["backordered"] * 7,
+        *["not_backordered"] * 17,
+    ]

@@ -14,7 +14,7 @@ from services.atp.domain.taking import with_receipts
 from tests.support import promise_worlds as worlds
 
 
-def _asked(request: Request) -> Request:
+def asked_alone(request: Request) -> Request:
     """One line of a tier to which no cost matters as much as being in time."""
     tier = replace(request.tier, lateness_penalty_minor=100_000, backorder_penalty_minor=0)
     return replace(request, tier=tier, ship_complete=False, lines=request.lines[:1])
@@ -95,7 +95,8 @@ def _shifted(request: Request, before: LineDecision, day: int) -> Request:
     return replace(request, lines=(replace(line, latest_acceptable_arrival=day),))
 
 
-def _check_quantities(book: Book, request: Request) -> None:
+def check_quantities(book: Book, request: Request) -> None:
+    """Apply every change that an answer names, and every change that is one unit smaller."""
     before = _answer(book, request)
     for change in _changes(before.why):
         enough = book
@@ -111,22 +112,22 @@ def _check_quantities(book: Book, request: Request) -> None:
 
 @given(worlds.books(locations=1, limited=False, waiting=True), worlds.requests(lines_max=1))
 def test_a_change_of_supply_or_protection_helps_at_one_location(book: Book, asked: Request) -> None:
-    _check_quantities(book, _asked(asked))
+    check_quantities(book, asked_alone(asked))
 
 
 @given(worlds.books(locations=3, limited=False), worlds.requests(lines_max=1))
 def test_a_change_of_supply_or_protection_helps_at_several_locations(book: Book, asked: Request) -> None:
-    _check_quantities(book, _asked(asked))
+    check_quantities(book, asked_alone(asked))
 
 
 @given(worlds.books(locations=2), worlds.requests(lines_max=1))
 def test_a_change_of_supply_and_quotas_together_helps(book: Book, asked: Request) -> None:
-    _check_quantities(book, _asked(asked))
+    check_quantities(book, asked_alone(asked))
 
 
 @given(worlds.books(), worlds.requests(lines_max=1))
 def test_the_date_named_is_the_first_that_helps(book: Book, asked: Request) -> None:
-    request = _asked(asked)
+    request = asked_alone(asked)
     before = _answer(book, request)
     for binding in before.why:
         named = re.search(r"arrival of (\d{4}-\d\d-\d\d)", binding.would_help)
@@ -148,7 +149,7 @@ def test_every_answer_that_is_not_a_plain_promise_says_why(book: Book, asked: Re
 def test_a_stop_is_named_exactly_where_lifting_it_helps(book: Book, asked: Request, data: st.DataObject) -> None:
     keys = data.draw(st.lists(st.sampled_from(sorted(book.positions)), unique=True, min_size=1))
     stops = {key: replace(book.positions[key], stopped_through=book.today + 3) for key in keys}
-    stopped, request = replace(book, positions={**book.positions, **stops}), _asked(asked)
+    stopped, request = replace(book, positions={**book.positions, **stops}), asked_alone(asked)
     before = _answer(stopped, request)
     if before.outcome in {"promised", "stopped"}:
         return

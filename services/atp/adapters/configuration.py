@@ -10,20 +10,30 @@ from typing import Any, Final
 import orjson
 
 from services.atp.application.content import micro_of, plain
-from services.atp.application.ports import Configuration, EffectiveQuota
-from services.atp.domain.model import Offer, Quota, Tier
+from services.atp.application.ports import Clock, Configuration, EffectiveQuota, OfferName
+from services.atp.domain.model import Calendar, Offer, Quota, Tier
 from services.atp.domain.validation_rules import ValidationRules
+from services.atp.domain.zones import ZoneMap, ZoneRule
 from services.chassis.database import Connection
 
 _VERSION: Final = "SELECT version FROM configuration"
 _RAISE: Final = "UPDATE configuration SET version = version + 1"
 _TIERS: Final = "SELECT tier, version, priority_rank, is_default, policy FROM tier ORDER BY tier"
+# A lane ships nothing while a calendar that it needs is not known: every day would be a guess.
 _OFFERS: Final = """
-SELECT zone, location_id, service, carrier_class, rank, processing_days, transit_days,
-       cost_shipment_minor, cost_unit_minor
-FROM lane JOIN location USING (location_id) WHERE lane.active AND location.active
-ORDER BY zone, rank, location_id, service
+SELECT l.zone, l.location_id, l.service, l.carrier_class, l.rank, o.processing_days, l.transit_days,
+       l.cost_shipment_minor, l.cost_unit_minor, l.cost_kg_minor, o.calendar_id, s.pick_up_calendar,
+       o.zone_name, s.cut_off
+FROM lane l JOIN location o USING (location_id) LEFT JOIN carrier_service s ON s.service = l.service
+LEFT JOIN calendar w ON w.calendar_id = o.calendar_id LEFT JOIN calendar p ON p.calendar_id = s.pick_up_calendar
+WHERE l.active AND o.active AND coalesce(s.active, true)
+    AND (o.calendar_id IS NULL OR w.calendar_id IS NOT NULL)
+    AND (s.pick_up_calendar IS NULL OR p.calendar_id IS NOT NULL)
+ORDER BY l.zone, l.rank, l.location_id, l.service
 """
+_CALENDARS: Final = "SELECT calendar_id, weekdays, closed, opened FROM calendar"
+_ZONES_VERSION: Final = "SELECT zones_version FROM configuration"
+_ZONE_RULES: Final = "SELECT country, low, high, zone FROM zone_rule WHERE active"
 _QUOTAS: Final = """
 SELECT quota_id, document_id, document_version, start_day, end_day, quantity, tier, item_id, zone, channel,
        effective_from, effective_to
@@ -43,6 +53,7 @@ _POLICY_FIELDS: Final = (
     "split_penalty_minor",
     "backorder_penalty_minor",
 )
+UTC_NAME: Final = "UTC"
 _QUANTITY_LIMITS: Final = ("line_quantity_max", "order_quantity_max")
 _VALUE_LIMITS: Final = ("line_value_max", "order_value_min", "order_value_max")
 _PERMITTED: Final = ("permitted_items", "permitted_item_groups", "permitted_channels", "permitted_zones")
@@ -54,14 +65,27 @@ class ConfigurationCache:
 
     def __init__(self) -> None:
         self._held: Configuration | None = None
+        self._zones: tuple[int, ZoneMap] | None = None
 
     async def current(self, connection: Connection) -> Configuration:
         """The configuration at the version that this transaction sees."""
         version: int = await connection.fetchval(_VERSION)
         held = self._held
         if held is None or held.version != version:
-            self._held = held = await _read(connection, version)
+            self._held = held = await _read(connection, version, await self._zone_map(connection))
         return held
+
+    async def _zone_map(self, connection: Connection) -> ZoneMap:
+        """The zone rules, which are many: read again only when they changed themselves."""
+        version: int = await connection.fetchval(_ZONES_VERSION)
+        if self._zones is None or self._zones[0] != version:
+            self._zones = (version, await read_zone_map(connection))
+        return self._zones[1]
+
+
+async def read_zone_map(connection: Connection) -> ZoneMap:
+    """The zone rules in force."""
+    return ZoneMap([ZoneRule(*row) for row in await connection.fetch(_ZONE_RULES)])
 
 
 async def raise_version(connection: Connection) -> None:
@@ -69,7 +93,7 @@ async def raise_version(connection: Connection) -> None:
     await connection.execute(_RAISE)
 
 
-async def _read(connection: Connection, version: int) -> Configuration:
+async def _read(connection: Connection, version: int, zone_map: ZoneMap) -> Configuration:
     tiers: dict[str, Tier] = {}
     default = TIER_BEFORE_ANY
     for row in await connection.fetch(_TIERS):
@@ -77,9 +101,7 @@ async def _read(connection: Connection, version: int) -> Configuration:
         tiers[tier.tier] = tier
         if row["is_default"]:
             default = tier
-    offers: dict[str, tuple[Offer, ...]] = {}
-    for zone, *offer in await connection.fetch(_OFFERS):
-        offers[zone] = (*offers.get(zone, ()), Offer(*offer))
+    offers, clocks = await _offers(connection)
     quotas = [
         EffectiveQuota(Quota(*quota), effective_from, effective_to)
         for *quota, effective_from, effective_to in await connection.fetch(_QUOTAS)
@@ -87,7 +109,24 @@ async def _read(connection: Connection, version: int) -> Configuration:
     protections: bool = await connection.fetchval(_ANY_PROTECTION)
     dock_to_stock = {row["location_id"]: row["dock_to_stock_days"] for row in await connection.fetch(_DOCK_TO_STOCK)}
     blocks: bool = await connection.fetchval(ANY_BLOCK)
-    return Configuration(version, tiers, default, offers, tuple(quotas), protections, dock_to_stock, blocks)
+    rest = (tuple(quotas), protections, dock_to_stock, blocks, zone_map, clocks)
+    return Configuration(version, tiers, default, offers, *rest)
+
+
+async def _offers(connection: Connection) -> tuple[dict[str, tuple[Offer, ...]], dict[OfferName, Clock]]:
+    """The ways to serve each zone, and when the day ends for those of them for which that is not midnight in UTC."""
+    calendars: dict[str | None, Calendar] = {
+        name: Calendar(tuple(flag == "1" for flag in weekdays), tuple(closed), tuple(opened))
+        for name, weekdays, closed, opened in await connection.fetch(_CALENDARS)
+    }
+    offers: dict[str, tuple[Offer, ...]] = {}
+    clocks: dict[OfferName, Clock] = {}
+    for zone, *offer, working, pick_up, time_zone, cut_off in await connection.fetch(_OFFERS):
+        found = replace(Offer(*offer), working=calendars.get(working), pick_up=calendars.get(pick_up))
+        offers[zone] = (*offers.get(zone, ()), found)
+        if cut_off is not None or time_zone != UTC_NAME:
+            clocks[found.location_id, found.service] = Clock(time_zone, cut_off)
+    return offers, clocks
 
 
 def _tier(tier: str, version: int, rank: int, policy: dict[str, Any]) -> Tier:

@@ -38,11 +38,12 @@ RETURNING item_id
 _PAGE: Final = f"SELECT {_COLUMNS} FROM item WHERE item_id > $1 ORDER BY item_id LIMIT $2"  # noqa: S608
 _ONE: Final = f"SELECT {_COLUMNS} FROM item WHERE item_id = $1"  # noqa: S608
 _FOR_DECISIONS: Final = """
-SELECT i.item_id, i.active, i.planned_receipts_count, i.checking_horizon_days, i.past_due_supply_days, i.pack_size,
-    i.weight_grams, i.units, i.item_groups, i.criticality, i.substitutes, i.backorder_policy, i.backorder_until,
-    i.backorder_limit
+SELECT i.item_id, i.active, i.planned_receipts_count, i.checking_horizon_days, i.past_due_supply_days, i.base_unit,
+    i.pack_size, i.weight_grams, i.units, i.item_groups, i.criticality, i.substitutes, i.backorder_policy,
+    i.backorder_until, i.backorder_limit
 FROM unnest($1::text[]) AS k (item_id) JOIN item i ON i.item_id = k.item_id
 """
+_LOCK: Final = "SELECT FROM item WHERE item_id = ANY($1::text[]) ORDER BY item_id FOR NO KEY UPDATE"
 _NO_UNITS: Final = "[]"
 
 
@@ -68,17 +69,24 @@ async def read_item(connection: Connection, sku: str) -> dict[str, Any] | None:
     return None if row is None else _document(row)
 
 
+async def lock_items(connection: Connection, item_ids: Sequence[str]) -> None:
+    """Lock items that exist, in order of their ids."""
+    await connection.fetch(_LOCK, item_ids)
+
+
 async def items(connection: Connection, item_ids: Sequence[str]) -> dict[str, Item]:
     """The items that exist, as decisions see them."""
     found = {}
     for row in await connection.fetch(_FOR_DECISIONS, item_ids):
-        item_id, active, planned, horizon, past_due, pack, weight, units, groups, criticality, substitutes, *rest = row
+        item_id, active, planned, horizon, past_due, base_unit, pack, *more = row
+        weight, units, groups, criticality, substitutes, *rest = more
         found[item_id] = Item(
             item_id,
             active,
             planned,
             horizon,
             past_due,
+            base_unit,
             pack,
             weight or 0,
             () if units == _NO_UNITS else tuple((each["unit"], each["quantity"]) for each in orjson.loads(units)),

@@ -6,12 +6,10 @@ from typing import TypeVar
 
 import asyncpg
 
-from services.atp.adapters import allocations, catalog, items
+from services.atp.adapters import allocations, items
 from services.atp.application.planning import (
     AllocationKind,
     DocumentHead,
-    LaneRow,
-    LocationRow,
     PeriodsOverlap,
     ProtectionRow,
     QuotaRow,
@@ -43,22 +41,6 @@ class PostgresPlanning:
     async def item(self, sku: str) -> Values | None:
         """See the port."""
         return await self._database.read(lambda connection: items.read_item(connection, sku))
-
-    async def store_location(self, location: LocationRow) -> None:
-        """See the port."""
-        await self._run(lambda connection: catalog.store_location(connection, location))
-
-    async def locations(self) -> list[Values]:
-        """See the port."""
-        return await self._database.read(catalog.read_locations)
-
-    async def store_lanes(self, lanes: Sequence[LaneRow]) -> list[str]:
-        """See the port."""
-        return await self._run(lambda connection: catalog.store_lanes(connection, lanes))
-
-    async def lanes(self) -> list[Values]:
-        """See the port."""
-        return await self._database.read(catalog.read_lanes)
 
     async def store_protections(self, head: DocumentHead, rows: Sequence[ProtectionRow]) -> int:
         """See the port."""

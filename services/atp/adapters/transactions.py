@@ -13,7 +13,7 @@ from services.atp.adapters.customers import customers
 from services.atp.adapters.deficits import DeficitStore
 from services.atp.adapters.due_rows import DueStore
 from services.atp.adapters.held_orders import store_releases
-from services.atp.adapters.items import items
+from services.atp.adapters.items import items, lock_items
 from services.atp.adapters.order_reports import PostgresReports
 from services.atp.adapters.orders import OrderStore
 from services.atp.adapters.planner_rows import PlannerStore
@@ -74,6 +74,7 @@ class PostgresSession:
         self.planners = PlannerStore(connection)
         self._cache = cache
         self._stale_after = stale_after
+        self._locking = locking
 
     async def configuration(self) -> Configuration:
         """The configuration at the version that this transaction sees."""
@@ -103,6 +104,11 @@ class PostgresSession:
     async def items(self, item_ids: Sequence[str]) -> dict[str, Item]:
         """The items that exist."""
         return await items(self.connection, item_ids)
+
+    async def lock_items(self, item_ids: Sequence[str]) -> None:
+        """Lock items, in order of their ids, if this session locks."""
+        if self._locking:
+            await lock_items(self.connection, item_ids)
 
     async def protections(self, item_ids: Sequence[str], at: datetime) -> dict[PositionKey, tuple[Protection, ...]]:
         """Protections whose document is in effect, by position."""

@@ -5,14 +5,14 @@ shipped has shipped: a line cannot become less than that, nor another item. A ho
 lasts for so long from now on. A refused order that is amended is decided like a new one.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from services.atp.application.batch import Batch, Handler, Needs
 from services.atp.application.changing import Admitted, Fault, admit, applied, refuse
 from services.atp.application.commands import Answered, Origin, Outcome, Remembered
-from services.atp.application.content import Content, OrderKey
+from services.atp.application.content import Content, OrderKey, encode
 from services.atp.application.customers import Served
 from services.atp.application.documents import Document
 from services.atp.application.due import store_due
@@ -21,6 +21,7 @@ from services.atp.application.holds import plan_hold_end
 from services.atp.application.orders import OrderCopy, PromiseCopy
 from services.atp.application.place_order import request_of
 from services.atp.application.ports import Session
+from services.atp.application.resolving import find_zones, need_zone, resolved
 from services.atp.application.revision import revise
 from services.atp.application.rewriting import (
     add_parts,
@@ -68,10 +69,14 @@ class Amending(Handler[AmendOrder]):
         """What placing the order would need."""
         needs.orders[command.key] = None
         needs.customers[command.content.customer] = None
-        needs.zones[command.content.zone] = None
+        need_zone(command.content, needs)
         for line in command.content.lines:
             needs.items[line.item_id] = None
             needs.freed_items[line.item_id] = None
+
+    async def discover(self, session: Session, commands: Sequence[AmendOrder], needs: Needs) -> None:
+        """The zones of orders that name a country."""
+        await find_zones(session, (command.content for command in commands), needs)
 
     def needs_of_orders(self, command: AmendOrder, orders: Mapping[OrderKey, OrderCopy], needs: Needs) -> None:
         """The positions that it may free."""
@@ -88,6 +93,9 @@ class Amending(Handler[AmendOrder]):
                 order.version, order.changed = command.version, True
                 batch.touched[order.key] = order
                 return Answered(order.promise.promise_id, order.promise.document, first=False)
+        content = resolved(batch, command.content)
+        if content is not command.content:
+            command = replace(command, content=content, encoded=encode(content))
         admitted = admit(batch, command, "amend", "amend")
         if not isinstance(admitted, Admitted):
             return admitted

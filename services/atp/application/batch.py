@@ -1,8 +1,9 @@
 """One batch: what its commands need, the shared working copy on which they are decided, and what comes of them.
 
-The order of locks is total over all kinds: identities, counters of quotas, positions; each kind in key order. A new
-kind of command is a `Handler`: it says what it needs, decides on the working copy, and may store tables of its own.
-Commands of a batch are decided in the order in which they came and see each other's effects.
+The order of locks is total over all kinds: identities, items (whose backorders are limited), counters of quotas,
+positions; each kind in key order. A new kind of command is a `Handler`: it says what it needs, decides on the working
+copy, and may store tables of its own. Commands of a batch are decided in the order in which they came and see each
+other's effects.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ from uuid import UUID
 from services.atp.application.commands import Command, Origin, Outcome
 from services.atp.application.content import CustomerKey, OrderKey
 from services.atp.application.customers import Customer, Served, serve
+from services.atp.application.cut_offs import in_time
 from services.atp.application.orders import OrderCopy, Part, Unapplied
 from services.atp.application.ports import Configuration, Mark, Session, StoredPosition
 from services.atp.application.workbook import Workbook
@@ -46,6 +48,7 @@ class Needs:
     items: dict[str, None] = field(default_factory=dict)
     zones: dict[str, None] = field(default_factory=dict)
     every_zone: bool = False
+    substitutes: bool = False  # of the items, as far as their positions serve the zones
     positions: dict[PositionKey, None] = field(default_factory=dict)
     quotas: dict[UsageKey, None] = field(default_factory=dict)
     freed_items: dict[str, None] = field(default_factory=dict)  # may free quantity: their backorders are counted
@@ -210,13 +213,20 @@ class Loader:
         if customers and configuration.blocks:
             customers = await session.with_blocks(customers)
         items = await session.items(sorted(needs.items)) if needs.items else {}
+        if needs.substitutes:
+            items |= await self._substitutes(items)
+        limited = sorted(item_id for item_id in items if items[item_id].backorders.policy == "limited")
+        if limited:
+            await session.lock_items(limited)
         quotas = {usage_of(quota): None for quota in self._quotas() if quota.item_id in (None, *items)}
         if counters := sorted({**quotas, **needs.quotas}):
             await session.positions.lock_usage(counters)
         stored = await session.positions.load(self._position_keys(list(items)))
         waiting = await session.positions.waiting(sorted(needs.freed_items)) if needs.freed_items else {}
+        backlog = await session.positions.waiting(limited) if limited else {}
         now = await session.now()
         book = await self._book(stored, items, counters, now)
+        book.backlog.update({item_id: sum(backlog.get(item_id, {}).values()) for item_id in limited})
         marks = {key: each.mark for key, each in stored.items() if each.mark is not None}
         return Batch(
             configuration=configuration,
@@ -231,6 +241,10 @@ class Loader:
             waiting={item: waiting.get(item, {}) for item in needs.freed_items},
             kept=dict(needs.kept),
         )
+
+    async def _substitutes(self, items: dict[str, Item]) -> dict[str, Item]:
+        named = {each: None for item in items.values() for each in item.substitutes if each not in items}
+        return await self.session.items(sorted(named)) if named else {}
 
     def _position_keys(self, items: list[str]) -> list[PositionKey]:
         zones = self.configuration.offers if self.needs.every_zone else self.needs.zones
@@ -259,7 +273,9 @@ class Loader:
             today=now.date().toordinal(),
             items=items,
             positions={key: each.position for key, each in stored.items()},
-            offers={zone: configuration.offers_for(zone) for zone in self.needs.zones},
+            offers={
+                zone: in_time(configuration.offers_for(zone), configuration.clocks, now) for zone in self.needs.zones
+            },
             protections=protections,
             quotas=tuple(
                 each.quota

@@ -34,7 +34,10 @@ class CustomerKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ContentLine:
-    """One line as asked, the order's dates filled in where the line has none. `unit_price` is exact, as text."""
+    """One line as asked, the order's dates filled in where the line has none. `unit_price` is exact, as text.
+
+    Quantities are in `unit`; without one, in the item's base unit.
+    """
 
     line: str
     item_id: str
@@ -43,11 +46,12 @@ class ContentLine:
     requested_arrival: Day | None
     latest_acceptable_arrival: Day | None
     minimum_quantity: int
+    unit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """An order as asked."""
+    """An order as asked. Country and postcode, and units of lines, are looked up before anything is kept of it."""
 
     customer: CustomerKey
     zone: str
@@ -55,6 +59,8 @@ class Content:
     ordered_at: datetime | None
     ship_complete: bool
     lines: tuple[ContentLine, ...]
+    country: str | None = None
+    postcode: str | None = None
 
 
 def content_of(order: OrderPlaced) -> Content:
@@ -69,17 +75,23 @@ def content_of(order: OrderPlaced) -> Content:
             requested if line.requested_arrival is None else line.requested_arrival.toordinal(),
             latest if line.latest_acceptable_arrival is None else line.latest_acceptable_arrival.toordinal(),
             line.minimum_quantity,
+            line.unit,
         )
         for line in order.lines
     )
     customer = CustomerKey(order.customer.system, order.customer.id)
-    return Content(customer, order.ship_to.zone, order.channel, order.ordered_at, order.ship_complete, lines)
+    to = order.ship_to
+    return Content(
+        customer, to.zone, order.channel, order.ordered_at, order.ship_complete, lines, to.country, to.postcode
+    )
 
 
 def encode(content: Content) -> bytes:
     """The canonical bytes."""
+    ship_to = {} if content.country is None else {"ship_to": (content.country, content.postcode)}
     return orjson.dumps(
         {
+            **ship_to,
             "customer": tuple(content.customer),
             "zone": content.zone,
             "channel": content.channel,
@@ -94,6 +106,7 @@ def encode(content: Content) -> bytes:
                     line.requested_arrival,
                     line.latest_acceptable_arrival,
                     line.minimum_quantity,
+                    *(() if line.unit is None else (line.unit,)),
                 )
                 for line in content.lines
             ],

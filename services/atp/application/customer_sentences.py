@@ -56,6 +56,8 @@ REASONS: Final[Mapping[str, str]] = {
     "pack": "This article is sold in full packs.",
     "backorders": "We take no orders for a later delivery of this article.",
     "stop": "This article cannot be delivered at the moment.",
+    "calendar": "We do not dispatch on every day.",
+    "cut_off": "Your order came too late for today's dispatch.",
 }
 CHECKS: Final[Mapping[Check, str]] = {
     "line_quantity_max": "The quantity of this line is more than we accept in one order.",

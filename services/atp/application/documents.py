@@ -88,7 +88,7 @@ def served_as(served: Served) -> Document:
 def promised_line(decision: LineDecision) -> Document:
     """The answer for one line, when it is decided for the first time."""
     planned = decision.planned
-    return {
+    line = {
         "line": decision.line,
         "sku": decision.item_id,
         "quantity": decision.quantity,
@@ -100,6 +100,12 @@ def promised_line(decision: LineDecision) -> Document:
         "schedule": [schedule_line(part) for part in planned],
         "why": [constraint(binding) for binding in decision.why],
     }
+    if decision.alternatives:
+        line["alternatives"] = [
+            {"sku": each.item_id, "quantity": each.quantity, "arrival_date": iso(each.arrival_day)}
+            for each in decision.alternatives
+        ]
+    return line
 
 
 def schedule_line(part: Planned) -> Document:

@@ -10,17 +10,20 @@
 A refusal is an answer like any other: it is stored, and sent again it stays a refusal.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from services.atp.application.batch import Batch, Handler, Needs
 from services.atp.application.commands import Answered, OlderVersion, OtherContent, Outcome, PlaceOrder
-from services.atp.application.content import Content, OrderKey, micro_of
+from services.atp.application.content import Content, OrderKey, encode, micro_of
 from services.atp.application.customers import Served
 from services.atp.application.documents import Document, answer_body, answered_event, dump, promised_line
 from services.atp.application.due import plan_due, store_due
 from services.atp.application.orders import EXPEDITED_RANK, Backorder, OrderCopy, Part, PromiseCopy, Unapplied
 from services.atp.application.ports import Session
+from services.atp.application.resolving import find_zones, need_zone, resolved
 from services.atp.application.revision import decision_reference, record
 from services.atp.domain.model import LineDecision, OrderDecision, Request, RequestLine
 from services.atp.domain.order_of_service import service_key
@@ -42,12 +45,18 @@ class Placing(Handler[PlaceOrder]):
         content = command.content
         needs.orders[command.key] = None
         needs.customers[content.customer] = None
-        needs.zones[content.zone] = None
+        need_zone(content, needs)
+        needs.substitutes = True
         for line in content.lines:
             needs.items[line.item_id] = None
 
+    async def discover(self, session: Session, commands: Sequence[PlaceOrder], needs: Needs) -> None:
+        """The zones of orders that name a country."""
+        await find_zones(session, (command.content for command in commands), needs)
+
     def decide(self, batch: Batch, command: PlaceOrder) -> Outcome:
         """See the module."""
+        command = looked_up(batch, command)
         known = batch.orders.get(command.key)
         if known is None:
             return self._first(batch, command)
@@ -137,6 +146,7 @@ class Placing(Handler[PlaceOrder]):
 
 def inquiry(batch: Batch, command: PlaceOrder) -> bytes:
     """What the order would be promised now; nothing is taken."""
+    command = looked_up(batch, command)
     content = command.content
     ordered_at = content.ordered_at or batch.now
     served = batch.served(content.customer, ordered_at)
@@ -153,6 +163,12 @@ def inquiry(batch: Batch, command: PlaceOrder) -> bytes:
         currency=batch.currency,
     )
     return dump(body)
+
+
+def looked_up(batch: Batch, command: PlaceOrder) -> PlaceOrder:
+    """The order with its zone and in base units."""
+    content = resolved(batch, command.content)
+    return command if content is command.content else replace(command, content=content, encoded=encode(content))
 
 
 def request_of(
@@ -178,6 +194,7 @@ def request_of(
                     line.latest_acceptable_arrival,
                     line.minimum_quantity,
                     micro_of(line.unit_price) if priced else None,
+                    line.unit,
                 )
                 for line in content.lines
             ]

@@ -36,6 +36,8 @@ REASONS: Final[Mapping[str, str]] = {
     "pack": "The pack of {reference} allowed {allowed}",
     "backorders": "The backorder policy {reference} let {allowed} wait",
     "stop": "A planner has stopped the item at {reference}, which allowed {allowed}{by_day}",
+    "calendar": "The working and pick-up days of lane {reference} allowed {allowed}{by_day}",
+    "cut_off": "The day of lane {reference} had ended, which allowed {allowed}{by_day}",
 }
 WAITING_AHEAD: Final = (
     "Freed stock is kept for backorders that rank ahead, which allowed {allowed} to tier {own}{on_day}"

@@ -1,4 +1,4 @@
-"""What planners set: items, locations, lanes, protections and quotas, each as a whole that is stored or not."""
+"""What planners set: items, protections and quotas, each as a whole that is stored or not."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,32 +13,6 @@ Values = dict[str, Any]
 
 class PeriodsOverlap(Exception):  # noqa: N818 - says what is wrong
     """Two periods of one tier at one position overlap."""
-
-
-@dataclass(frozen=True, slots=True)
-class LocationRow:
-    """A place that ships; `time_zone` is an IANA name. What is due at its dock is stock `dock_to_stock_days` later."""
-
-    location: str
-    active: bool
-    processing_days: int
-    time_zone: str
-    dock_to_stock_days: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class LaneRow:
-    """A location with a carrier service to a zone."""
-
-    zone: str
-    location: str
-    service: str
-    carrier_class: str
-    rank: int
-    transit_days: int
-    cost_shipment_minor: int
-    cost_unit_minor: int
-    active: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,22 +66,6 @@ class Planning(Protocol):
 
     async def item(self, sku: str) -> Values | None:
         """One item."""
-        ...
-
-    async def store_location(self, location: LocationRow) -> None:
-        """Write a location."""
-        ...
-
-    async def locations(self) -> list[Values]:
-        """All locations."""
-        ...
-
-    async def store_lanes(self, lanes: Sequence[LaneRow]) -> list[str]:
-        """Write lanes if every location is known; the locations that are not."""
-        ...
-
-    async def lanes(self) -> list[Values]:
-        """All lanes, by zone and rank."""
         ...
 
     async def store_protections(self, head: DocumentHead, rows: Sequence[ProtectionRow]) -> int:

@@ -10,7 +10,7 @@ Adapters implement these; the application's tests run on the real ones.
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, time
 from typing import NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
@@ -35,6 +35,7 @@ from services.atp.domain.order_of_service import ServiceKey
 from services.atp.domain.scheduled_receipts import Scheduled
 from services.atp.domain.stock_intake import StockState
 from services.atp.domain.transfers import Transfer
+from services.atp.domain.zones import ZoneMap
 from services.chassis.audit.chain import AuditEntry
 from services.chassis.envelope import Event
 from services.chassis.idempotency import StoredAnswer
@@ -68,6 +69,16 @@ class EffectiveQuota:
     effective_to: datetime | None
 
 
+class Clock(NamedTuple):
+    """When the day of a service at a location ends: at midnight of an IANA time zone, or at a cut-off before it."""
+
+    time_zone: str
+    cut_off: time | None
+
+
+OfferName = tuple[str, str]  # location, service
+
+
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """What planners set and tiers say, whole, at one version.
@@ -83,6 +94,8 @@ class Configuration:
     protections: bool
     dock_to_stock_days: Mapping[str, int] = field(default_factory=dict)  # by location, where there are any
     blocks: bool = False
+    zone_map: ZoneMap = field(default_factory=ZoneMap)
+    clocks: Mapping[OfferName, Clock] = field(default_factory=dict)  # where the day is not that of UTC, or ends earlier
 
     def offers_for(self, zone: str) -> tuple[Offer, ...]:
         """The ways to serve a zone; a zone without its own is served like the zone "*"."""
@@ -329,6 +342,10 @@ class Session(Protocol):
 
     async def items(self, item_ids: Sequence[str]) -> dict[str, Item]:
         """The items that exist."""
+        ...
+
+    async def lock_items(self, item_ids: Sequence[str]) -> None:
+        """Lock items (unless the session only reads), so that what waits of them is added up by one batch at a time."""
         ...
 
     async def protections(self, item_ids: Sequence[str], at: datetime) -> dict[PositionKey, tuple[Protection, ...]]:

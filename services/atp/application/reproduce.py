@@ -4,6 +4,7 @@ The same input gives the same decisions, byte for byte, as long as `engine_versi
 """
 
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -12,6 +13,7 @@ from services.atp.application.workbook import Decision, Workbook
 from services.atp.domain.model import (
     Backordering,
     Book,
+    Calendar,
     Item,
     Offer,
     OpenBackorder,
@@ -64,9 +66,10 @@ def _book(record: Fields) -> Book:
         today=record["today"],
         items={each["item_id"]: _item(each) for each in record["items"]},
         positions={(position := _position(each)).key: position for each in record["positions"]},
-        offers={zone: tuple(Offer(**each) for each in offers) for zone, offers in record["offers"].items()},
+        offers={zone: tuple(_offer(each) for each in offers) for zone, offers in record["offers"].items()},
         protections=protections,
         quotas=tuple(Quota(**each) for each in record["quotas"]),
+        backlog=dict(record.get("backlog", ())),
         usage={UsageKey(kind, limit, start): consumed for kind, limit, start, consumed in record["usage"]},
     )
 
@@ -78,6 +81,16 @@ def _item(fields: Fields) -> Item:
     if "backorders" in fields:
         lists["backorders"] = Backordering(*fields["backorders"])
     return Item(**{**fields, **lists})
+
+
+def _offer(fields: Fields) -> Offer:
+    calendars = {name: _calendar(fields[name]) for name in ("working", "pick_up") if fields.get(name) is not None}
+    return Offer(**{**fields, **calendars})
+
+
+def _calendar(fields: Sequence[Any]) -> Calendar:
+    weekdays, closed, opened = fields
+    return Calendar(tuple(weekdays), tuple(closed), tuple(opened))
 
 
 def _position(fields: Fields) -> Position:

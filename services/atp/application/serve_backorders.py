@@ -259,7 +259,8 @@ def _rewrite(line: Document, decision: LineDecision) -> None:
     line["schedule"] += [schedule_line(part) for part in decision.planned]
     line["why"] = [constraint(binding) for binding in decision.why]
     wanted = line["requested_arrival"] or iso(decision.requested_arrival)
-    if decision.backordered:
+    line.pop("alternatives", None)  # of a former moment
+    if line["promised"] < line["quantity"]:
         line["outcome"] = "partly_promised"
     else:
         late = any(part["arrival_date"] > wanted for part in line["schedule"])

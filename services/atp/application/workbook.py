@@ -41,6 +41,7 @@ class Workbook:
         self.decisions = 0
         self._positions_before = dict(book.positions)
         self._usage_before = dict(book.usage)
+        self._backlog_before = dict(book.backlog)
         self._steps: list[tuple[str, Any]] = []
         self._decided: list[Decision] = []
 
@@ -117,6 +118,7 @@ class Workbook:
             "protections": [each for key in sorted(book.protections) for each in book.protections[key]],
             "quotas": book.quotas,
             "usage": [(*key, self._usage_before[key]) for key in sorted(self._usage_before)],
+            "backlog": sorted(self._backlog_before.items()),
             "steps": self._steps,
             "decided": digest_of(self._decided),
         }

@@ -16,6 +16,14 @@ UsageKind = Literal["protection", "quota"]
 BackorderPolicy = Literal["open", "none", "until", "limited", "discontinued"]
 
 
+class Calendar(NamedTuple):
+    """Days that are open: by weekday (Monday first), but for `closed` days and besides `opened` ones, ascending."""
+
+    weekdays: tuple[bool, ...]
+    closed: tuple[Day, ...] = ()
+    opened: tuple[Day, ...] = ()
+
+
 class PositionKey(NamedTuple):
     """An item at a location; the total order of locks."""
 
@@ -63,7 +71,7 @@ OPEN: Final = Backordering()
 class Item:
     """What the master data says of an item.
 
-    `units` are (unit, base units in it), the base unit not among them; confirmed quantities are multiples of
+    `units` are (unit, base units in it), `base_unit` not among them; confirmed quantities are multiples of
     `pack_size`; `substitutes` are items that may be offered instead, the best first.
     """
 
@@ -72,6 +80,7 @@ class Item:
     planned_receipts_count: bool = False
     checking_horizon_days: int | None = None
     past_due_supply_days: int = 7
+    base_unit: str = "each"
     pack_size: int = 1
     weight_grams: int = 0
     units: tuple[tuple[str, int], ...] = ()
@@ -155,7 +164,11 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A way to serve a zone: a location with a carrier service. `rank` 1 is asked first among equals."""
+    """A way to serve a zone: a location with a carrier service. `rank` 1 is asked first among equals.
+
+    `working` is the location's calendar, `pick_up` the service's (None: every day). Work on an order begins on
+    `not_before` or later: the location's own day, or the next one after the service's cut-off.
+    """
 
     location_id: str
     service: str
@@ -165,6 +178,10 @@ class Offer:
     transit_days: int
     cost_shipment_minor: int
     cost_unit_minor: int
+    cost_kg_minor: int = 0
+    working: Calendar | None = None
+    pick_up: Calendar | None = None
+    not_before: Day = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +194,10 @@ class Posting:
 
 @dataclass(frozen=True, slots=True)
 class RequestLine:
-    """One line as asked. Days are None where the order says nothing; the price where nothing is checked against it."""
+    """One line as asked. Days are None where the order says nothing; the price where nothing is checked against it.
+
+    Quantities are in the base unit; in `unit` where the item does not have it, which is refused.
+    """
 
     line: str
     item_id: str
@@ -186,6 +206,7 @@ class RequestLine:
     latest_acceptable_arrival: Day | None = None
     minimum_quantity: int = 0
     unit_price_micro: int | None = None
+    unit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,11 +253,25 @@ class Planned:
 class Binding:
     """A constraint that bound: its kind, what it is, what it would have allowed, and what would help, in words.
 
-    `needed` is the size of the change in `would_help` that concerns this constraint: units, or days for a lane.
+    `needed` is the size of the change in `would_help` that concerns this constraint: units, or days for a lane,
+    a calendar or a cut-off.
     """
 
     kind: Literal[
-        "supply", "protection", "quota", "lane", "item", "ship_complete", "minimum_quantity", "validation", "stop"
+        "supply",
+        "protection",
+        "quota",
+        "lane",
+        "item",
+        "ship_complete",
+        "minimum_quantity",
+        "validation",
+        "unit",
+        "pack",
+        "backorders",
+        "stop",
+        "calendar",
+        "cut_off",
     ]
     reference: str
     allowed: int | None = None
@@ -244,6 +279,14 @@ class Binding:
     tier: str | None = None
     would_help: str = ""
     needed: int | None = None
+
+
+class Alternative(NamedTuple):
+    """Another item that a line could have: how much of it, and when it would arrive."""
+
+    item_id: str
+    quantity: int
+    arrival_day: Day
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +301,7 @@ class LineDecision:
     planned: tuple[Planned, ...] = ()
     backordered: int = 0
     why: tuple[Binding, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +318,8 @@ class Book:
     """The working copy of all that a batch of decisions reads and changes; decisions are made one after another on it.
 
     `protections` and `quotas` are those whose document is in effect today. `offers` are by zone, the zone "*" for zones
-    without their own; candidates are those offers whose location has a position of the item.
+    without their own; candidates are those offers whose location has a position of the item. `backlog` is what waits of
+    items whose backorders are limited.
     """
 
     today: Day
@@ -284,6 +329,7 @@ class Book:
     protections: Mapping[PositionKey, tuple[Protection, ...]] = field(default_factory=dict)
     quotas: tuple[Quota, ...] = ()
     usage: dict[UsageKey, int] = field(default_factory=dict)
+    backlog: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

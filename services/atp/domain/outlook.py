@@ -13,8 +13,10 @@ from typing import Final, NamedTuple
 
 from services.atp.domain.allocation import matching_quotas, room_for, within_quotas
 from services.atp.domain.model import Book, Day, Item, Offer, Position, PositionKey, Quota, Request
-from services.atp.domain.supply_picture import Room
+from services.atp.domain.shipping_days import is_timed
+from services.atp.domain.supply_picture import Room, horizon
 from services.atp.domain.taking import Draft, Lane, Piece
+from services.atp.domain.units import room_in_packs
 
 FAR: Final = 10**7  # a day after all others: the year 27,000
 
@@ -60,7 +62,7 @@ def lanes_of(book: Book, offers: Sequence[Offer], item_id: str) -> list[Lane]:
     """The offers whose location has a position of the item that is not stopped."""
     positions, today = book.positions, book.today
     return [
-        Lane(offer, key, offer.processing_days + offer.transit_days)
+        Lane(offer, key, offer.processing_days + offer.transit_days, is_timed(offer))
         for offer in offers
         if (position := positions.get(key := PositionKey(item_id, offer.location_id))) is not None
         and not position.stopped(today)
@@ -88,9 +90,9 @@ class Outlook:
         """Look at every position once."""
         quotas = matching_quotas(draft.book, draft.request, ask.item.item_id) if draft.book.quotas else ()
         outlook = cls(draft, ask, lanes, quotas)
-        for _, key, _ in lanes:
-            if key not in outlook.rooms:
-                outlook.rooms[key] = outlook.room_at(key)
+        for lane in lanes:
+            if lane.key not in outlook.rooms:
+                outlook.rooms[lane.key] = outlook.room_at(lane.key)
         return outlook
 
     @property
@@ -108,9 +110,11 @@ class Outlook:
         return Outlook(self.draft, self.ask._replace(latest=latest), self.lanes, self.quotas, self.rooms)
 
     def room_at(self, key: PositionKey) -> Room:
-        """What the line may take at a position now."""
+        """What the line may take at a position now, in whole packs."""
         room = self.room_beside_quotas(key)
-        return within_quotas(room, self.draft.book, self.quotas) if self.quotas else room
+        if self.quotas:
+            room = within_quotas(room, self.draft.book, self.quotas)
+        return room_in_packs(room, self.ask.item.pack_size)
 
     def room_beside_quotas(self, key: PositionKey) -> Room:
         """What supply, protections and those who wait leave for the line at a position now."""
@@ -119,15 +123,22 @@ class Outlook:
 
     def last_day(self, lane: Lane) -> Day:
         """The last day on which goods may become available and still arrive acceptably."""
-        return FAR if self.ask.latest is None else self.ask.latest - lane.lag
+        return FAR if self.ask.latest is None else lane.latest(self.ask.latest)
 
     def day_for(self, room: Room, lane: Lane, quantity: int) -> Day:
         """The day for a quantity that there is room for: by the tier's wish if that is on time, else the earliest."""
         if self.ask.as_late_as_possible:
-            day = _latest(room, quantity, min(self.ask.aim - lane.lag, self.last_day(lane)))
+            day = _latest(room, quantity, min(lane.latest(self.ask.aim), self.last_day(lane)))
             if day is not None:
                 return day
-        return _earliest(room, quantity)
+        day = _earliest(room, quantity)
+        return self._no_earlier_than_needed(room, lane, quantity, day) if lane.timed else day
+
+    def _no_earlier_than_needed(self, room: Room, lane: Lane, quantity: int, day: Day) -> Day:
+        """Goods that would wait for the same departure may become available as late as that allows."""
+        later, end = lane.latest_alike(day), horizon(self.ask.item, self.draft.book.today)
+        stays = later > day and room.at(later) >= quantity and (end is None or day >= end or later < end)
+        return later if stays else day
 
     def plan(self, pieces: tuple[Piece, ...]) -> Plan:
         """Pieces as a plan, with its place in the order of plans."""
@@ -136,7 +147,7 @@ class Outlook:
         opened: list[tuple[str, str, Day]] = []
         for piece in pieces:
             offer = piece.lane.offer
-            shipment = (offer.location_id, offer.service, piece.day)
+            shipment = (offer.location_id, offer.service, piece.lane.ship_day(piece.day))
             units += piece.quantity
             cost += self.running_cost(piece)
             if draft.opens_shipment(piece.lane, piece.day) and shipment not in opened:
@@ -150,9 +161,9 @@ class Outlook:
 
     def running_cost(self, piece: Piece) -> int:
         """What a piece costs by quantity: carriage and lateness."""
-        (offer, _, lag), day, quantity = piece
-        cost = offer.cost_unit_minor * quantity
-        days_late = day + lag - self.ask.wanted
+        lane, day, quantity = piece
+        cost = lane.carriage(self.ask.item, quantity)
+        days_late = lane.arrival(day) - self.ask.wanted
         if days_late > 0:
             cost += self.draft.request.tier.lateness_penalty_minor * days_late * quantity
         return cost
@@ -160,7 +171,7 @@ class Outlook:
     def tie(self, piece: Piece) -> Tie:
         """What decides between pieces that are equal otherwise."""
         offer = piece.lane.offer
-        ship_day = piece.day + offer.processing_days
+        ship_day = piece.lane.ship_day(piece.day)
         preferred = -ship_day if self.ask.as_late_as_possible else ship_day
         return (preferred, offer.rank, offer.location_id, offer.service)
 

@@ -4,7 +4,8 @@ Lines are decided one after another on the same book, so that lines of one order
 requested arrival wants to arrive within its tier's lead time of the order day; one in the past is served at the
 earliest. Without a latest acceptable arrival a line takes what comes, however late. What cannot be promised is
 backordered, unless the line can never be served as things are configured (unknown or inactive item, no lane), or may
-not be (`services.atp.domain.validation`).
+not be (`services.atp.domain.validation`). Confirmed quantities are whole packs (`services.atp.domain.units`), and a
+rest waits as far as its item's policy lets it (`services.atp.domain.backordering`).
 
 Ship complete: every line whole or none at all, and all to arrive on one day if that can be.
 """
@@ -12,6 +13,7 @@ Ship complete: every line whole or none at all, and all to arrive on one day if 
 from collections.abc import Sequence
 from dataclasses import replace
 
+from services.atp.domain.backordering import all_may_wait, with_rest_settled
 from services.atp.domain.explanation import (
     because_inactive,
     because_incomplete,
@@ -35,7 +37,9 @@ from services.atp.domain.model import (
 )
 from services.atp.domain.outlook import Ask, Outlook, Plan, lanes_of, offers_of, stopped_of
 from services.atp.domain.sourcing import best_plan
+from services.atp.domain.substitutes import alternatives
 from services.atp.domain.taking import Draft
+from services.atp.domain.units import because_of_pack, because_of_unit, in_whole_packs
 from services.atp.domain.validation import PASSED, needs_validation, verdict
 
 
@@ -61,7 +65,8 @@ def decide(book: Book, request: Request, *, in_turn: bool = False) -> OrderDecis
 
 def inquire(book: Book, request: Request) -> OrderDecision:
     """What `decide` would answer; the book stays as it is."""
-    return decide(replace(book, positions=dict(book.positions), usage=dict(book.usage)), request)
+    copy = replace(book, positions=dict(book.positions), usage=dict(book.usage), backlog=dict(book.backlog))
+    return decide(copy, request)
 
 
 def wanted_arrival(request: Request, line: RequestLine) -> Day:
@@ -73,20 +78,54 @@ def wanted_arrival(request: Request, line: RequestLine) -> Day:
 
 def _decide_line(draft: Draft, offers: Sequence[Offer], line: RequestLine, aim: Day | None = None) -> LineDecision:
     """`aim`: the day on which the whole order is to arrive; the line ships as late as that allows."""
-    request = draft.request
-    wanted = wanted_arrival(request, line)
+    wanted = wanted_arrival(draft.request, line)
+    stop = _hopeless(draft, offers, line)
+    if stop is not None:
+        return _refused(line, wanted, *stop)
+    item = draft.book.items[line.item_id]
+    whole = in_whole_packs(line, item)
+    if whole is None:
+        return _answer(line, wanted, "backordered", (), (because_of_pack(line, item),))
+    decision = _decide_packs(draft, offers, whole, _ask(draft.request, whole, item, wanted, aim))
+    if decision.outcome == "promised" and decision.quantity == line.quantity:
+        return decision
+    return _with_rest(draft, offers, line, decision)
+
+
+def _hopeless(draft: Draft, offers: Sequence[Offer], line: RequestLine) -> tuple[str, Binding] | None:
+    """Why a line can never be served as things are configured, if so."""
     item = draft.book.items.get(line.item_id)
     if item is None:
-        return _refused(line, wanted, "unknown_item", because_unknown(line))
+        return "unknown_item", because_unknown(line)
     if not item.active:
-        return _refused(line, wanted, "item_inactive", because_inactive(line))
-    if not offers:
-        return _refused(line, wanted, "no_source", because_no_lane(request))
+        return "item_inactive", because_inactive(line)
+    if line.unit is not None:
+        return "unknown_unit", because_of_unit(line, item)
+    if not draft.in_turn and in_whole_packs(line, item) is None:
+        return "below_pack", because_of_pack(line, item)
+    return None if offers else ("no_source", because_no_lane(draft.request))
+
+
+def _decide_packs(draft: Draft, offers: Sequence[Offer], line: RequestLine, ask: Ask) -> LineDecision:
+    """Decide a line whose quantities are whole packs."""
     lanes = lanes_of(draft.book, offers, line.item_id)
     if not lanes:
-        return _without_lanes(draft, offers, line, wanted)
-    outlook = Outlook.of(draft, _ask(request, line, item, wanted, aim), lanes)
-    return _settle(outlook, line)
+        return _without_lanes(draft, offers, line, ask.wanted)
+    return _settle(Outlook.of(draft, ask, lanes), line)
+
+
+def _with_rest(draft: Draft, offers: Sequence[Offer], line: RequestLine, decision: LineDecision) -> LineDecision:
+    """Let the rest wait as far as it may, and name substitutes; whoever is served in turn waits already."""
+    item = draft.book.items[line.item_id]
+    if draft.in_turn:
+        rest = decision.backordered + line.quantity - decision.quantity
+        return replace(decision, quantity=line.quantity, backordered=rest)
+    if item.substitutes:
+        decision = replace(decision, alternatives=alternatives(draft, offers, item, line, decision))
+    decision = with_rest_settled(draft.book, item, line, decision)
+    if decision.backordered and item.backorders.policy == "limited":
+        draft.let_wait(item.item_id, decision.backordered)
+    return decision
 
 
 def _without_lanes(draft: Draft, offers: Sequence[Offer], line: RequestLine, wanted: Day) -> LineDecision:
@@ -126,7 +165,7 @@ def _settle(outlook: Outlook, line: RequestLine) -> LineDecision:
 def _outcome(ask: Ask, plan: Plan) -> str:
     if plan.units < ask.quantity:
         return "partly_promised"
-    arrival = max([piece.day + piece.lane.lag for piece in plan.pieces])
+    arrival = max([piece.lane.arrival(piece.day) for piece in plan.pieces])
     return "promised_late" if arrival > ask.wanted else "promised"
 
 
@@ -147,15 +186,15 @@ def _refused(line: RequestLine, wanted: Day, outcome: str, why: Binding) -> Line
 
 def _held_together(draft: Draft, offers: Sequence[Offer], lines: list[LineDecision]) -> list[LineDecision]:
     """All lines whole or none; and closer together, if that can be, than where each line goes by itself."""
-    if any(not line.planned or line.backordered for line in lines):
+    if any(_is_short(line) for line in lines):
         draft.undo()
-        return _all_unmet(draft.request, lines)
+        return _all_unmet(draft, lines)
     first, last = _arrivals(lines)
     if first == last:
         return lines
     draft.undo()
     together = [_decide_line(draft, offers, line, last) for line in draft.request.lines]
-    if not any(line.backordered for line in together) and _arrivals(together)[0] > first:
+    if not any(_is_short(line) for line in together) and _arrivals(together)[0] > first:
         return together
     draft.undo()
     return [_decide_line(draft, offers, line) for line in draft.request.lines]
@@ -167,11 +206,14 @@ def _arrivals(lines: Sequence[LineDecision]) -> tuple[Day, Day]:
     return min(days), max(days)
 
 
-def _all_unmet(request: Request, lines: list[LineDecision]) -> list[LineDecision]:
-    """No line gets anything; all wait for all, unless one of them can never be served."""
-    is_hopeless = any(_is_refused(line) for line in lines)
-    short = [line.line for line in lines if not line.planned or line.backordered]
-    unmet = because_incomplete(request, short)
+def _all_unmet(draft: Draft, lines: list[LineDecision]) -> list[LineDecision]:
+    """No line gets anything; all wait for all, unless one of them can never be served, or may not wait."""
+    is_hopeless = any(_promised(line) + line.backordered < line.quantity for line in lines)
+    is_hopeless = is_hopeless or not (draft.in_turn or all_may_wait(draft.book, lines))
+    unmet = because_incomplete(draft.request, [line.line for line in lines if _is_short(line)])
+    for line in lines:
+        if line.item_id in draft.book.backlog and not (is_hopeless or draft.in_turn):
+            draft.let_wait(line.item_id, line.quantity)
     return [
         line
         if _is_refused(line)
@@ -180,10 +222,18 @@ def _all_unmet(request: Request, lines: list[LineDecision]) -> list[LineDecision
             outcome="ship_complete_unmet",
             planned=(),
             backordered=0 if is_hopeless else line.quantity,
-            why=(*(line.why if line.backordered else ()), unmet),
+            why=(*(line.why if _is_short(line) else ()), unmet),
         )
         for line in lines
     ]
+
+
+def _promised(line: LineDecision) -> int:
+    return sum([part.quantity for part in line.planned])
+
+
+def _is_short(line: LineDecision) -> bool:
+    return _promised(line) < line.quantity
 
 
 def _is_refused(line: LineDecision) -> bool:

@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Final
+from typing import Final, Literal
 
 from services.atp.domain.allocation import is_live, kept, quotas_left, restricts, room_for
 from services.atp.domain.model import Binding, Day, Position, PositionKey, Protection
@@ -58,18 +58,21 @@ class Shortage:
 
     def _spots(self) -> list[_Spot]:
         fastest: dict[PositionKey, Lane] = {}
-        for lane in sorted(self.outlook.lanes, key=_by_lag):
+        for lane in sorted(self.outlook.lanes, key=self._by_last_day):
             fastest.setdefault(lane.key, lane)
         today = self.outlook.draft.book.today
         lanes = [lane for lane in fastest.values() if self._last_day(lane) >= today]
         rooms = self.outlook.rooms
-        if self.outlook.quotas:
+        if self.outlook.quotas or self.outlook.ask.item.pack_size > 1:
             rooms = {lane.key: self.outlook.room_beside_quotas(lane.key) for lane in lanes}
         spots = [self._spot(lane, rooms[lane.key]) for lane in lanes]
         return sorted(spots, key=lambda spot: (spot.lacks(self.need), spot.key))
 
     def _last_day(self, lane: Lane) -> Day:
-        return FAR if self.deadline is None else self.deadline - lane.lag
+        return FAR if self.deadline is None else lane.latest(self.deadline)
+
+    def _by_last_day(self, lane: Lane) -> tuple[Day, int, str, str]:
+        return (-self._last_day(lane), lane.offer.rank, lane.offer.location_id, lane.offer.service)
 
     def _spot(self, lane: Lane, room: Room) -> _Spot:
         """The best day at a position: the one that lacks least, the last one of several."""
@@ -81,7 +84,8 @@ class Shortage:
         days = sorted(dict.fromkeys(day for day in ends if today <= day <= until), reverse=True)
         elsewhere = 0
         if self.outlook.draft.request.tier.split_allowed and self.outlook.adds_up:
-            elsewhere = self.units - max(0, most(room, last))
+            here = max(0, most(room, last))
+            elsewhere = self.units - (here - here % self.outlook.ask.item.pack_size)
         return min((self._on(lane.key, day, room.at(day), elsewhere) for day in days), key=self._lacks)
 
     def _on(self, key: PositionKey, day: Day, room: int, elsewhere: int) -> _Spot:
@@ -189,15 +193,16 @@ class Shortage:
         if self.deadline is None:
             return None
         outlook = self.outlook
-        arrivals = [day + lane.lag for lane in outlook.lanes for day in outlook.rooms[lane.key].days]
+        arrivals = [lane.arrival(day) for lane in outlook.lanes for day in outlook.rooms[lane.key].days]
         days = sorted(dict.fromkeys(day for day in arrivals if day > self.deadline))
         place = bisect_left(days, self.need, key=lambda day: units_by(outlook, day))
         return days[place] if place < len(days) else None
 
     def _because_too_far(self, deadline: Day, later: str) -> Binding:
-        """No lane is fast enough; if no date alone helps, a date and supply do."""
-        lane = min(self.outlook.lanes, key=_by_lag)
-        arrival = self.outlook.draft.book.today + lane.lag
+        """No lane is fast enough, or on its way soon enough; if no date alone helps, a date and supply do."""
+        today = self.outlook.draft.book.today
+        lane = min(self.outlook.lanes, key=lambda lane: _by_arrival(lane, today))
+        arrival = lane.arrival(today)
         whole = self._first_whole()
         help_ = later.removeprefix(", or ")
         if whole is None:
@@ -206,11 +211,20 @@ class Shortage:
             rest = next(Shortage(self.outlook, self.need, arrival, units).bindings())
             help_ = f"arrival on {_text(arrival)} or later, and {rest.would_help}"
         reference = f"{lane.offer.location_id}/{lane.offer.service}"
-        return Binding("lane", reference, 0, arrival, would_help=help_, needed=whole - deadline)
+        kind = _what_delays(lane, today, deadline)
+        return Binding(kind, reference, 0, arrival, would_help=help_, needed=whole - deadline)
 
 
-def _by_lag(lane: Lane) -> tuple[int, int, str, str]:
-    return (lane.lag, lane.offer.rank, lane.offer.location_id, lane.offer.service)
+def _by_arrival(lane: Lane, today: Day) -> tuple[int, int, str, str]:
+    return (lane.arrival(today), lane.offer.rank, lane.offer.location_id, lane.offer.service)
+
+
+def _what_delays(lane: Lane, today: Day, deadline: Day) -> Literal["lane", "calendar", "cut_off"]:
+    """What alone makes a lane too late: its length, or the calendars, or else that today is over there."""
+    if not lane.timed or today + lane.lag > deadline:
+        return "lane"
+    in_time = lane._replace(offer=replace(lane.offer, not_before=0))
+    return "cut_off" if in_time.arrival(today) <= deadline else "calendar"
 
 
 def units_text(quantity: int) -> str:

@@ -29,7 +29,7 @@ def units_by(outlook: Outlook, latest: Day) -> int:
         return plan.units if plan else 0
     by_position: dict[PositionKey, int] = {}
     for lane in outlook.lanes:
-        units = most(outlook.rooms[lane.key], latest - lane.lag)
+        units = most(outlook.rooms[lane.key], lane.latest(latest))
         by_position[lane.key] = max(by_position.get(lane.key, 0), units)
     if outlook.draft.request.tier.split_allowed:
         return min(outlook.ask.quantity, sum(by_position.values()))
@@ -55,8 +55,8 @@ def _joinable(outlook: Outlook, room: Room, lane: Lane, quantity: int) -> Iterat
     """Days on which the order has a shipment by the lane already, with room for the quantity."""
     offer = lane.offer
     for ship_day in outlook.draft.shipments.get((offer.location_id, offer.service), ()):
-        day = ship_day - offer.processing_days
-        if outlook.draft.book.today <= day <= outlook.last_day(lane) and room.at(day) >= quantity:
+        day = lane.latest_for(ship_day)
+        if day is not None and outlook.draft.book.today <= day <= outlook.last_day(lane) and room.at(day) >= quantity:
             yield day
 
 
@@ -65,7 +65,7 @@ def _cannot_gain(outlook: Outlook, single: Plan) -> bool:
     if not outlook.draft.request.tier.split_allowed:
         return True
     piece = single.pieces[0]
-    if piece.day + piece.lane.lag > outlook.ask.wanted:
+    if piece.lane.arrival(piece.day) > outlook.ask.wanted:
         return False
     return single.units == outlook.ask.quantity or (len(outlook.rooms) == 1 and outlook.adds_up)
 

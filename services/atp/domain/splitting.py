@@ -46,7 +46,7 @@ def split(outlook: Outlook, order: Order) -> Plan:
 
 def on_time_first(outlook: Outlook, piece: Piece) -> tuple[int, ...]:
     """What is in time before what is late; then the largest part; then the cheapest."""
-    late = piece.day + piece.lane.lag > outlook.ask.wanted
+    late = piece.lane.arrival(piece.day) > outlook.ask.wanted
     return (int(late), -piece.quantity, _unit_cost(outlook, piece))
 
 
@@ -83,6 +83,6 @@ def _pieces(outlook: Outlook, lane: Lane, room: Room, rest: int) -> Iterator[Pie
     if quantity <= 0:
         return
     yield Piece(lane, outlook.day_for(room, lane, quantity), quantity)
-    on_time = min(quantity, most(room, min(last, outlook.ask.wanted - lane.lag)))
+    on_time = min(quantity, most(room, min(last, lane.latest(outlook.ask.wanted))))
     if 0 < on_time < quantity:
         yield Piece(lane, outlook.day_for(room, lane, on_time), on_time)

@@ -60,7 +60,9 @@ def atp(position: Position, item: Item, today: Day, day: Day) -> int:
 
 def horizon(item: Item, today: Day) -> Day | None:
     """H, the first day on which supply is assumed; None: never."""
-    return None if item.checking_horizon_days is None else today + item.checking_horizon_days
+    if item.checking_horizon_days is None or item.backorders.policy == "discontinued":
+        return None
+    return today + item.checking_horizon_days
 
 
 def counted(receipts: Receipts, item: Item, today: Day) -> int:

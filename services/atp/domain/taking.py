@@ -8,8 +8,9 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from services.atp.domain import shipping_days
 from services.atp.domain.allocation import usage_of
 from services.atp.domain.model import (
     Book,
@@ -26,13 +27,51 @@ from services.atp.domain.model import (
 )
 from services.atp.domain.supply_picture import horizon
 
+GRAMS: Final = 1_000  # in a kilogram
+
 
 class Lane(NamedTuple):
-    """A way to serve a line: an offer, and the position it draws from. `lag` is days from availability to arrival."""
+    """A way to serve a line: an offer, and the position it draws from. `lag` is days from availability to arrival.
+
+    `timed`: calendars or a cut-off make it longer than `lag` on some days; see `services.atp.domain.shipping_days`.
+    """
 
     offer: Offer
     key: PositionKey
     lag: int
+    timed: bool = False
+
+    def ship_day(self, day: Day) -> Day:
+        """When goods ship that are available on a day; never earlier for a later day."""
+        return shipping_days.ship_day(self.offer, day) if self.timed else day + self.offer.processing_days
+
+    def arrival(self, day: Day) -> Day:
+        """When goods arrive that are available on a day."""
+        return self.ship_day(day) + self.offer.transit_days if self.timed else day + self.lag
+
+    def latest(self, arrival: Day) -> Day:
+        """The last day on which goods may become available and still arrive on a day; a past day if there is none."""
+        if self.timed:
+            return shipping_days.last_available(self.offer, arrival - self.offer.transit_days)
+        return arrival - self.lag
+
+    def latest_for(self, ship_day: Day) -> Day | None:
+        """The last day of availability that ships on a day; None if goods do not ship then."""
+        if not self.timed:
+            return ship_day - self.offer.processing_days
+        day = shipping_days.last_available(self.offer, ship_day)
+        return day if self.ship_day(day) == ship_day else None
+
+    def latest_alike(self, day: Day) -> Day:
+        """The last day of availability that ships with what is available on a day."""
+        return shipping_days.last_available(self.offer, self.ship_day(day)) if self.timed else day
+
+    def carriage(self, item: Item, quantity: int) -> int:
+        """What a quantity costs to carry, a shipment's own cost aside; a begun minor unit of a weight counts."""
+        cost = self.offer.cost_unit_minor * quantity
+        if self.offer.cost_kg_minor:
+            cost -= -self.offer.cost_kg_minor * item.weight_grams * quantity // GRAMS
+        return cost
 
 
 class Piece(NamedTuple):
@@ -59,15 +98,15 @@ class Draft:
         """Whether taking by a lane on a day needs a shipment that the order does not have yet."""
         offer = lane.offer
         ship_days = self.shipments.get((offer.location_id, offer.service))
-        return ship_days is None or day + offer.processing_days not in ship_days
+        return ship_days is None or lane.ship_day(day) not in ship_days
 
     def take(self, item: Item, piece: Piece, quotas: Sequence[Quota]) -> Planned:
         """Take a piece off the book. `quotas` are those that match the line; the room for it was checked before."""
         (lane, day, quantity), offer = piece, piece.lane.offer
-        cost = offer.cost_unit_minor * quantity
+        cost, ship_day = lane.carriage(item, quantity), lane.ship_day(day)
         if self.opens_shipment(lane, day):
             cost += offer.cost_shipment_minor
-            self._open(offer, day + offer.processing_days)
+            self._open(offer, ship_day)
         end = horizon(item, self.book.today)
         assumed = end is not None and day >= end
         self._commit(lane.key, day, quantity, assumed=assumed)
@@ -76,12 +115,19 @@ class Draft:
             offer.service,
             quantity,
             day,
-            day + offer.processing_days,
-            day + lane.lag,
+            ship_day,
+            ship_day + offer.transit_days,
             cost,
             self._post(lane.key, day, quantity, quotas),
             assumed,
         )
+
+    def let_wait(self, item_id: str, quantity: int) -> None:
+        """Count a rest that waits, of an item whose backorders are limited."""
+        backlog = self.book.backlog
+        before = backlog.get(item_id, 0)
+        backlog[item_id] = before + quantity
+        self._journal.append(partial(backlog.__setitem__, item_id, before))
 
     def mark(self) -> int:
         """A place in the journal to which `undo` can go back."""

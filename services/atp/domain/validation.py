@@ -133,7 +133,7 @@ def _value_of_order(rules: ValidationRules, request: Request) -> Iterator[Found]
 
 def _of_lines(rules: ValidationRules, book: Book, request: Request) -> Iterator[Found]:
     for line in request.lines:
-        if not _permits_item(rules, book, line.item_id):
+        if not permits_item(rules, book, line.item_id):
             yield line.line, "permitted_items", _not_listed("permitted_items", "item", line.item_id, request)
         most = rules.line_quantity_max
         if most is not None and line.quantity > most:
@@ -154,7 +154,8 @@ def _value_of_line(rules: ValidationRules, line: RequestLine, request: Request) 
     yield line.line, "line_value_max", _limit("line_value_max", None, None, help_, request)
 
 
-def _permits_item(rules: ValidationRules, book: Book, item_id: str) -> bool:
+def permits_item(rules: ValidationRules, book: Book, item_id: str) -> bool:
+    """Whether the rules let a tier have an item."""
     if not (rules.permitted_items or rules.permitted_item_groups) or item_id in rules.permitted_items:
         return True
     item = book.items.get(item_id)

@@ -1,27 +1,24 @@
-"""What planners set over HTTP: items, locations, lanes, protections and quotas."""
+"""What planners set over HTTP: items, protections and quotas."""
 
 from datetime import date
 from typing import Annotated, Any, Final, Literal, Self
-from zoneinfo import available_timezones
 
 import orjson
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from services.atp.application.planning import (
     DocumentHead,
-    LaneRow,
-    LocationRow,
     PeriodsOverlap,
     Planning,
     ProtectionRow,
     QuotaRow,
 )
-from services.atp.entrypoints.problem_codes import DOCUMENT_UNKNOWN, ITEM_UNKNOWN, LOCATION_UNKNOWN, PERIODS_OVERLAP
+from services.atp.entrypoints.problem_codes import DOCUMENT_UNKNOWN, ITEM_UNKNOWN, PERIODS_OVERLAP
 from services.chassis.auth import Principal, require
 from services.chassis.problems import VALIDATION_FAILED, Problem, problem_responses, validation_problem
 from services.contracts.items import CatalogItem
-from services.contracts.payload import Code, Identifier, MinorUnits, Moment, Payload, QuantityOrZero
+from services.contracts.payload import Code, Identifier, Moment, Payload, QuantityOrZero
 
 ENTRIES_MAX: Final = 1_000  # entries of one request or document
 PAGE_MAX: Final = 1_000  # items of one page
@@ -30,45 +27,6 @@ RANK_MAX: Final = 1_000_000
 Planner = Annotated[Principal, Depends(require("atp.configure"))]
 Reader = Annotated[Principal, Depends(require("atp.read"))]
 Days = Annotated[int, Field(strict=True, ge=0, le=DAYS_MAX)]
-
-
-def _known_zone(name: str) -> str:
-    if name not in available_timezones():
-        raise ValueError("not an IANA time zone")
-    return name
-
-
-class Location(Payload):
-    """A place that ships. Goods due at its dock can be promised from `dock_to_stock_days` later.
-
-    The days count for receipts and transfers that are said, or said again, from then on.
-    """
-
-    kind: Literal["dc"] = "dc"
-    time_zone: Annotated[str, Field(max_length=64), AfterValidator(_known_zone)] = "UTC"
-    processing_days: Days = 0
-    dock_to_stock_days: Days = 0
-    active: bool = True
-
-
-class Lane(Payload):
-    """A location with a carrier service to a zone ("*": zones without lanes of their own)."""
-
-    zone: Code
-    location: Code
-    service: Code
-    carrier_class: Code
-    rank: Annotated[int, Field(strict=True, ge=1, le=RANK_MAX)] = 1
-    transit_days: Days
-    cost_shipment_minor: MinorUnits = 0
-    cost_unit_minor: MinorUnits = 0
-    active: bool = True
-
-
-class Lanes(Payload):
-    """A bulk of lanes."""
-
-    items: Annotated[tuple[Lane, ...], Field(min_length=1, max_length=ENTRIES_MAX)]
 
 
 class Items(Payload):
@@ -130,7 +88,6 @@ def configuration_routes(planning: Planning) -> APIRouter:
     """The routes."""
     router = APIRouter(tags=["configuration"])
     _add_items(router, planning)
-    _add_network(router, planning)
     _add_protections(router, planning)
     _add_quotas(router, planning)
     return router
@@ -166,34 +123,6 @@ def _add_items(router: APIRouter, planning: Planning) -> None:
         if item is None:
             raise Problem(ITEM_UNKNOWN)
         return item
-
-
-def _add_network(router: APIRouter, planning: Planning) -> None:
-    @router.put("/v1/locations/{location}", responses=problem_responses(VALIDATION_FAILED))
-    async def put_location(_: Planner, location: Annotated[Code, Path()], body: Location) -> dict[str, Any]:
-        """Define a location."""
-        values = (body.active, body.processing_days, body.time_zone, body.dock_to_stock_days)
-        await planning.store_location(LocationRow(location, *values))
-        return {"location": location}
-
-    @router.get("/v1/locations")
-    async def get_locations(_: Reader) -> dict[str, Any]:
-        """All locations."""
-        return {"items": await planning.locations()}
-
-    @router.put("/v1/lanes", responses=problem_responses(VALIDATION_FAILED, LOCATION_UNKNOWN))
-    async def put_lanes(_: Planner, body: Lanes) -> dict[str, Any]:
-        """Define lanes; all or none."""
-        rows = [LaneRow(**lane.model_dump()) for lane in body.items]
-        missing = await planning.store_lanes(rows)
-        if missing:
-            raise Problem(LOCATION_UNKNOWN, locations=missing)
-        return {"stored": len(rows)}
-
-    @router.get("/v1/lanes")
-    async def get_lanes(_: Reader) -> dict[str, Any]:
-        """All lanes."""
-        return {"items": await planning.lanes()}
 
 
 def _add_protections(router: APIRouter, planning: Planning) -> None:

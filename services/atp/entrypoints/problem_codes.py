@@ -26,6 +26,7 @@ NOT_A_REPLAY: Final = register(ProblemCode("not_a_replay", 409, "This process do
 ITEM_UNKNOWN: Final = register(ProblemCode("item_unknown", 404, "No such item"))
 TIER_UNKNOWN: Final = register(ProblemCode("tier_unknown", 422, "No such tier"))
 LOCATION_UNKNOWN: Final = register(ProblemCode("location_unknown", 422, "A lane names a location that is not defined"))
+CALENDAR_UNKNOWN: Final = register(ProblemCode("calendar_unknown", 422, "A calendar is named that is not defined"))
 DOCUMENT_UNKNOWN: Final = register(ProblemCode("document_unknown", 404, "No such document"))
 PERIODS_OVERLAP: Final = register(
     ProblemCode("periods_overlap", 409, "Two periods of one tier at one position overlap")

@@ -13,6 +13,7 @@ from services.atp.application.content import CustomerKey
 from services.atp.application.cost_inputs import CostInputs, RateRow, rate_row
 from services.atp.application.customer_blocks import BlockChange, CustomerBlocks
 from services.atp.application.engine import Engine
+from services.atp.application.network import Network
 from services.atp.application.planning import Planning
 from services.atp.application.queues import Lane
 from services.atp.entrypoints.supply_commands import Fulfilment, fulfilment_commands, report_command, supply_command
@@ -22,6 +23,7 @@ from services.contracts import catalogue
 from services.contracts.blocks import CustomerBlock
 from services.contracts.costs import ActivityRate, ActivityReported, LandedCost
 from services.contracts.items import CatalogItem
+from services.contracts.network import NetworkEntry
 from services.contracts.payload import Payload
 from services.contracts.supply import (
     CountCorrected,
@@ -82,16 +84,18 @@ class FulfilmentEvents:
 
 
 class CatalogEvents:
-    """Applies batches of `catalog.v1`: the highest version of an item, or of a block of a customer, counts."""
+    """Applies batches of `catalog.v1`: of an item, an entry of the network or a block the highest version counts."""
 
-    def __init__(self, planning: Planning, blocks: CustomerBlocks, costs: CostInputs) -> None:
+    def __init__(self, planning: Planning, network: Network, blocks: CustomerBlocks, costs: CostInputs) -> None:
         self._planning = planning
+        self._network = network
         self._blocks = blocks
         self._costs = costs
 
     async def __call__(self, batch: Sequence[Delivery]) -> Sequence[Rejected]:
-        """Store the items of a batch in one transaction, the blocks in another."""
+        """Store the items of a batch in one transaction; its network, blocks and costs each in another."""
         items: list[CatalogItem] = []
+        network: list[NetworkEntry] = []
         blocks: list[BlockChange] = []
         rates: list[RateRow] = []
         rejected: list[Rejected] = []
@@ -103,6 +107,8 @@ class CatalogEvents:
                 blocks.append(_block_change(said, delivery.event.source))
             elif isinstance(said, LandedCost | ActivityRate):
                 rates.append(rate_row(said))
+            elif isinstance(said, NetworkEntry):
+                network.append(said)
             elif said is not None:
                 rejected.append(Rejected(place, UNEXPECTED, delivery.event.type))
         if rates:
@@ -111,6 +117,7 @@ class CatalogEvents:
             await self._planning.store_items(items)
         if blocks:
             await self._blocks.store(blocks)
+        await self._network.store(network, checked=False)
         return rejected
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from services.contracts.catalogue import ALL, EventType
-from tiercel.schemas.examples import audit, blocks, orders, promises, risks, segments, service, supply
+from tiercel.schemas.examples import audit, blocks, network, orders, promises, risks, segments, service, supply
 
 Payloads = Mapping[str, Mapping[str, Any]]
 
@@ -13,6 +13,7 @@ VALID: Final[Mapping[str, Payloads]] = {
     **orders.VALID,
     **supply.VALID,
     **blocks.VALID,
+    **network.VALID,
     **promises.VALID,
     **risks.VALID,
     **segments.VALID,
@@ -24,6 +25,7 @@ _BROKEN: Final = {
     **orders.BROKEN,
     **supply.BROKEN,
     **blocks.BROKEN,
+    **network.BROKEN,
     **promises.BROKEN,
     **risks.BROKEN,
     **segments.BROKEN,

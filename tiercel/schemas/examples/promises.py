@@ -101,7 +101,7 @@ _WITH_ALTERNATIVE: Final = {
                     "needed": 4,
                 }
             ],
-            "alternatives": [{"sku": "SKU-0007", "quantity": 4, "location": "DC-NORTH", "arrival_date": "2026-03-06"}],
+            "alternatives": [{"sku": "SKU-0007", "quantity": 4, "arrival_date": "2026-03-06"}],
         }
     ],
 }

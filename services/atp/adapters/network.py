@@ -1,0 +1,205 @@
+"""The network in PostgreSQL. A change of it raises the configuration's version."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from typing import Final, NamedTuple
+
+import orjson
+
+from services.atp.adapters.configuration import raise_version, read_zone_map
+from services.atp.application.network import NetworkKind, Stored, UnknownName, Values
+from services.atp.domain.zones import plain_postcode
+from services.chassis.database import Connection, Database
+from services.contracts.network import (
+    CatalogCalendar,
+    CatalogLane,
+    CatalogLocation,
+    CatalogService,
+    CatalogZone,
+    NetworkEntry,
+)
+
+WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class _Table(NamedTuple):
+    """Where a kind is kept: its table, its key columns, and its other columns with their types."""
+
+    name: str
+    keys: tuple[str, ...]
+    columns: Mapping[str, str]
+
+
+_TABLES: Final[Mapping[type, _Table]] = {
+    CatalogCalendar: _Table("calendar", ("calendar_id",), {"weekdays": "text", "closed": "int[]", "opened": "int[]"}),
+    CatalogService: _Table(
+        "carrier_service", ("service",), {"pick_up_calendar": "text", "cut_off": "time", "active": "bool"}
+    ),
+    CatalogLocation: _Table(
+        "location",
+        ("location_id",),
+        {
+            "active": "bool",
+            "processing_days": "int",
+            "zone_name": "text",
+            "calendar_id": "text",
+            "dock_to_stock_days": "int",
+        },
+    ),
+    CatalogLane: _Table(
+        "lane",
+        ("zone", "location_id", "service"),
+        {
+            "carrier_class": "text",
+            "rank": "int",
+            "transit_days": "int",
+            "cost_shipment_minor": "bigint",
+            "cost_unit_minor": "bigint",
+            "cost_kg_minor": "bigint",
+            "active": "bool",
+        },
+    ),
+    CatalogZone: _Table("zone_rule", ("country", "low", "high"), {"zone": "text", "active": "bool"}),
+}
+_READ: Final[Mapping[NetworkKind, str]] = {
+    "location": "SELECT location_id AS location, active, processing_days, zone_name AS time_zone, dock_to_stock_days,"
+    " calendar_id AS calendar, version FROM location ORDER BY location_id",
+    "lane": "SELECT zone, location_id AS location, service, carrier_class, rank, transit_days, cost_shipment_minor,"
+    " cost_unit_minor, cost_kg_minor, active, version FROM lane ORDER BY zone, rank, location_id, service",
+    "service": "SELECT service, pick_up_calendar, to_char(cut_off, 'HH24:MI') AS cut_off, active, version"
+    " FROM carrier_service ORDER BY service",
+    "calendar": "SELECT calendar_id AS calendar, weekdays, closed, opened, version FROM calendar ORDER BY calendar_id",
+    "zone": "SELECT country, low, high, zone, active, version FROM zone_rule ORDER BY country, low, high",
+}
+_RAISE_ZONES: Final = "UPDATE configuration SET zones_version = zones_version + 1"
+_LOCATIONS: Final = "SELECT location_id FROM location WHERE location_id = ANY($1::text[])"
+_CALENDARS: Final = "SELECT calendar_id FROM calendar WHERE calendar_id = ANY($1::text[])"
+
+
+class PostgresNetwork:
+    """`Network` over a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def store(self, entries: Sequence[NetworkEntry], *, checked: bool) -> Stored:
+        """See the port."""
+        if not entries:
+            return Stored(0)
+
+        async def work(connection: Connection) -> Stored:
+            unknown = await _unknown(connection, entries) if checked else ()
+            if unknown:
+                return Stored(0, unknown)
+            stored = 0
+            for kind, table in _TABLES.items():
+                rows = _newest([each for each in entries if isinstance(each, kind)], table)
+                if rows:
+                    stored += len(await connection.fetch(_upsert(table), orjson.dumps(rows).decode()))
+            if stored:
+                await raise_version(connection)
+                if any(isinstance(each, CatalogZone) for each in entries):
+                    await connection.execute(_RAISE_ZONES)
+            return Stored(stored)
+
+        return await self._database.run(work, label="network")
+
+    async def read(self, kind: NetworkKind) -> list[Values]:
+        """See the port."""
+
+        async def work(connection: Connection) -> list[Values]:
+            return [_SHOWN.get(kind, dict)(dict(row)) for row in await connection.fetch(_READ[kind])]
+
+        return await self._database.read(work)
+
+    async def resolve(self, country: str, postcode: str | None) -> Values | None:
+        """See the port."""
+
+        async def work(connection: Connection) -> Values | None:
+            rule = (await read_zone_map(connection)).find(country, postcode)
+            return None if rule is None else {"zone": rule.zone, "rule": _shown_rule(rule._asdict())}
+
+        return await self._database.read(work)
+
+
+def _upsert(table: _Table) -> str:
+    names = (*table.keys, *table.columns)
+    changes = ", ".join(f"{name} = excluded.{name}" for name in table.columns)
+    typed = ", ".join([*(f"{key} text" for key in table.keys), *(f"{n} {t}" for n, t in table.columns.items())])
+    return f"""
+    INSERT INTO {table.name} AS old ({", ".join(names)}, version)
+    SELECT {", ".join(names)}, version FROM jsonb_to_recordset($1::jsonb) AS k ({typed}, version bigint)
+    ON CONFLICT ({", ".join(table.keys)}) DO UPDATE SET {changes},
+        version = CASE WHEN excluded.version = 0 THEN old.version + 1 ELSE excluded.version END
+    WHERE excluded.version = 0 OR old.version < excluded.version
+    RETURNING 1
+    """  # noqa: S608 - made of constants
+
+
+def _newest(entries: Sequence[NetworkEntry], table: _Table) -> list[Values]:
+    """Rows in key order; of several for one key the last one of the highest version."""
+    rows: dict[tuple[str, ...], Values] = {}
+    for entry in entries:
+        row = _row(entry)
+        key = tuple(row[name] for name in table.keys)
+        if key not in rows or row["version"] == 0 or rows[key]["version"] <= row["version"]:
+            rows[key] = row
+    return [rows[key] for key in sorted(rows)]
+
+
+def _row(entry: NetworkEntry) -> Values:
+    row = entry.model_dump(mode="json", exclude={"kind"}) | {"version": entry.version or 0}
+    match entry:
+        case CatalogLocation():
+            row["location_id"], row["zone_name"], row["calendar_id"] = entry.location, entry.time_zone, entry.calendar
+        case CatalogLane():
+            row["location_id"] = entry.location
+        case CatalogService():
+            pass
+        case CatalogCalendar():
+            row["calendar_id"] = entry.calendar
+            row["weekdays"] = "".join("1" if day in entry.weekdays else "0" for day in WEEKDAYS)
+            row["closed"] = _days(entry.closed)
+            row["opened"] = _days(entry.opened)
+        case CatalogZone():
+            row["low"] = plain_postcode(entry.postcode_from or entry.postcode_prefix or "")
+            row["high"] = plain_postcode(entry.postcode_to or entry.postcode_prefix or "")
+    return row
+
+
+def _days(days: Sequence[date]) -> list[int]:
+    return sorted({day.toordinal() for day in days})
+
+
+async def _unknown(connection: Connection, entries: Sequence[NetworkEntry]) -> tuple[UnknownName, ...]:
+    locations = {each.location for each in entries if isinstance(each, CatalogLane)}
+    named = [each.calendar for each in entries if isinstance(each, CatalogLocation)]
+    named += [each.pick_up_calendar for each in entries if isinstance(each, CatalogService)]
+    calendars = {name for name in named if name is not None}
+    known_locations = {row[0] for row in await connection.fetch(_LOCATIONS, sorted(locations))}
+    known_calendars = {row[0] for row in await connection.fetch(_CALENDARS, sorted(calendars))}
+    return (
+        *(UnknownName("location", name) for name in sorted(locations - known_locations)),
+        *(UnknownName("calendar", name) for name in sorted(calendars - known_calendars)),
+    )
+
+
+def _shown_calendar(row: Values) -> Values:
+    return row | {
+        "weekdays": [day for day, flag in zip(WEEKDAYS, row["weekdays"], strict=True) if flag == "1"],
+        "closed": [date.fromordinal(day).isoformat() for day in row["closed"]],
+        "opened": [date.fromordinal(day).isoformat() for day in row["opened"]],
+    }
+
+
+def _shown_rule(row: Values) -> Values:
+    low, high = row.pop("low"), row.pop("high")
+    is_range = low != high
+    return row | {
+        "postcode_prefix": None if is_range or not low else low,
+        "postcode_from": low if is_range else None,
+        "postcode_to": high if is_range else None,
+    }
+
+
+_SHOWN: Final[Mapping[NetworkKind, Callable[[Values], Values]]] = {"calendar": _shown_calendar, "zone": _shown_rule}

@@ -1,0 +1,42 @@
+"""The network as planners and `catalog.v1` set it: locations, lanes, services, calendars and zones."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, Protocol
+
+from services.contracts.network import NetworkEntry
+
+NetworkKind = Literal["location", "lane", "service", "calendar", "zone"]
+Values = dict[str, Any]
+
+
+class UnknownName(NamedTuple):
+    """A name that an entry refers to and nothing defines."""
+
+    kind: Literal["location", "calendar"]
+    name: str
+
+
+class Stored(NamedTuple):
+    """How many entries were newer than what was stored, or the names that stood in the way of all of them."""
+
+    stored: int
+    unknown: tuple[UnknownName, ...] = ()
+
+
+class Network(Protocol):
+    """Keeps the network; each method is one transaction."""
+
+    async def store(self, entries: Sequence[NetworkEntry], *, checked: bool) -> Stored:
+        """Write entries at their versions; `checked`: only if every location and calendar that they name is defined.
+
+        Events come in any order, and are not checked: what needs a calendar that is not known yet ships nothing.
+        """
+        ...
+
+    async def read(self, kind: NetworkKind) -> list[Values]:
+        """All entries of a kind, in the order of their keys."""
+        ...
+
+    async def resolve(self, country: str, postcode: str | None) -> Values | None:
+        """The zone of a destination, with the rule that decided; None if no rule matches."""
+        ...

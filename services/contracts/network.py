@@ -1,0 +1,128 @@
+"""The network on `catalog.v1` and over HTTP: locations, lanes, carrier services, calendars and zones.
+
+Of each entry the highest version counts. One without a version counts as the next one after what is stored: for
+whoever sets it by hand. What is not wanted any more is said again with `active` false.
+"""
+
+from datetime import time
+from typing import Annotated, Any, Final, Literal, Self
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+
+from services.contracts.payload import Code, Country, Day, MinorUnits, Payload, Postcode, Version
+
+DAYS_MAX: Final = 365  # transit or processing longer than a year is a mistake
+RANK_MAX: Final = 1_000_000
+CALENDAR_DAYS_MAX: Final = 1_000  # named days of one calendar: holidays of several decades
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+Days = Annotated[int, Field(strict=True, ge=0, le=DAYS_MAX)]
+
+
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("not an IANA time zone")
+    return name
+
+
+def _written_as_time(value: object) -> object:
+    if isinstance(value, time) or (isinstance(value, str) and len(value) == len("15:00") and value[2] == ":"):
+        return value
+    raise ValueError("not a time as hh:mm")
+
+
+_TIME_SCHEMA: Final[dict[str, Any]] = {"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"}
+TimeZone = Annotated[str, Field(max_length=64), AfterValidator(_known_zone)]
+LocalTime = Annotated[time, BeforeValidator(_written_as_time), WithJsonSchema(_TIME_SCHEMA)]
+
+
+class LocationTerms(Payload):
+    """A place that ships. Goods due at its dock can be promised from `dock_to_stock_days` later.
+
+    These days count for receipts and transfers that are said, or said again, from then on. Processing takes working
+    days of `calendar`; without one, any days. Its day is that of its time zone.
+    """
+
+    kind: Literal["dc"] = "dc"
+    time_zone: TimeZone = "UTC"
+    calendar: Code | None = None
+    processing_days: Days = 0
+    dock_to_stock_days: Days = 0
+    active: bool = True
+    version: Version | None = None
+
+
+class CatalogLocation(LocationTerms):
+    """`catalog.location.v1`: a place that ships; see the terms of a location."""
+
+    location: Code
+
+
+class CatalogLane(Payload):
+    """`catalog.lane.v1`: a location with a carrier service to a zone ("*": zones without lanes of their own)."""
+
+    zone: Code
+    location: Code
+    service: Code
+    carrier_class: Code
+    rank: Annotated[int, Field(strict=True, ge=1, le=RANK_MAX)] = 1
+    transit_days: Days
+    cost_shipment_minor: MinorUnits = 0
+    cost_unit_minor: MinorUnits = 0
+    cost_kg_minor: MinorUnits = 0
+    active: bool = True
+    version: Version | None = None
+
+
+class CatalogService(Payload):
+    """`catalog.service.v1`: when a carrier service picks up.
+
+    An order that comes after `cut_off`, by the clock of the location, is worked on from the next day. Services that
+    nothing is said of pick up every day, and take what comes until midnight.
+    """
+
+    service: Code
+    pick_up_calendar: Code | None = None
+    cut_off: LocalTime | None = None
+    active: bool = True
+    version: Version | None = None
+
+
+class CatalogCalendar(Payload):
+    """`catalog.calendar.v1`: working or pick-up days: these weekdays, but not `closed` days, and `opened` ones too."""
+
+    calendar: Code
+    weekdays: Annotated[tuple[Weekday, ...], Field(min_length=1, max_length=7)] = ("mon", "tue", "wed", "thu", "fri")
+    closed: Annotated[tuple[Day, ...], Field(max_length=CALENDAR_DAYS_MAX)] = ()
+    opened: Annotated[tuple[Day, ...], Field(max_length=CALENDAR_DAYS_MAX)] = ()
+    version: Version | None = None
+
+
+class CatalogZone(Payload):
+    """`catalog.zone.v1`: which zone a country's postcodes are in; the most specific rule decides.
+
+    By prefix, by range (both ends included, of one length), or neither: the whole country. Country "*": all others.
+    """
+
+    country: Country | Literal["*"]
+    postcode_prefix: Postcode | None = None
+    postcode_from: Postcode | None = None
+    postcode_to: Postcode | None = None
+    zone: Code
+    active: bool = True
+    version: Version | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.postcode_from is None) != (self.postcode_to is None):
+            raise ValueError("a range has a first and a last postcode")
+        if self.postcode_from is not None and self.postcode_to is not None:
+            first, last = (code.replace(" ", "").replace("-", "") for code in (self.postcode_from, self.postcode_to))
+            if self.postcode_prefix is not None or len(first) != len(last) or first.upper() >= last.upper():
+                raise ValueError("a range goes from a postcode to a later one of the same length, and has no prefix")
+        if self.country == "*" and (self.postcode_prefix or self.postcode_from):
+            raise ValueError("postcodes are those of a country")
+        return self
+
+
+NetworkEntry = CatalogLocation | CatalogLane | CatalogService | CatalogCalendar | CatalogZone
