@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.atp.domain.glance import glance
-from services.atp.domain.model import Book, Day, Request
+from services.atp.domain.model import Backordering, Book, Day, Request
 from services.atp.domain.promising import inquire
+from tests.property.test_shipping_days import calendars
 from tests.support import promise_worlds as worlds
 from tests.support.promise_auditor import Auditor
 
@@ -20,13 +21,27 @@ def questions(draw: st.DrawFn) -> Request:
     return replace(asked, ship_complete=False, lines=(line,))
 
 
+@st.composite
+def books(draw: st.DrawFn, *, limited: bool = True) -> Book:
+    """A book whose lanes have calendars and cut-offs as they may, of an item sold in packs that may wait or not."""
+    book = draw(worlds.books(waiting=True, limited=limited))
+    policies = st.sampled_from((Backordering(), Backordering("none"), Backordering("discontinued")))
+    item = replace(book.items["I1"], pack_size=draw(st.sampled_from((1, 1, 3))), backorders=draw(policies))
+    timed = st.one_of(st.none(), calendars)
+    offers = tuple(
+        replace(offer, working=draw(timed), pick_up=draw(timed), not_before=draw(st.sampled_from((0, book.today + 1))))
+        for offer in book.offers["*"]
+    )
+    return replace(book, items={"I1": item}, offers={"*": offers})
+
+
 def _promised_by(book: Book, request: Request, day: Day) -> bool:
     line = replace(request.lines[0], latest_acceptable_arrival=day)
     answer = inquire(book, replace(request, lines=(line,))).lines[0]
     return sum(part.quantity for part in answer.planned) == line.quantity
 
 
-@given(worlds.books(waiting=True), questions())
+@given(books(), questions())
 def test_an_order_by_the_earliest_arrival_is_promised_and_one_a_day_earlier_is_not(
     book: Book, request: Request
 ) -> None:

@@ -13,6 +13,7 @@ from services.atp.domain.outlook import Ask, Outlook, lanes_of, offers_of
 from services.atp.domain.promising import inquire
 from services.atp.domain.sourcing import units_by
 from services.atp.domain.taking import Draft
+from services.atp.domain.units import in_whole_packs
 from services.atp.domain.validation import needs_validation, verdict
 
 
@@ -32,7 +33,7 @@ def glance(book: Book, request: Request) -> Glance:
     """Look at the one line of a request, its dates aside."""
     line = request.lines[0]
     item = book.items.get(line.item_id)
-    if item is not None and item.active and not _is_stopped(book, request):
+    if item is not None and item.active and in_whole_packs(line, item) == line and not _is_stopped(book, request):
         offers = offers_of(book, request)
         lanes = lanes_of(book, offers, item.item_id)
         if lanes:
@@ -57,14 +58,14 @@ def _ask(item: Item, quantity: int, today: Day) -> Ask:
 
 def _seen(outlook: Outlook) -> Glance | None:
     """None if the quantity can be had on no day."""
-    arrivals = [day + lane.lag for lane in outlook.lanes for day in outlook.rooms[lane.key].days]
+    arrivals = [lane.arrival(day) for lane in outlook.lanes for day in outlook.rooms[lane.key].days]
     arrival = _first(outlook, arrivals)
     if arrival is None:
         return None
     at_dock = Outlook(
         outlook.draft,
         outlook.ask,
-        [lane._replace(lag=0) for lane in outlook.lanes],
+        [lane._replace(lag=0, timed=False) for lane in outlook.lanes],
         outlook.quotas,
         outlook.rooms,
     )
