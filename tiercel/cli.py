@@ -156,6 +156,23 @@ def replay_decision(
         raise typer.Exit(1)
 
 
+@app.command()
+def conformance(
+    *,
+    url: Annotated[
+        list[str], typer.Option(help="Address of the endpoint; NAME=URL for further ones that the mapping names.")
+    ],
+    mapping: Annotated[Path, typer.Option(help="How it is asked: YAML or TOML; conformance/README.md.", exists=True)],
+    key: Annotated[str, typer.Option(envvar="TIERCEL_API_KEY", help="Goes where the mapping says {key}.")] = "",
+    cases: Annotated[Path | None, typer.Option(help="Another file of cases.")] = None,
+) -> None:
+    """Run the conformance cases against any HTTP endpoint. Status 1 if one fails."""
+    from tiercel.commands.conformance import conformance as run
+
+    if not _run(run(url, mapping, key=key, cases=cases)):
+        raise typer.Exit(1)
+
+
 @dlq.command("list")
 def dlq_list(
     topic: Annotated[str | None, typer.Argument(help="One line for each of this topic.")] = None, data: Data = None

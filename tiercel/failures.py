@@ -17,6 +17,7 @@ from services.chassis.migrations import MigrationLockBusy
 from tiercel.commands.audit import UnknownService
 from tiercel.commands.decisions import UnknownDecisionError
 from tiercel.commands.loading import LoadRefused
+from tiercel.conformance.mapping import MappingError
 from tiercel.credentials import KeyRefused
 
 
@@ -34,6 +35,7 @@ EXPECTED: Final = (
     KeyRefused,
     LetterGone,
     LoadRefused,
+    MappingError,
     MigrationLockBusy,
     NotReady,
     ReplayTimeStored,

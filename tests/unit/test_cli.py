@@ -16,8 +16,19 @@ def _said(*arguments: str) -> tuple[int, str]:
 def test_every_command_explains_itself() -> None:
     code, said = _said("--help")
     assert code == 0
-    commands = ("serve", "demo", "doctor", "migrate", "topics", "dlq", "keys", "ledger", "audit", "replay-decision")
-    for command in commands:
+    for command in (
+        "serve",
+        "demo",
+        "doctor",
+        "migrate",
+        "topics",
+        "dlq",
+        "keys",
+        "ledger",
+        "audit",
+        "replay-decision",
+        "conformance",
+    ):
         assert command in said
         assert _said(command, "--help")[0] == 0
 
