@@ -34,9 +34,9 @@ def write(name: str, figures: list[Figure], **notes: Any) -> Path:
     document: dict[str, Any] = {
         "name": name,
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
+        "commit": commit(),
     }
-    document |= {"machine": _machine(), "notes": notes, "figures": [asdict(figure) for figure in figures]}
+    document |= {"machine": machine(), "notes": notes, "figures": [asdict(figure) for figure in figures]}
     path.write_text(json.dumps(document, indent=2) + "\n")
     print(f"\n{name} ({path})")
     for figure in figures:
@@ -47,12 +47,14 @@ def write(name: str, figures: list[Figure], **notes: Any) -> Path:
     return path
 
 
-def _commit() -> str:
+def commit() -> str:
+    """The commit that was measured."""
     done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     return done.stdout.strip() or "unknown"
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+    """What it was measured on."""
     model = "unknown"
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
