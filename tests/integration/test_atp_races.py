@@ -1,10 +1,9 @@
 """Races for stock, identities and keys, between clients and between processes, on a real PostgreSQL."""
 
 import asyncio
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
@@ -12,10 +11,10 @@ import httpx
 import pytest
 
 from services.atp.bootstrap import MIGRATIONS, SCHEMA
-from services.chassis.auth import mint
 from services.chassis.lifecycle import Role
 from services.chassis.migrations import migrate
-from tests.support.atp import SCOPES, Atp, an_order, running_atp, unique
+from tests.support.atp import Atp, an_order, running_atp, unique
+from tests.support.atp_process import atp_process
 
 CLIENTS = 64
 
@@ -153,33 +152,6 @@ async def test_connections_killed_under_load_lose_and_double_nothing(pair: tuple
     answers = await by_clients([until_answered(number, order) for number, order in enumerate(orders)])
     assert {answer.status_code for answer in answers} <= {200, 201}
     assert await committed(pair[0], item) == 300
-
-
-@asynccontextmanager
-async def atp_process(database_url: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, httpx.AsyncClient]]:
-    """An ATP in a process of its own, and a client of it."""
-    key, hashed = mint(SCOPES, subject="test")
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.support.atp_process",
-        database_url,
-        hashed.id,
-        hashed.digest.hex(),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        assert process.stdout is not None
-        async with asyncio.timeout(60):
-            port = (await process.stdout.readline()).split()[0].decode()
-        address = f"http://127.0.0.1:{port}"
-        async with httpx.AsyncClient(base_url=address, headers={"x-api-key": key}, timeout=30) as client:
-            yield process, client
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 async def test_a_process_killed_under_load_keeps_every_acknowledged_promise(database_url: str) -> None:

@@ -5,13 +5,16 @@ It prints its port when it serves. Its event log is in memory: what is looked at
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+import httpx
 import uvloop
 
 from services.atp.bootstrap import build
 from services.atp.settings import AtpSettings
-from services.chassis.auth import ApiKeys, Authenticator, MintedKeys
+from services.chassis.auth import ApiKeys, Authenticator, MintedKeys, mint
 from services.chassis.auth.api_keys import HashedKey
 from services.chassis.clocks import SystemClock
 from services.chassis.event_log.port import TopicSpec
@@ -20,7 +23,35 @@ from services.chassis.process import Hosted, run_services
 from services.chassis.server import listen
 from services.chassis.settings import Form
 from services.contracts import topics
+from tests.support.atp import SCOPES
 from tests.support.memory_log import MemoryEventLog, MemoryStore
+
+
+@asynccontextmanager
+async def atp_process(database_url: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, httpx.AsyncClient]]:
+    """An ATP in a process of its own, and a client of it."""
+    key, hashed = mint(SCOPES, subject="test")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.support.atp_process",
+        database_url,
+        hashed.id,
+        hashed.digest.hex(),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(60):
+            port = (await process.stdout.readline()).split()[0].decode()
+        address = f"http://127.0.0.1:{port}"
+        async with httpx.AsyncClient(base_url=address, headers={"x-api-key": key}, timeout=30) as client:
+            yield process, client
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
 
 
 async def serve(database_url: str, key_id: str, digest: str) -> None:

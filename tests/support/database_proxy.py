@@ -34,6 +34,7 @@ class DatabaseProxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self.cuts = 0
         self.url = ""
+        self.latency_seconds = 0.0  # by which everything that a client sends comes later
 
     def cut(self, text: bytes, where: Cut) -> None:
         """Break the next connection on which a client sends `text`."""
@@ -61,6 +62,8 @@ class DatabaseProxy:
                     where, self._armed = self._armed[1], None
                     await self._break(chunk, where, replies, server)
                     return
+                if self.latency_seconds:
+                    await asyncio.sleep(self.latency_seconds)
                 server[1].write(chunk)
                 await server[1].drain()
         except ConnectionError:
