@@ -26,6 +26,8 @@ from services.contracts import topics
 from tests.support.atp import SCOPES
 from tests.support.memory_log import MemoryEventLog, MemoryStore
 
+START_SECONDS_MAX = 120  # of a machine that many tests share
+
 
 @asynccontextmanager
 async def atp_process(database_url: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, httpx.AsyncClient]]:
@@ -43,7 +45,7 @@ async def atp_process(database_url: str) -> AsyncIterator[tuple[asyncio.subproce
     )
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(START_SECONDS_MAX):
             port = (await process.stdout.readline()).split()[0].decode()
         address = f"http://127.0.0.1:{port}"
         async with httpx.AsyncClient(base_url=address, headers={"x-api-key": key}, timeout=30) as client:

@@ -2,11 +2,12 @@
 
 * Tests of the kinds in `WITHOUT_SOCKETS` cannot open a network socket (Unix sockets stay: asyncio needs a pair).
 * Hypothesis runs by profile: `gate` before a commit, `default`, `long` (`--hypothesis-profile=...`).
-* The summary counts the tests by kind; a kind is a folder below tests/.
+* The summary counts the tests by kind, and the generated examples that passed; a kind is a folder below tests/.
 * Under CI=true a skipped test fails the run: there, every real part must be present.
 """
 
 import os
+import re
 import signal
 import threading
 from collections import Counter
@@ -23,18 +24,23 @@ from services.chassis.audit.signing import make_key
 WITHOUT_SOCKETS: Final = frozenset({"architecture", "unit", "property", "simulation"})
 """Kinds that prove something about code alone; a socket in one of them is a mistake."""
 
+EXAMPLES: Final = pytest.StashKey[Counter[str]]()
+PASSED: Final = re.compile(r"(\d+) passing")  # in what hypothesis says of a test, once for each of its phases
+
 OUTCOMES: Final = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
 
 # No deadline per example: the machines that run this are shared, and a slow example is not a wrong one.
 # The gate draws the same examples every time, so that a commit is not refused for somebody else's bug.
 settings.register_profile("gate", max_examples=25, deadline=None, derandomize=True)
-settings.register_profile("default", max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# The default makes more than 10,000 examples over all properties, in less than three minutes on two cores.
+settings.register_profile("default", max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("long", max_examples=2_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("default")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """SIGTERM ends a run as Ctrl-C does: fixtures stop what they started."""
+    config.stash[EXAMPLES] = Counter()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
@@ -68,6 +74,12 @@ def _sockets_only_where_they_belong(request: pytest.FixtureRequest) -> Iterator[
     enable_socket()
 
 
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Count the examples that hypothesis made for a test."""
+    said: str = getattr(item, "hypothesis_statistics", "")
+    item.config.stash[EXAMPLES][kind_of(item.nodeid)] += sum(map(int, PASSED.findall(said)))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the count of tests by kind above pytest's closing line."""
     counts: dict[str, Counter[str]] = {}
@@ -77,7 +89,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("tests by kind")
     for kind in sorted(counts):
         line = ", ".join(f"{counts[kind][outcome]} {outcome}" for outcome in OUTCOMES if counts[kind][outcome])
-        terminalreporter.write_line(f"{kind:<14}{line}")
+        examples = terminalreporter.config.stash[EXAMPLES][kind]
+        made = f", {examples:,} examples" if examples else ""
+        terminalreporter.write_line(f"{kind:<14}{line}{made}")
 
 
 @pytest.hookimpl(trylast=True)
