@@ -7,8 +7,8 @@ from typing import Any
 from tiercel.demo.generated import generate
 from tiercel.demo.history import History
 from tiercel.demo.stock_model import LEAD_DAYS, Delivery, Opening, plan_supply
-from tiercel.demo.summary import count
-from tiercel.demo.warehouse import Shipment, Warehouse
+from tiercel.demo.summary import count, first_answer, standing
+from tiercel.demo.warehouse import Warehouse
 
 MONDAY = date(2026, 1, 5)
 
@@ -23,6 +23,8 @@ def _promise(
     line |= {"backordered": backordered, "requested_arrival": (MONDAY + timedelta(days=3)).isoformat()}
     line |= {"schedule": [part] if quantity else []}
     return {
+        "promise_id": f"P-{order_id}",
+        "revision": 1,
         "order": {"source": "shop", "order_id": order_id, "version": 1},
         "state": state,
         "served_as": {"tier": "gold", "priority_rank": 10},
@@ -109,14 +111,31 @@ def test_a_cancelled_promise_is_not_shipped() -> None:
     assert warehouse.ship(MONDAY) == []
 
 
+def test_units_count_as_shipped_in_time_when_they_leave_by_the_promised_date() -> None:
+    warehouse = _stocked(9)
+    warehouse.learn(_promise("A", MONDAY, 2))
+    warehouse.learn(_promise("B", MONDAY, 3))
+    warehouse.learn(_promise("C", MONDAY - timedelta(days=1), 4))
+    warehouse.ship(MONDAY)
+    assert dict(warehouse.shipped_in_time) == {"A": 2, "B": 3}
+
+
+def test_a_closed_promise_is_not_shipped_again() -> None:
+    warehouse = _stocked(9)
+    warehouse.learn(_promise("A", MONDAY, 2))
+    warehouse.ship(MONDAY)
+    warehouse.learn(_promise("A", MONDAY, 2, state="closed"))
+    assert warehouse.ship(MONDAY + timedelta(days=1)) == []
+
+
 def test_figures_are_counted_by_the_tier_of_the_first_answer() -> None:
     first = {"A": _promise("A", MONDAY, 4), "B": _promise("B", MONDAY, 0, backordered=6)}
     newest = {"A": first["A"], "B": _promise("B", MONDAY + timedelta(days=3), 6)}
-    shipments = [
-        Shipment(first["A"]["order"], "1", 4, MONDAY, MONDAY, MONDAY),
-        Shipment(newest["B"]["order"], "1", 6, MONDAY, MONDAY + timedelta(days=1), MONDAY),
-    ]
-    counted = count(first, newest, shipments)
+    counted = count(
+        {order_id: first_answer(promise) for order_id, promise in first.items()},
+        {order_id: standing(promise) for order_id, promise in newest.items()},
+        {"A": 4},
+    )
     assert (counted.lines, counted.units, counted.promised_lines, counted.backordered_lines) == (2, 10, 1, 1)
     assert counted.by_tier == [
         {

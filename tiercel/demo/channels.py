@@ -15,6 +15,7 @@ from services.chassis.envelope import Event, MalformedEvent, from_record, to_rec
 from services.chassis.event_log.port import EventLog, LogReader, Producer
 from services.contracts import topics
 from services.contracts.catalogue import PROMISE_ANSWERED, SCHEMA_URN
+from tiercel.demo.summary import FirstAnswer, Standing, first_answer, standing
 
 REQUEST_SECONDS_MAX: Final = 120.0
 PUBLISH_SECONDS_MAX: Final = 30.0
@@ -106,10 +107,13 @@ class Outgoing:
 
 @dataclass(slots=True)
 class Answers:
-    """What `promises.v1` said, per order id: the newest promise, and how many different first answers came."""
+    """What `promises.v1` said, per order id: the newest promise, and how many different first answers came.
 
-    promises: dict[str, dict[str, Any]] = field(default_factory=dict)
-    first: dict[str, dict[str, Any]] = field(default_factory=dict)
+    Only what counts at the end is kept: the promises of a long history would not fit into memory.
+    """
+
+    promises: dict[str, Standing] = field(default_factory=dict)
+    first: dict[str, FirstAnswer] = field(default_factory=dict)
     first_answers: dict[str, set[str]] = field(default_factory=dict)
     records: int = 0
     seen_events: int = 0
@@ -213,14 +217,15 @@ class LogChannel:
             promise = data["promise"]
             order_id = promise["order"]["order_id"]
             self.answers.first_answers.setdefault(order_id, set()).add(event.id)
-            self.answers.first.setdefault(order_id, promise)
+            if order_id not in self.answers.first:
+                self.answers.first[order_id] = first_answer(promise)
         else:
             promise = data["new"]
             order_id = promise["order"]["order_id"]
             self.answers.changes_by_cause[data["cause"]] = self.answers.changes_by_cause.get(data["cause"], 0) + 1
         known = self.answers.promises.get(order_id)
-        if known is None or promise["revision"] > known["revision"]:
-            self.answers.promises[order_id] = promise
+        if known is None or promise["revision"] > known.revision:
+            self.answers.promises[order_id] = standing(promise)
             self._heard(promise)
 
 

@@ -84,7 +84,7 @@ def _judge(given: _Sent, oversold: OversellReport, ledger: LedgerReport, effects
     lost_promises = [
         order_id
         for order_id, promise_id in sorted(sent.acknowledged.items())
-        if promise_id not in effects.promise_ids or answers.first.get(order_id, {}).get("promise_id") != promise_id
+        if promise_id not in effects.promise_ids or promise_id != _answered_as(answers, order_id)
     ]
     faults += [f"order {order_id}: the acknowledged promise is gone" for order_id in lost_promises]
     if effects.repeated:
@@ -99,3 +99,9 @@ def _judge(given: _Sent, oversold: OversellReport, ledger: LedgerReport, effects
         audited_decisions=oversold.decisions,
         faults=faults,
     )
+
+
+def _answered_as(answers: Answers, order_id: str) -> str | None:
+    """The id of the promise that the event log told first."""
+    first = answers.first.get(order_id)
+    return None if first is None else first.promise_id

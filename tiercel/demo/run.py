@@ -104,7 +104,7 @@ async def _replay(job: _Job, ground: Ground) -> None:
         changes = await tier_changes(ground.event_log)
         found = await check(ground.database_url, history, replay.sent, channel.answers, warehouse)
         memory = own_peak_mib() + peaks_mib(ground.process_ids)
-    counted = count(channel.answers.first, channel.answers.promises, warehouse.shipments)
+    counted = count(channel.answers.first, channel.answers.promises, warehouse.shipped_in_time)
     summary: dict[str, Any] = {
         "form": job.wish.form,
         "source": history.source,

@@ -7,14 +7,71 @@ against that date; `cost_to_serve` is the shipping cost of the chosen sources, i
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from tiercel.demo.warehouse import Shipment
-
 RATE_DIGITS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class FirstAnswer:
+    """What counts of the first answer to an order; the promise itself is not kept."""
+
+    promise_id: str
+    priority_rank: int
+    tier: str
+    promised_lines: int
+    backordered_lines: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What counts of an order's newest promise; `on_time` and `late` count wholly promised lines."""
+
+    revision: int
+    lines: int
+    units: int
+    cost_minor: int
+    on_time_lines: int
+    late_lines: int
+    days_late: int
+
+
+def first_answer(promise: Mapping[str, Any]) -> FirstAnswer:
+    """The first answer as it counts."""
+    lines, served = promise["lines"], promise["served_as"]
+    return FirstAnswer(
+        promise["promise_id"],
+        served["priority_rank"],
+        served["tier"],
+        sum(line["promised"] == line["quantity"] for line in lines),
+        sum(line["backordered"] > 0 for line in lines),
+    )
+
+
+def standing(promise: Mapping[str, Any]) -> Standing:
+    """A promise as it counts."""
+    lines = promise["lines"]
+    days = [late for line in lines if (late := _days_late(line)) is not None]
+    return Standing(
+        promise["revision"],
+        len(lines),
+        sum(line["quantity"] for line in lines),
+        promise["cost_minor"],
+        sum(late <= 0 for late in days),
+        sum(late > 0 for late in days),
+        sum(late for late in days if late > 0),
+    )
+
+
+def _days_late(line: Mapping[str, Any]) -> int | None:
+    """By how many days a wholly promised line comes after the requested date; None for any other line."""
+    if line["promised"] != line["quantity"] or not line["schedule"]:
+        return None
+    arrival = max(date.fromisoformat(part["arrival_date"]) for part in line["schedule"])
+    return (arrival - date.fromisoformat(line["requested_arrival"])).days
 
 
 @dataclass(slots=True)
@@ -41,45 +98,29 @@ class Counted:
 
 
 def count(
-    first: Mapping[str, dict[str, Any]], newest: Mapping[str, dict[str, Any]], shipments: Sequence[Shipment]
+    first: Mapping[str, FirstAnswer], newest: Mapping[str, Standing], shipped_in_time: Mapping[str, int]
 ) -> Counted:
-    """Count by the tier in force when promised, tiers ascending by priority rank."""
+    """Count by the tier in force when promised, tiers ascending by priority rank; units in time are by order id."""
     counted = Counted()
     tiers: dict[tuple[int, str], _TierCount] = defaultdict(_TierCount)
-    place: dict[str, tuple[int, str]] = {}
-    for order_id, promise in first.items():
-        served = promise["served_as"]
-        place[order_id] = (served["priority_rank"], served["tier"])
-        for line in promise["lines"]:
-            counted.promised_lines += line["promised"] == line["quantity"]
-            counted.backordered_lines += line["backordered"] > 0
-    for order_id, promise in newest.items():
-        tier = tiers[place[order_id]]
+    for order_id, answer in first.items():
+        counted.promised_lines += answer.promised_lines
+        counted.backordered_lines += answer.backordered_lines
+        tiers[answer.priority_rank, answer.tier].shipped_in_time += shipped_in_time.get(order_id, 0)
+    for order_id, stands in newest.items():
+        answer = first[order_id]
+        tier = tiers[answer.priority_rank, answer.tier]
         tier.orders += 1
-        tier.cost_minor += promise["cost_minor"]
-        for line in promise["lines"]:
-            counted.lines += 1
-            counted.units += line["quantity"]
-            _count_line(tier, line)
-    for shipment in shipments:
-        if shipment.shipped <= shipment.promised_ship:
-            tiers[place[shipment.order["order_id"]]].shipped_in_time += shipment.quantity
+        tier.lines += stands.lines
+        tier.units += stands.units
+        tier.cost_minor += stands.cost_minor
+        tier.on_time_lines += stands.on_time_lines
+        tier.late_lines += stands.late_lines
+        tier.days_late += stands.days_late
+        counted.lines += stands.lines
+        counted.units += stands.units
     counted.by_tier = [_row(name, tiers[rank, name]) for rank, name in sorted(tiers)]
     return counted
-
-
-def _count_line(tier: _TierCount, line: Mapping[str, Any]) -> None:
-    tier.lines += 1
-    tier.units += line["quantity"]
-    if line["promised"] != line["quantity"] or not line["schedule"]:
-        return
-    arrival = max(date.fromisoformat(part["arrival_date"]) for part in line["schedule"])
-    days = (arrival - date.fromisoformat(line["requested_arrival"])).days
-    if days <= 0:
-        tier.on_time_lines += 1
-    else:
-        tier.late_lines += 1
-        tier.days_late += days
 
 
 def _row(name: str, tier: _TierCount) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from tiercel.demo.world import PURCHASING, WAREHOUSE
 
 COUNTED_EACH_WEEK: Final = 10  # positions that get a full count on a count day
 COUNT_EVERY_DAYS: Final = 7
+OVER: Final = ("cancelled", "closed")  # states of a promise of which nothing is left to ship
 
 
 @dataclass(slots=True)
@@ -31,32 +32,32 @@ class _Task:
     arrival: date
 
 
-@dataclass(slots=True)
-class Shipment:
-    """What left: against which promised ship date, and when it reaches the customer."""
+@dataclass(frozen=True, slots=True)
+class _Shipment:
+    """What left and has not reached the customer."""
 
     order: dict[str, Any]
     line: str
     quantity: int
-    promised_ship: date
-    shipped: date
-    arrives: date
 
 
 @dataclass(slots=True)
 class Warehouse:
-    """Physical stock by (sku, location) and the work to do, in order of promised ship date."""
+    """Physical stock by (sku, location) and the work to do, in order of promised ship date.
+
+    What is over is forgotten but for `shipped_in_time`: the units of an order that left by their promised ship date.
+    """
 
     stock: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     sequence: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
-    shipments: list[Shipment] = field(default_factory=list)
+    shipped_in_time: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     movements_sent: int = 0
     shipments_sent: int = 0
     deliveries_sent: int = 0
     _tasks: dict[str, list[_Task]] = field(default_factory=dict)
-    _gone: dict[tuple[str, str, str], int] = field(default_factory=lambda: defaultdict(int))
+    _gone: dict[str, dict[tuple[str, str], int]] = field(default_factory=dict)
     _backordered: dict[str, int] = field(default_factory=dict)
-    _in_transit: list[tuple[date, int, Shipment]] = field(default_factory=list)
+    _in_transit: list[tuple[date, int, _Shipment]] = field(default_factory=list)
 
     def open_stock(self, openings: tuple[Opening, ...], day: date) -> list[dict[str, Any]]:
         """Opening stock as receipt movements."""
@@ -98,15 +99,18 @@ class Warehouse:
     def learn(self, promise: dict[str, Any]) -> None:
         """Take over a promise as published: its schedule, less what has left, replaces what was known of the order."""
         order = promise["order"]
-        self._backordered[order["order_id"]] = sum(line["backordered"] > 0 for line in promise["lines"])
+        order_id = order["order_id"]
+        self._backordered[order_id] = sum(line["backordered"] > 0 for line in promise["lines"])
         tasks: list[_Task] = []
-        if promise["state"] != "cancelled":
+        if promise["state"] in OVER:
+            self._gone.pop(order_id, None)
+        else:
             for line in promise["lines"]:
                 tasks.extend(self._open_parts(order, line))
         if tasks:
-            self._tasks[order["order_id"]] = tasks
+            self._tasks[order_id] = tasks
         else:
-            self._tasks.pop(order["order_id"], None)
+            self._tasks.pop(order_id, None)
 
     def ship(self, day: date) -> list[dict[str, Any]]:
         """Ship all that is due and physically there, earliest promise first, then by order id."""
@@ -160,9 +164,10 @@ class Warehouse:
 
     def _open_parts(self, order: dict[str, Any], line: dict[str, Any]) -> Iterator[_Task]:
         gone: dict[str, int] = {}
+        gone_of_order = self._gone.get(order["order_id"], {})
         for part in sorted(line["schedule"], key=lambda part: (part["ship_date"], part["arrival_date"])):
             location = part["location"]
-            left = gone.setdefault(location, self._gone[order["order_id"], line["line"], location])
+            left = gone.setdefault(location, gone_of_order.get((line["line"], location), 0))
             done = min(left, part["quantity"])
             gone[location] = left - done
             if part["quantity"] > done:
@@ -186,11 +191,13 @@ class Warehouse:
     def _shipped_event(self, task: _Task, quantity: int, day: date) -> dict[str, Any]:
         self.stock[task.sku, task.location] -= quantity
         self.shipments_sent += 1
-        self._gone[task.order["order_id"], task.line, task.location] += quantity
+        order_id, place = task.order["order_id"], (task.line, task.location)
+        gone = self._gone.setdefault(order_id, {})
+        gone[place] = gone.get(place, 0) + quantity
+        if day <= task.promised_ship:
+            self.shipped_in_time[order_id] += quantity
         arrives = task.arrival + (day - task.promised_ship)
-        shipment = Shipment(task.order, task.line, quantity, task.promised_ship, day, arrives)
-        self.shipments.append(shipment)
-        heapq.heappush(self._in_transit, (arrives, self.shipments_sent, shipment))
+        heapq.heappush(self._in_transit, (arrives, self.shipments_sent, _Shipment(task.order, task.line, quantity)))
         return {
             "source": WAREHOUSE,
             "reference": f"SH-{self.shipments_sent}",
