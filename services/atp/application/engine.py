@@ -21,6 +21,7 @@ import structlog
 
 from services.atp.application.batch import Again, Batch, Handler, Needs, answer_of, load_batch
 from services.atp.application.commands import AnsweredBefore, Command, KeyReused, Outcome, SeenBefore, UnknownOrder
+from services.atp.application.inquiries import Inquiries
 from services.atp.application.ports import Collision, CommitLost, EngineMetrics, Session, Transactions, Unavailable
 from services.atp.application.queues import Entry, Lane, QueueFull, Queues
 from services.chassis.clocks import WallClock
@@ -49,6 +50,7 @@ class Engine:
         self._metrics = metrics
         self._currency = currency
         self._queues = Queues()
+        self._inquiries = Inquiries(transactions, self._load)
         self._came = asyncio.Event()
         self._room = asyncio.Event()
         self._stopped = False
@@ -99,12 +101,11 @@ class Engine:
             stopping.cancel()
 
     async def inquire(self, command: Command, decide: Callable[[Batch], Any]) -> Any:
-        """Decide a command on one consistent picture; takes no lock, writes nothing."""
+        """Decide a command on one consistent picture; takes no lock, writes nothing.
 
-        async def work(session: Session) -> Any:
-            return decide(await self._load(session, [command]))
-
-        return await self._transactions.read(work)
+        `decide` leaves the batch as it is: other inquiries may look at the same one.
+        """
+        return decide(await self._inquiries.picture(command))
 
     async def _decide(self, entries: Sequence[Entry]) -> None:
         self._deciding = sum(entry.command.lines for entry in entries)
