@@ -1,4 +1,4 @@
-"""Baseline (a): a FastAPI endpoint that reads the same order with the same model and answers a fixed document.
+"""Baseline (a): FastAPI endpoints that read the same requests with the same models and answer a fixed document.
 
 It authenticates nothing, stores nothing and decides nothing: what is left is HTTP, JSON and validation.
 """
@@ -8,8 +8,15 @@ import argparse
 import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import Response
+from pydantic import BaseModel
 
 from services.contracts.orders import OrderPlaced
+
+
+class Orders(BaseModel):
+    """Many orders in one request."""
+
+    items: list[OrderPlaced]
 
 
 def create_app(answer_bytes: int) -> FastAPI:
@@ -19,6 +26,14 @@ def create_app(answer_bytes: int) -> FastAPI:
 
     @app.post("/v1/promises")
     async def nothing(order: OrderPlaced) -> Response:  # noqa: ARG001 - the order is read and validated, not used
+        return Response(answer, media_type="application/json")
+
+    @app.post("/v1/promises:batch")
+    async def nothing_of_many(orders: Orders) -> Response:  # noqa: ARG001 - read and validated, not used
+        return Response(answer, media_type="application/json")
+
+    @app.get("/v1/availability")
+    async def nothing_to_read(sku: str) -> Response:  # noqa: ARG001 - read, not used
         return Response(answer, media_type="application/json")
 
     return app

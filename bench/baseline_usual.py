@@ -17,6 +17,7 @@ import orjson
 import uvicorn
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import Response
+from pydantic import BaseModel
 
 from services.contracts.orders import OrderPlaced
 
@@ -28,12 +29,18 @@ CREATE TABLE IF NOT EXISTS bench_usual.stock (
 CREATE TABLE IF NOT EXISTS bench_usual.idempotency (
     source text, order_id text, fingerprint bytea NOT NULL, answer bytea NOT NULL, PRIMARY KEY (source, order_id));
 CREATE TABLE IF NOT EXISTS bench_usual.promise (
-    promise_id uuid PRIMARY KEY, source text NOT NULL, order_id text NOT NULL, sku text NOT NULL,
-    quantity bigint NOT NULL);
+    promise_id uuid, line text, source text NOT NULL, order_id text NOT NULL, sku text NOT NULL,
+    quantity bigint NOT NULL, PRIMARY KEY (promise_id, line));
 CREATE TABLE IF NOT EXISTS bench_usual.outbox (
     id uuid PRIMARY KEY, aggregateid text NOT NULL, payload jsonb NOT NULL,
     created_at timestamptz DEFAULT now());
 """
+
+
+class Orders(BaseModel):
+    """Many orders in one request."""
+
+    items: list[OrderPlaced]
 
 
 def create_app(database_url: str, key: str) -> FastAPI:
@@ -64,6 +71,22 @@ def create_app(database_url: str, key: str) -> FastAPI:
         async with request.app.state.pool.acquire() as connection, connection.transaction():
             return await _promise(connection, order)
 
+    @app.post("/v1/promises:batch", dependencies=[Depends(authenticated)])
+    async def promise_all(orders: Orders, request: Request) -> Response:
+        answers = []
+        for order in orders.items:
+            async with request.app.state.pool.acquire() as connection, connection.transaction():
+                answers.append((await _promise(connection, order)).body)
+        return Response(b'{"items":[' + b",".join(bytes(answer) for answer in answers) + b"]}")
+
+    @app.get("/v1/availability", dependencies=[Depends(authenticated)])
+    async def availability(sku: str, request: Request) -> Response:
+        async with request.app.state.pool.acquire() as connection:
+            row = await connection.fetchrow("SELECT on_hand, reserved FROM bench_usual.stock WHERE sku = $1", sku)
+        if row is None:
+            raise HTTPException(404)
+        return Response(orjson.dumps({"sku": sku, "available": row["on_hand"] - row["reserved"]}))
+
     return app
 
 
@@ -84,8 +107,9 @@ async def _promise(connection: asyncpg.Connection, order: OrderPlaced) -> Respon
             "UPDATE bench_usual.stock SET reserved = reserved + $2 WHERE sku = $1", line.sku, quantity
         )
         await connection.execute(
-            "INSERT INTO bench_usual.promise VALUES ($1, $2, $3, $4, $5)",
+            "INSERT INTO bench_usual.promise VALUES ($1, $2, $3, $4, $5, $6)",
             promise_id,
+            line.line,
             ref.source,
             ref.order_id,
             line.sku,

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,10 @@ DIRECTORY: Final = Path("build/bench")
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured case; `baseline` names what `ratio` compares with (value over the baseline's value)."""
+    """One measured case; `baseline` names what `ratio` compares with (value over the baseline's value).
+
+    `processor_us` is the processor time of each process per piece of work, in microseconds.
+    """
 
     case: str
     metric: str
@@ -25,6 +29,7 @@ class Figure:
     baseline: str | None = None
     ratio: float | None = None
     errors: int = 0
+    processor_us: Mapping[str, float] | None = None
 
 
 def write(name: str, figures: list[Figure], **notes: Any) -> Path:
@@ -44,6 +49,9 @@ def write(name: str, figures: list[Figure], **notes: Any) -> Path:
         ratio = "" if figure.ratio is None else f"  {figure.ratio:.2f} of {figure.baseline}"
         errors = f"  ERRORS {figure.errors}" if figure.errors else ""
         print(f"  {figure.case:<52} {figure.value:>12,.1f} {figure.unit}{tail}{ratio}{errors}")
+        if figure.processor_us:
+            spent = ", ".join(f"{name} {microseconds:.0f}" for name, microseconds in figure.processor_us.items())
+            print(f"      processor time, us: {spent}")
     return path
 
 

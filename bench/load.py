@@ -1,7 +1,7 @@
 """A load over HTTP by `wrk` (Debian's package), to loopback only and bounded in time.
 
-`wrk` runs the request script `bench/order.lua`, which gives every order an id of its own. It reports requests a second,
-the latency distribution and every answer that was not 2xx.
+`wrk` runs a request script (`orders.lua` gives every order an id of its own, `reads.lua` asks for availability). It
+reports requests a second, the latency distribution and every answer that was not 2xx.
 """
 
 import json
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-SCRIPT: Final = Path(__file__).with_name("order.lua")
 SECONDS_MAX: Final = 120
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
@@ -44,24 +43,43 @@ def require_wrk() -> None:
     subprocess.run([*sudo, apt, "install", "-y", "-qq", "wrk"], check=True, stdout=subprocess.DEVNULL)
 
 
-def run(url: str, *, seconds: int, connections: int, key: str, items: int, first_item: int = 1, tag: str = "b") -> Load:
-    """POST orders to `url` for `seconds` over `connections`, for `items` different items from `first_item` on."""
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """What is asked for: `orders` a request with `lines` each, for `items` different items from `first_item` on.
+
+    `script` is the wrk script that makes the requests; `/v1/promises:batch` takes several orders a request.
+    """
+
+    path: str = "/v1/promises"
+    script: str = "orders.lua"
+    items: int = 1
+    first_item: int = 1
+    orders: int = 1
+    lines: int = 1
+    tag: str = "b"
+
+
+def run(url: str, wanted: Requests, *, seconds: int, connections: int, key: str) -> Load:
+    """Send requests to `url` for `seconds` over `connections`."""
     if urlsplit(url).hostname not in LOOPBACK:
         message = f"{url} is not on loopback"
         raise ValueError(message)
     seconds = min(seconds, SECONDS_MAX)
+    script = str(Path(__file__).with_name(wanted.script))
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "result.json"
         environment = os.environ | {
             "BENCH_KEY": key,
-            "BENCH_ITEMS": str(items),
-            "BENCH_TAG": tag,
-            "BENCH_FIRST": str(first_item),
-            "BENCH_PATH": "/v1/promises",
+            "BENCH_ITEMS": str(wanted.items),
+            "BENCH_TAG": wanted.tag,
+            "BENCH_FIRST": str(wanted.first_item),
+            "BENCH_ORDERS": str(wanted.orders),
+            "BENCH_LINES": str(wanted.lines),
+            "BENCH_PATH": wanted.path,
             "BENCH_OUT": str(out),
         }
         subprocess.run(
-            ["wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--timeout", "10s", "-s", str(SCRIPT), url],
+            ["wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--timeout", "10s", "-s", script, url],
             env=environment,
             check=True,
             stdout=subprocess.DEVNULL,

@@ -1,0 +1,20 @@
+-- Availability of one of BENCH_ITEMS items a request.
+local key, items = os.getenv("BENCH_KEY"), tonumber(os.getenv("BENCH_ITEMS"))
+local path, out = os.getenv("BENCH_PATH"), os.getenv("BENCH_OUT")
+local counter = 0
+local headers = { ["Authorization"] = "Bearer " .. key }
+
+request = function()
+  counter = counter + 1
+  return wrk.format("GET", string.format("%s?sku=BENCH-%04d", path, (counter * 7919) % items + 1), headers)
+end
+
+done = function(summary, latency, requests)
+  local errors = summary.errors
+  local failed = errors.connect + errors.read + errors.write + errors.status + errors.timeout
+  local file = assert(io.open(out, "w"))
+  file:write(string.format(
+    '{"requests":%d,"duration_us":%d,"p50_us":%d,"p99_us":%d,"errors":%d}',
+    summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), failed))
+  file:close()
+end

@@ -1,0 +1,220 @@
+"""What passes through the whole deployment: batches, reads, large orders, Kafka intake, two replicas.
+
+Everything runs on one machine, auth on, PostgreSQL durable. Lines are durable when they are answered. Baselines, in the
+same run: those of `bench.promise` for what is asked over HTTP; for the intake a consumer that reads and validates the
+same events and does nothing with them; for two replicas one replica under the same load.
+"""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import uuid4
+
+import asyncpg
+import orjson
+
+from bench.baselines import KEY, NOTHING, USUAL, Baselines, baselines
+from bench.deployment import ATP, measured
+from bench.figures import Figure, write
+from bench.load import Load, Requests, require_wrk
+from bench.processor import per_piece, used
+from bench.rounds import SECONDS, Outcome, Shot, figure, followed, in_turn, p99_ms, rate, ratio, settled, shot
+from services.chassis.envelope import Event, from_record, to_record
+from services.contracts.catalogue import ORDER_PLACED, decode
+from services.contracts.topics import ORDERS
+from tiercel.demo.channels import ServiceClients
+from tiercel.stack.deployment import Deployment
+
+BATCH_ORDERS: Final = 50
+BATCH_CONNECTIONS: Final = 8
+CONNECTIONS: Final = 64
+LARGE_LINES: Final = 1_000
+LARGE_SECONDS: Final = 10
+INTAKE_EVENTS: Final = 10_000
+INTAKE_SECONDS_MAX: Final = 300.0
+ITEMS: Final = 1_000
+API: Final = next(wanted for wanted in ATP if wanted.roles == ("api",))
+BATCH: Final = Requests("/v1/promises:batch", items=ITEMS, orders=BATCH_ORDERS, tag="batch")
+READS: Final = Requests("/v1/availability", script="reads.lua", items=ITEMS)
+LARGE: Final = Requests(items=ITEMS, lines=LARGE_LINES, tag="large")
+
+
+async def main() -> None:
+    """Measure and write `build/bench/throughput.json`."""
+    require_wrk()
+    async with measured() as (deployment, clients), baselines() as others:
+        figures = await _batches(deployment, clients, others)
+        figures += await _reads(deployment, others)
+        figures += await _large_orders(deployment, clients, others)
+        figures += await _intake(deployment, clients)
+        figures += await _replicas(deployment, clients)
+    write("throughput", figures, seconds=SECONDS, fsync=True, auth=True, batch_connections=BATCH_CONNECTIONS)
+
+
+async def _batches(deployment: Deployment, clients: ServiceClients, others: Baselines) -> list[Figure]:
+    own = shot(deployment.urls["atp"], BATCH, connections=BATCH_CONNECTIONS, key=deployment.api_key)
+    found = await in_turn(
+        {
+            "atp": followed(deployment, own, clients),
+            "nothing": shot(others.nothing, BATCH, connections=BATCH_CONNECTIONS, key=KEY),
+            "usual": shot(others.usual, BATCH, connections=BATCH_CONNECTIONS, key=KEY),
+        }
+    )
+    case = f"batches of {BATCH_ORDERS} orders of one line"
+    return _against(case, found, pieces=BATCH_ORDERS, unit="lines/s")
+
+
+async def _reads(deployment: Deployment, others: Baselines) -> list[Figure]:
+    own = shot(deployment.urls["atp"], READS, connections=CONNECTIONS, key=deployment.api_key)
+    found = await in_turn(
+        {
+            "atp": followed(deployment, own, None),
+            "nothing": shot(others.nothing, READS, connections=CONNECTIONS, key=KEY),
+            "usual": shot(others.usual, READS, connections=CONNECTIONS, key=KEY),
+        }
+    )
+    return _against("availability of one item", found)
+
+
+async def _large_orders(deployment: Deployment, clients: ServiceClients, others: Baselines) -> list[Figure]:
+    def large(url: str, key: str) -> Shot:
+        return shot(url, LARGE, connections=1, key=key, seconds=LARGE_SECONDS)
+
+    found = await in_turn(
+        {
+            "atp": followed(deployment, large(deployment.urls["atp"], deployment.api_key), clients),
+            "usual": large(others.usual, KEY),
+        },
+        rounds=1,
+    )
+    times = ratio(p99_ms(found["atp"]), p99_ms(found["usual"]))
+    case = f"an order of {LARGE_LINES:,} lines"
+    return [
+        figure(f"{case}: {USUAL}", found["usual"]),
+        figure(f"{case}: promise", found["atp"], baseline=f"the p99 of {USUAL}", ratio=times),
+    ]
+
+
+async def _intake(deployment: Deployment, clients: ServiceClients) -> list[Figure]:
+    await settled(clients)
+    records = [to_record(_event(number)) for number in range(INTAKE_EVENTS)]
+    producer = await deployment.event_log.producer("bench")
+    before, started = await used(deployment), time.perf_counter()
+    await producer.publish(records, deadline_seconds=INTAKE_SECONDS_MAX)
+    await _until_answered(deployment)
+    seconds = time.perf_counter() - started
+    await settled(clients)
+    processor_us = per_piece(before, await used(deployment), INTAKE_EVENTS)
+    await producer.close()
+    own, other = INTAKE_EVENTS / seconds, INTAKE_EVENTS / await _read_and_do_nothing(deployment)
+    words = "a consumer that reads and validates"
+    return [
+        Figure(f"Kafka intake: {words}", "events", "1/s", other),
+        Figure(
+            "Kafka intake: orders promised",
+            "events",
+            "1/s",
+            own,
+            baseline=words,
+            ratio=ratio(own, other),
+            processor_us=processor_us,
+        ),
+    ]
+
+
+async def _until_answered(deployment: Deployment) -> None:
+    connection = await asyncpg.connect(deployment.database_url)
+    try:
+        async with asyncio.timeout(INTAKE_SECONDS_MAX):
+            while await connection.fetchval(_ANSWERED) < INTAKE_EVENTS:  # noqa: ASYNC110 - the database has no event
+                await asyncio.sleep(0.05)
+    finally:
+        await connection.close()
+
+
+_ANSWERED: Final = "SELECT count(*) FROM atp.order_identity WHERE source = 'intake'"
+
+
+async def _read_and_do_nothing(deployment: Deployment) -> float:
+    """Seconds that it takes to read and validate the same events in a group of its own."""
+    consumer = await deployment.event_log.consumer(f"bench.{uuid4().hex}", [ORDERS.name])
+    started, last, count = 0.0, 0.0, 0
+    async with asyncio.timeout(INTAKE_SECONDS_MAX):
+        while count < INTAKE_EVENTS:
+            received = await consumer.poll(500, 1.0)
+            started = started or (time.perf_counter() if received else 0.0)
+            for each in received:
+                event = from_record(each)
+                decode(event.type, event.data, topic=event.topic)
+            count += len(received)
+            last = time.perf_counter()
+    await consumer.close()
+    return max(last - started, 1e-6)
+
+
+async def _replicas(deployment: Deployment, clients: ServiceClients) -> list[Figure]:
+    second = await deployment.start(API)
+    url, key = deployment.urls["atp"], deployment.api_key
+    half = CONNECTIONS // 2
+
+    async def both() -> Outcome:
+        shots = [shot(each, Requests(), connections=half, key=key) for each in (url, second.url)]
+        outcomes = await asyncio.gather(*(shoot() for shoot in shots))
+        return Outcome(_together([outcome.load for outcome in outcomes]))
+
+    one = shot(url, Requests(), connections=CONNECTIONS, key=key)
+    found = await in_turn({"one": followed(deployment, one, clients), "two": followed(deployment, both, clients)})
+    await deployment.stop(second)
+    times = ratio(rate(found["two"]), rate(found["one"]))
+    return [
+        figure("one replica on one hot item", found["one"]),
+        figure("two replicas on one hot item", found["two"], baseline="one replica", ratio=times),
+    ]
+
+
+def _together(loads: list[Load]) -> Load:
+    return Load(
+        per_second=sum(load.per_second for load in loads),
+        p50_ms=max(load.p50_ms for load in loads),
+        p99_ms=max(load.p99_ms for load in loads),
+        requests=sum(load.requests for load in loads),
+        errors=sum(load.errors for load in loads),
+    )
+
+
+def _against(case: str, found: dict[str, list[Outcome]], *, pieces: int = 1, unit: str = "1/s") -> list[Figure]:
+    figures: list[Figure] = []
+    for name, words in (("nothing", NOTHING), ("usual", USUAL)):
+        figures.append(figure(f"{case}: {words}", found[name], pieces=pieces, unit=unit))
+        times = ratio(rate(found["atp"]), rate(found[name]))
+        own = figure(f"{case}: ATP", found["atp"], pieces=pieces, unit=unit, baseline=words, ratio=times)
+        figures.append(own)
+    return figures
+
+
+def _event(number: int) -> Event:
+    order: dict[str, Any] = {
+        "order": {"source": "intake", "order_id": f"I-{number}"},
+        "customer": {"system": "bench", "id": f"C-{number % 100 + 1}"},
+        "ship_to": {"zone": "GB"},
+        "lines": [{"line": "1", "sku": f"BENCH-{number % ITEMS + 1:04d}", "quantity": 1, "unit_price": "2.55"}],
+    }
+    event_id = str(uuid4())
+    return Event(
+        id=event_id,
+        type=ORDER_PLACED.name,
+        source="urn:tiercel:bench",
+        topic=ORDERS.name,
+        key=order["order"]["order_id"],
+        sequence=1,
+        time=datetime.now(UTC),
+        data=orjson.dumps(order),
+        correlation_id=event_id,
+        causation_id=event_id,
+        dataschema=ORDER_PLACED.dataschema,
+    )
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
