@@ -177,7 +177,7 @@ class Handler(Generic[C_contra]):
         raise NotImplementedError
 
     async def store(self, session: Session, batch: Batch) -> None:
-        """Write tables of its own."""
+        """Write tables of its own; positions, orders and events are written after it, together."""
 
 
 def need_parts(parts: Iterable[Part], needs: Needs) -> None:

@@ -210,9 +210,7 @@ class Engine:
         if batch.touched or record is not None or batch.unapplied:
             await session.orders.store(list(batch.touched.values()), record, batch.unapplied, batch.now)
         for kind in dict.fromkeys(type(command) for command in commands):
-            if type(self._handlers[kind]).store is not Handler.store:
-                await session.flush()  # tables of its own may refer to what was stored above
-                await self._handlers[kind].store(session, batch)
+            await self._handlers[kind].store(session, batch)
         if batch.reviews:
             await session.deficits.ask(batch.reviews, batch.now)
         marked = any(batch.marks.get(each.position.key) is not None for each in changed)

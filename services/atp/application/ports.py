@@ -150,7 +150,7 @@ class Positions(Protocol):
         ...
 
     async def store(self, changed: Sequence[StoredPosition], usage: Mapping[UsageKey, int]) -> None:
-        """Write positions (with their marks; one that does not exist is made) and counters, with the next flush."""
+        """Write positions (with their marks; one that does not exist is made) and counters, at the end of the batch."""
         ...
 
 
@@ -164,7 +164,7 @@ class Orders(Protocol):
     async def store(
         self, orders: Sequence[OrderCopy], record: DecisionRecord | None, unapplied: Sequence[Unapplied], at: datetime
     ) -> None:
-        """Write what is new and what changed, with the next flush."""
+        """Write what is new and what changed, at the end of the batch."""
         ...
 
 
@@ -362,10 +362,6 @@ class Session(Protocol):
 
     async def stored_answers(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], StoredAnswer]:
         """What was answered to these (caller, idempotency key)."""
-        ...
-
-    async def flush(self) -> None:
-        """Send the writes that wait: they go together, at the latest before the commit."""
         ...
 
     async def append_audit(self, entries: Sequence[AuditEntry], at: datetime) -> None:
