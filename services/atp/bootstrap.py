@@ -5,8 +5,8 @@ A process may have any of the roles: `api` answers requests, `consumer` takes in
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
@@ -104,7 +104,7 @@ from services.chassis.audit import AuditRecord
 from services.chassis.audit.anchoring import AuditMetrics, anchoring
 from services.chassis.audit.routes import audit_routes
 from services.chassis.auth import Authenticator
-from services.chassis.business_time import ensure_schema, refuse_stored_time
+from services.chassis.business_time import MOVED, ensure_schema, refuse_stored_time
 from services.chassis.cache import Cache, RedisCache
 from services.chassis.clocks import SystemClock
 from services.chassis.consumer import ConsumerRunner
@@ -129,7 +129,6 @@ SCHEMA: Final = "atp"
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 DRIFTS_LOGGED_MAX: Final = 5
-REPLAY_POLL_SECONDS: Final = 0.02  # a replay waits for the re-decision in each of its steps
 PROJECTION: Final = "atp.segments"
 PROJECTED: Final = (topics.SEGMENTS_CURRENT.name, topics.SEGMENTS_POLICIES.name)
 GROUPS: Final = {
@@ -393,20 +392,26 @@ class _Atp:
         await keep_measures(self._levels, self._metrics.service.show, stop, interval_seconds=interval_seconds)
 
     async def _redecide(self, stop: asyncio.Event) -> None:
-        poll_seconds = REPLAY_POLL_SECONDS if self._settings.replay else self._settings.atp_redecision_poll_seconds
+        poll_seconds = self._settings.atp_redecision_poll_seconds
         redecision = Redecision(self._engine, partial(items_to_serve, self._database), poll_seconds=poll_seconds)
         async with self._database.listen(f"{MARKED}_{SCHEMA}", redecision.wake):
             await redecision.run(stop)
 
     async def _watch_deficits(self, stop: asyncio.Event) -> None:
-        poll_seconds = REPLAY_POLL_SECONDS if self._settings.replay else self._settings.atp_redecision_poll_seconds
+        poll_seconds = self._settings.atp_redecision_poll_seconds
         watch = DeficitWatch(self._engine, partial(asked_reviews, self._database), poll_seconds=poll_seconds)
-        async with self._database.listen(f"{ASKED}_{SCHEMA}", watch.wake):
+        async with self._database.listen(f"{ASKED}_{SCHEMA}", watch.wake), self._moves(watch.wake):
             await watch.run(stop)
 
     async def _work_due(self, stop: asyncio.Event) -> None:
-        poll_seconds = REPLAY_POLL_SECONDS if self._settings.replay else self._settings.atp_due_poll_seconds
-        await DueWork(self._engine, partial(due_now, self._database), DUE, poll_seconds=poll_seconds).run(stop)
+        poll_seconds = self._settings.atp_due_poll_seconds
+        work = DueWork(self._engine, partial(due_now, self._database), DUE, poll_seconds=poll_seconds)
+        async with self._moves(work.wake):
+            await work.run(stop)
+
+    def _moves(self, wake: Callable[[str], None]) -> AbstractAsyncContextManager[None]:
+        """Wake with each half step of a replay; outside of one the clock moves by itself, which the poll sees."""
+        return self._database.listen(MOVED, wake) if self._settings.replay else nullcontext()
 
     async def _ready(self) -> dict[str, str | bool]:
         checks: dict[str, str | bool] = {}

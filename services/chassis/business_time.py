@@ -13,6 +13,7 @@ from typing import Final
 from services.chassis.database_session import Connection
 
 SCHEMA: Final = "business_clock"
+MOVED: Final = "replay_moved"  # the channel that tells of each half step of a replay: what waited for it may go on
 _SCHEMA_LOCK: Final = 4_217_001  # any number that no other advisory lock here uses
 
 _CREATE: Final = """
@@ -75,7 +76,7 @@ async def replay_state(connection: Connection) -> ReplayState | None:
 
 
 async def set_replay(connection: Connection, at: datetime, phase: Phase | str, step: int) -> None:
-    """Move the business time of all services. Only the driver of a replay calls this."""
+    """Move the business time of all services and announce it on `MOVED`. Only the driver of a replay calls this."""
     await connection.execute(
         "INSERT INTO business_clock.replay (at, phase, step) VALUES ($1, $2, $3)"
         " ON CONFLICT (singleton) DO UPDATE SET at = excluded.at, phase = excluded.phase, step = excluded.step",
@@ -83,6 +84,7 @@ async def set_replay(connection: Connection, at: datetime, phase: Phase | str, s
         Phase(phase).value,
         step,
     )
+    await connection.execute("SELECT pg_notify($1, '')", MOVED)
 
 
 async def clear_replay(connection: Connection) -> None:

@@ -7,6 +7,8 @@ here: they are a step of a deployment.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -17,7 +19,7 @@ from prometheus_client import CollectorRegistry
 
 from services.chassis.audit.anchoring import AuditMetrics, anchoring
 from services.chassis.auth import Authenticator
-from services.chassis.business_time import ensure_schema, refuse_stored_time
+from services.chassis.business_time import MOVED, ensure_schema, refuse_stored_time
 from services.chassis.clocks import SystemClock
 from services.chassis.consumer import ConsumerRunner, Limits
 from services.chassis.consumer_metrics import ConsumerMetrics
@@ -39,7 +41,7 @@ from services.reclassifier.application.change_rule_set import store_first_rule_s
 from services.reclassifier.application.report_quiet import backlog
 from services.reclassifier.application.rule_set_document import RuleSetDocument
 from services.reclassifier.entrypoints.app import create_reclassifier_app
-from services.reclassifier.entrypoints.evaluator import POLL_SECONDS, REPLAY_POLL_SECONDS, Evaluator
+from services.reclassifier.entrypoints.evaluator import Evaluator
 from services.reclassifier.entrypoints.housekeeping import keep_house
 from services.reclassifier.entrypoints.published_segments import apply_published
 from services.reclassifier.entrypoints.recorded_orders import GROUP, RecordedOrdersHandler
@@ -179,7 +181,6 @@ class _Reclassifier:
             self._transactions,
             self._metrics,
             rule_set_id=self._settings.reclassifier_rule_set,
-            poll_seconds=REPLAY_POLL_SECONDS if self._settings.replay else POLL_SECONDS,
         )
         orders = ConsumerRunner(
             self._event_log,
@@ -197,9 +198,14 @@ class _Reclassifier:
         return [
             SideTask("orders", orders.run),
             SideTask("dead letters", watch.run),
-            SideTask("evaluator", evaluator.run),
+            SideTask("evaluator", partial(self._evaluate, evaluator)),
             SideTask("housekeeping", self._keep_house),
         ]
+
+    async def _evaluate(self, evaluator: Evaluator, stop: asyncio.Event) -> None:
+        assert self._database is not None  # noqa: S101 -- tasks run after the start
+        async with self._database.listen(MOVED, evaluator.wake) if self._settings.replay else nullcontext():
+            await evaluator.run(stop)
 
     async def _apply_published(self, connection: Connection, batch: Sequence[Delivery]) -> None:
         for skipped in await apply_published(PostgresTransaction(connection), batch):

@@ -5,6 +5,7 @@ publishes. Health and metrics are served by all. Migrations are not run here: th
 """
 
 import asyncio
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from services.chassis.audit.anchoring import AuditMetrics, anchoring
 from services.chassis.auth import Authenticator
-from services.chassis.business_time import ensure_schema, refuse_stored_time
+from services.chassis.business_time import MOVED, ensure_schema, refuse_stored_time
 from services.chassis.cache import Cache, RedisCache
 from services.chassis.clocks import SystemClock
 from services.chassis.consumer import ConsumerRunner
@@ -45,8 +46,7 @@ from services.segment_registry.settings import SegmentRegistrySettings
 NAME: Final = "segment_registry"
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
-SETTLE_POLL_SECONDS: Final = 1.0  # outside a replay nothing waits
-REPLAY_SETTLE_POLL_SECONDS: Final = 0.02  # a replay waits for it in each of its steps
+SETTLE_POLL_SECONDS: Final = 1.0  # outside a replay nothing waits, and a replay tells when it moves
 
 __all__ = ["MIGRATIONS", "NAME", "SCHEMA", "build"]
 
@@ -166,18 +166,20 @@ class _Registry:
             metrics=metrics,
             wall=self._wall,
         )
-        poll_seconds = REPLAY_SETTLE_POLL_SECONDS if self._settings.replay else SETTLE_POLL_SECONDS
         return [
             SideTask("proposals", runner.run),
-            SideTask(
-                "waiting proposals",
-                WaitingProposals(self._transactions, self._metrics, poll_seconds=poll_seconds).run,
-            ),
+            SideTask("waiting proposals", self._settle_proposals),
             SideTask(
                 "dead letters",
                 DeadLetterWatch(self._event_log, consumed, dead_letters=dead_letters, metrics=metrics).run,
             ),
         ]
+
+    async def _settle_proposals(self, stop: asyncio.Event) -> None:
+        assert self._database is not None  # noqa: S101 -- tasks run after the start
+        waiting = WaitingProposals(self._transactions, self._metrics, poll_seconds=SETTLE_POLL_SECONDS)
+        async with self._database.listen(MOVED, waiting.wake) if self._settings.replay else nullcontext():
+            await waiting.run(stop)
 
     async def _relay(self, database: Database) -> Relay:
         self._producer = await self._event_log.producer(NAME)

@@ -34,16 +34,30 @@ class DueWork:
         self._due_now = due_now
         self._makers = makers
         self._poll_seconds = poll_seconds
+        self._woken = asyncio.Event()
+
+    def wake(self, _payload: str = "") -> None:
+        """Look soon: the business time has moved."""
+        self._woken.set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set."""
-        while not stop.is_set():
-            if not await self._portion():
-                try:
-                    async with asyncio.timeout(self._poll_seconds):
-                        await stop.wait()
-                except TimeoutError:
-                    continue
+        stopping = asyncio.create_task(stop.wait(), name="due: stop")
+        stopping.add_done_callback(lambda _: self._woken.set())
+        try:
+            while not stop.is_set():
+                self._woken.clear()
+                if not await self._portion():
+                    await self._rest()
+        finally:
+            stopping.cancel()
+
+    async def _rest(self) -> None:
+        try:
+            async with asyncio.timeout(self._poll_seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            return
 
     async def _portion(self) -> bool:
         """Work one portion; whether there may be more to do at once."""

@@ -11,7 +11,6 @@ from services.reclassifier.application.ports import Transactions
 from services.reclassifier.metrics import ReclassifierMetrics
 
 POLL_SECONDS: Final = 1.0  # the calendar's accuracy; news do not wait for it
-REPLAY_POLL_SECONDS: Final = 0.02  # a replay has thousands of half steps, whose beginning nobody announces
 
 _log = structlog.get_logger(__name__)
 
@@ -33,7 +32,7 @@ class Evaluator:
         self._poll_seconds = poll_seconds
         self._woken = asyncio.Event()
 
-    def wake(self) -> None:
+    def wake(self, _payload: str = "") -> None:
         """Say that something is due."""
         self._woken.set()
 

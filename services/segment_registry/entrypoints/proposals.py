@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -61,18 +62,31 @@ class WaitingProposals:
         self._transactions = transactions
         self._metrics = metrics
         self._poll_seconds = poll_seconds
+        self._woken = asyncio.Event()
+
+    def wake(self, _payload: str = "") -> None:
+        """Look soon: the replay has moved."""
+        self._woken.set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look again and again until `stop` is set; a database that is away is asked again."""
-        while not stop.is_set():
-            try:
-                await self.settle()
-            except DatabaseError as error:
-                _log.warning("waiting_proposals_left_for_next_round", cause=repr(error))
-            try:
-                await asyncio.wait_for(stop.wait(), self._poll_seconds)
-            except TimeoutError:
-                continue
+        stopping = asyncio.create_task(stop.wait(), name="waiting proposals: stop")
+        stopping.add_done_callback(lambda _: self._woken.set())
+        try:
+            while not stop.is_set():
+                await self._round()
+        finally:
+            stopping.cancel()
+
+    async def _round(self) -> None:
+        self._woken.clear()
+        try:
+            await self.settle()
+        except DatabaseError as error:
+            _log.warning("waiting_proposals_left_for_next_round", cause=repr(error))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._poll_seconds):
+                await self._woken.wait()
 
     async def settle(self) -> None:
         """Apply what waits, unless the replay still collects."""
