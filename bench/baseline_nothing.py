@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.responses import Response
 from pydantic import BaseModel
 
+from services.atp.entrypoints.quick_route import QuickRequest
 from services.contracts.orders import OrderPlaced
 
 
@@ -30,6 +31,10 @@ def create_app(answer_bytes: int) -> FastAPI:
 
     @app.post("/v1/promises:batch")
     async def nothing_of_many(orders: Orders) -> Response:  # noqa: ARG001 - read and validated, not used
+        return Response(answer, media_type="application/json")
+
+    @app.post("/v1/availability:quick")
+    async def nothing_quick(asked: QuickRequest) -> Response:  # noqa: ARG001 - read and validated, not used
         return Response(answer, media_type="application/json")
 
     @app.get("/v1/availability")

@@ -19,6 +19,7 @@ from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import Response
 from pydantic import BaseModel
 
+from services.atp.entrypoints.quick_route import QuickRequest
 from services.contracts.orders import OrderPlaced
 
 POOL_SIZE: Final = 20
@@ -81,13 +82,21 @@ def create_app(database_url: str, key: str) -> FastAPI:
 
     @app.get("/v1/availability", dependencies=[Depends(authenticated)])
     async def availability(sku: str, request: Request) -> Response:
-        async with request.app.state.pool.acquire() as connection:
-            row = await connection.fetchrow("SELECT on_hand, reserved FROM bench_usual.stock WHERE sku = $1", sku)
-        if row is None:
-            raise HTTPException(404)
-        return Response(orjson.dumps({"sku": sku, "available": row["on_hand"] - row["reserved"]}))
+        return Response(orjson.dumps(await _available(request, sku)))
+
+    @app.post("/v1/availability:quick", dependencies=[Depends(authenticated)])
+    async def quick(asked: QuickRequest, request: Request) -> Response:
+        return Response(orjson.dumps({"items": [await _available(request, pair.sku) for pair in asked.items]}))
 
     return app
+
+
+async def _available(request: Request, sku: str) -> dict[str, object]:
+    async with request.app.state.pool.acquire() as connection:
+        row = await connection.fetchrow("SELECT on_hand, reserved FROM bench_usual.stock WHERE sku = $1", sku)
+    if row is None:
+        raise HTTPException(404)
+    return {"sku": sku, "available": row["on_hand"] - row["reserved"]}
 
 
 async def _promise(connection: asyncpg.Connection, order: OrderPlaced) -> Response:

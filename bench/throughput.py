@@ -37,6 +37,7 @@ ITEMS: Final = 1_000
 API: Final = next(wanted for wanted in ATP if wanted.roles == ("api",))
 BATCH: Final = Requests("/v1/promises:batch", items=ITEMS, orders=BATCH_ORDERS, tag="batch")
 READS: Final = Requests("/v1/availability", script="reads.lua", items=ITEMS)
+QUICK: Final = Requests("/v1/availability:quick", script="reads.lua", items=ITEMS)
 LARGE: Final = Requests(items=ITEMS, lines=LARGE_LINES, tag="large")
 
 
@@ -45,7 +46,8 @@ async def main() -> None:
     require_wrk()
     async with measured() as (deployment, clients), baselines() as others:
         figures = await _batches(deployment, clients, others)
-        figures += await _reads(deployment, others)
+        figures += await _reads("quick availability of one item", QUICK, deployment, others)
+        figures += await _reads("availability of one item by day", READS, deployment, others)
         figures += await _large_orders(deployment, clients, others)
         figures += await _intake(deployment, clients)
         figures += await _replicas(deployment, clients)
@@ -65,16 +67,16 @@ async def _batches(deployment: Deployment, clients: ServiceClients, others: Base
     return _against(case, found, pieces=BATCH_ORDERS, unit="lines/s")
 
 
-async def _reads(deployment: Deployment, others: Baselines) -> list[Figure]:
-    own = shot(deployment.urls["atp"], READS, connections=CONNECTIONS, key=deployment.api_key)
+async def _reads(case: str, wanted: Requests, deployment: Deployment, others: Baselines) -> list[Figure]:
+    own = shot(deployment.urls["atp"], wanted, connections=CONNECTIONS, key=deployment.api_key)
     found = await in_turn(
         {
             "atp": followed(deployment, own, None),
-            "nothing": shot(others.nothing, READS, connections=CONNECTIONS, key=KEY),
-            "usual": shot(others.usual, READS, connections=CONNECTIONS, key=KEY),
+            "nothing": shot(others.nothing, wanted, connections=CONNECTIONS, key=KEY),
+            "usual": shot(others.usual, wanted, connections=CONNECTIONS, key=KEY),
         }
     )
-    return _against("availability of one item", found)
+    return _against(case, found)
 
 
 async def _large_orders(deployment: Deployment, clients: ServiceClients, others: Baselines) -> list[Figure]:
