@@ -5,6 +5,7 @@ Arrays travel as text, because arrays of arrays of different lengths have no typ
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 import asyncpg
@@ -17,7 +18,7 @@ from services.chassis.arrays import numbers
 from services.chassis.database import Connection
 from services.chassis.writes import Writes
 
-_LOAD: Final = """
+_POSITIONS: Final = """
 SELECT p.item_id, p.location_id, p.version, p.on_hand, p.buffer,
        p.receipt_days, p.receipt_confirmed, p.receipt_planned, p.receipt_assumed,
        p.commit_days, p.commit_quantities, p.waiting_ranks, p.waiting_quantities,
@@ -26,7 +27,22 @@ FROM unnest($1::text[], $2::text[]) AS k (item_id, location_id)
 JOIN position p ON p.item_id = k.item_id AND p.location_id = k.location_id
 ORDER BY p.item_id, p.location_id
 """
-_LOCK: Final = _LOAD + " FOR UPDATE OF p"
+
+
+def _with_time(positions: str) -> str:
+    """The business time beside the rows, read once and after all of them: the count needs each, and so each lock."""
+    return f"""
+WITH found AS MATERIALIZED ({positions}),
+clock AS MATERIALIZED (
+    SELECT coalesce((SELECT at FROM business_clock.replay), clock_timestamp()) AS now
+    FROM (SELECT count(*) AS number FROM found) AS whole WHERE number >= 0
+)
+SELECT found.*, clock.now FROM found CROSS JOIN clock
+"""  # noqa: S608 - made of constants
+
+
+_LOAD: Final = _with_time(_POSITIONS)
+_LOCK: Final = _with_time(_POSITIONS + " FOR UPDATE OF p")
 
 _COLUMNS: Final = """
     unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[],
@@ -93,12 +109,16 @@ class PositionStore:
         self._writes = writes
         self._load = _LOCK if locking else _LOAD
         self._locking = locking
+        self.loaded_at: datetime | None = None
+        """The business time right after the last `load`, once one has found something."""
 
     async def load(self, keys: Sequence[PositionKey]) -> dict[PositionKey, StoredPosition]:
         """The positions that exist, locked in key order if this session locks. `keys` must be sorted and unique."""
         if not keys:
             return {}
         rows = await self._connection.fetch(self._load, *zip(*keys, strict=True))
+        if rows:
+            self.loaded_at = rows[0]["now"].astimezone(UTC)
         stored = [_position(row) for row in rows]
         return {each.position.key: each for each in stored}
 

@@ -81,8 +81,8 @@ class PostgresSession:
         return await self._cache.current(self.connection)
 
     async def now(self) -> datetime:
-        """Business time."""
-        return await business_now(self.connection)
+        """Business time: as of the locks of positions, which are the last ones, where there are any."""
+        return self.positions.loaded_at or await business_now(self.connection)
 
     async def taking_in(self) -> bool:
         """Whether a replay is in its intake phase."""
