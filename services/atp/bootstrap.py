@@ -34,7 +34,8 @@ from services.atp.adapters.promise_reader import PostgresPromiseReader
 from services.atp.adapters.segments import SegmentProjection
 from services.atp.adapters.service_levels import PostgresServiceLevels
 from services.atp.adapters.stock_reader import PostgresStockReader
-from services.atp.adapters.transactions import MARKED, PostgresTransactions
+from services.atp.adapters.transactions import PostgresTransactions
+from services.atp.adapters.waking import MARKED
 from services.atp.application.amend_order import Amending, AmendOrder
 from services.atp.application.batch import Handler
 from services.atp.application.cancel_order import Cancelling
@@ -81,6 +82,7 @@ from services.atp.application.withdraw_part import (
     end_overrides,
 )
 from services.atp.application.work_due import DueWork, Maker
+from services.atp.entrypoints.allocation_routes import allocation_routes
 from services.atp.entrypoints.app import create_atp_app
 from services.atp.entrypoints.availability_routes import availability_routes
 from services.atp.entrypoints.change_routes import change_routes
@@ -280,6 +282,7 @@ class _Atp:
             audit_routes(self._page_of_audit, scope="atp.read", what="allocations, blocks, releases and corrections"),
             configuration_routes(self._planning),
             network_routes(self._network),
+            allocation_routes(self._planning),
             availability_routes(self._engine),
             explanation_routes(reader),
             validation_routes(self._engine, reader, PostgresHeldOrders(self._database), self._blocks),

@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from services.atp.domain.allocation import confirmable, quota_left, remaining, restricts
+from services.atp.domain.allocation import confirmable, quota_left, remaining
 from services.atp.domain.model import (
     Book,
     Item,
@@ -14,6 +14,7 @@ from services.atp.domain.model import (
     Tier,
     UsageKey,
 )
+from services.atp.domain.strict_privilege import restricts
 
 KEY = PositionKey("I1", "L1")
 TODAY = 740_000

@@ -6,7 +6,7 @@ from typing import Final
 from services.atp.adapters.backorders import marked_items, marked_positions
 from services.atp.adapters.deficits import reviews_pending
 from services.atp.adapters.due_rows import count_due
-from services.atp.adapters.transactions import wake_redecision
+from services.atp.adapters.waking import wake_redecision
 from services.atp.application.ports import MarkedItem
 from services.chassis import outbox
 from services.chassis.business_time import Phase, ReplayState, replay_state, set_replay

@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import orjson
 
+from services.atp.adapters.ceilings import read_hierarchies, read_quotas, read_regions, read_shared_items
 from services.atp.application.content import micro_of, plain
-from services.atp.application.ports import Clock, Configuration, EffectiveQuota, OfferName
-from services.atp.domain.model import Calendar, Offer, Quota, Tier
+from services.atp.application.ports import Clock, Configuration, OfferName
+from services.atp.domain.model import Calendar, Offer, Tier
 from services.atp.domain.validation_rules import ValidationRules
 from services.atp.domain.zones import ZoneMap, ZoneRule
 from services.chassis.database import Connection
@@ -34,11 +35,6 @@ ORDER BY l.zone, l.rank, l.location_id, l.service
 _CALENDARS: Final = "SELECT calendar_id, weekdays, closed, opened FROM calendar"
 _ZONES_VERSION: Final = "SELECT zones_version FROM configuration"
 _ZONE_RULES: Final = "SELECT country, low, high, zone FROM zone_rule WHERE active"
-_QUOTAS: Final = """
-SELECT quota_id, document_id, document_version, start_day, end_day, quantity, tier, item_id, zone, channel,
-       effective_from, effective_to
-FROM quota ORDER BY quota_id
-"""
 _DOCK_TO_STOCK: Final = "SELECT location_id, dock_to_stock_days FROM location WHERE dock_to_stock_days > 0"
 _ANY_PROTECTION: Final = "SELECT EXISTS (SELECT FROM protection)"
 ANY_BLOCK: Final = "SELECT EXISTS (SELECT FROM customer_block)"  # of a customer, set or lifted
@@ -102,15 +98,24 @@ async def _read(connection: Connection, version: int, zone_map: ZoneMap) -> Conf
         if row["is_default"]:
             default = tier
     offers, clocks = await _offers(connection)
-    quotas = [
-        EffectiveQuota(Quota(*quota), effective_from, effective_to)
-        for *quota, effective_from, effective_to in await connection.fetch(_QUOTAS)
-    ]
     protections: bool = await connection.fetchval(_ANY_PROTECTION)
     dock_to_stock = {row["location_id"]: row["dock_to_stock_days"] for row in await connection.fetch(_DOCK_TO_STOCK)}
     blocks: bool = await connection.fetchval(ANY_BLOCK)
-    rest = (tuple(quotas), protections, dock_to_stock, blocks, zone_map, clocks)
-    return Configuration(version, tiers, default, offers, *rest)
+    return Configuration(
+        version,
+        tiers,
+        default,
+        offers,
+        await read_quotas(connection),
+        protections,
+        dock_to_stock,
+        blocks,
+        zone_map,
+        clocks,
+        hierarchies=await read_hierarchies(connection),
+        regions=await read_regions(connection),
+        divided=await read_shared_items(connection),
+    )
 
 
 async def _offers(connection: Connection) -> tuple[dict[str, tuple[Offer, ...]], dict[OfferName, Clock]]:

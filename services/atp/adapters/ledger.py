@@ -7,7 +7,8 @@ Recomputed, in linear time, from rows that are written once and only closed late
 - receipts by day from scheduled receipts and transfers (what is still to come) and from open commitments on assumed
   supply;
 - stock that is not available from the changes of all entries of its ledger;
-- counters of protections and quotas from the postings of commitments.
+- counters of protections, quotas and nodes from the postings of commitments; of what was shipped in the period of a
+  protection that is a part of gross supply, while it is in force, from the supply ledger.
 
 A drift is a bug of this program or a hand in the database; the gauge `tiercel_ledger_drift_positions` is 0.
 """
@@ -89,9 +90,20 @@ SELECT posting ->> 0 AS kind, posting ->> 1 AS limit_id, (posting ->> 2)::int AS
     sum((posting ->> 3)::bigint)::bigint AS consumed
 FROM commitment, jsonb_array_elements(postings) AS posting WHERE postings IS NOT NULL GROUP BY 1, 2, 3
 """
+_LEFT: Final = """
+SELECT 'shipped' AS kind, r.protection_id AS limit_id, r.start_day AS period_start, sum(-m.quantity)::bigint AS consumed
+FROM protection r JOIN movement m ON m.item_id = r.item_id AND m.location_id = r.location_id AND m.kind = 'shipment'
+    AND (m.occurred_at AT TIME ZONE 'UTC')::date - DATE '0001-01-01' + 1 BETWEEN r.start_day AND r.end_day
+WHERE r.basis <> 'quantity' AND r.effective_to IS NULL GROUP BY 2, 3
+"""
+_COUNTERS: Final = """
+SELECT * FROM usage u WHERE kind <> 'shipped' OR EXISTS (
+    SELECT FROM protection r WHERE r.protection_id = u.limit_id AND r.effective_to IS NULL
+)
+"""
 _USAGE_DRIFTED: Final = f"""
 SELECT kind, limit_id, period_start, coalesce(u.consumed, 0) AS consumed, coalesce(l.consumed, 0) AS ledger
-FROM usage u FULL JOIN ({_POSTED}) AS l USING (kind, limit_id, period_start)
+FROM ({_COUNTERS}) AS u FULL JOIN ({_POSTED} UNION ALL {_LEFT}) AS l USING (kind, limit_id, period_start)
 WHERE coalesce(u.consumed, 0) <> coalesce(l.consumed, 0) ORDER BY kind, limit_id, period_start
 """  # noqa: S608 - made of constants
 _STATUS_DRIFTED: Final = """

@@ -266,7 +266,7 @@ def _part(row: asyncpg.Record) -> Part:
         ship_day=row["ship_day"],
         arrival_day=row["arrival_day"],
         cost_minor=row["cost_minor"],
-        postings=tuple(Posting(UsageKey(*usage), quantity) for *usage, quantity in postings),
+        postings=tuple(Posting(UsageKey(*each[:3]), *each[3:]) for each in postings),
         assumed=row["assumed"],
     )
     taken_by = (row["tier"], row["decision_id"], row["decision_index"])
@@ -356,7 +356,7 @@ def _part_columns(parts: Sequence[tuple[PromiseCopy, Part]]) -> list[Any]:
 
 
 def _postings(postings: Iterable[Posting]) -> str | None:
-    rows = [(*posting.usage, posting.quantity) for posting in postings]
+    rows = [(*posting.usage, posting.quantity, posting.taken) for posting in postings]
     return orjson.dumps(rows).decode() if rows else None
 
 

@@ -6,10 +6,11 @@ from typing import TypeVar
 
 import asyncpg
 
-from services.atp.adapters import allocations, items
+from services.atp.adapters import allocations, items, region_rows
 from services.atp.application.planning import (
     AllocationKind,
     DocumentHead,
+    HierarchyRow,
     PeriodsOverlap,
     ProtectionRow,
     QuotaRow,
@@ -59,9 +60,34 @@ class PostgresPlanning:
             lambda connection: _audited(connection, head, "quotas", allocations.store_quotas(connection, head, rows))
         )
 
-    async def document(self, document_id: str, kind: AllocationKind) -> Values | None:
+    async def store_hierarchy(self, head: DocumentHead, row: HierarchyRow) -> int:
         """See the port."""
-        return await self._database.read(lambda connection: allocations.read_document(connection, document_id, kind))
+        try:
+            return await self._run(
+                lambda connection: _audited(
+                    connection, head, "hierarchies", allocations.store_hierarchy(connection, head, row)
+                )
+            )
+        except asyncpg.ExclusionViolationError as error:
+            raise PeriodsOverlap from error
+
+    async def store_region(self, region: str, zones: Sequence[str]) -> None:
+        """See the port."""
+        await self._run(lambda connection: region_rows.store_region(connection, region, zones))
+
+    async def regions(self) -> dict[str, list[str]]:
+        """See the port."""
+        return await self._database.read(region_rows.read_regions)
+
+    async def document(self, document_id: str, kind: AllocationKind, version: int | None = None) -> Values | None:
+        """See the port."""
+        return await self._database.read(
+            lambda connection: allocations.read_document(connection, document_id, kind, version)
+        )
+
+    async def documents(self) -> list[Values]:
+        """See the port."""
+        return await self._database.read(allocations.read_documents)
 
     async def _run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         return await self._database.run(work, label="planning")

@@ -7,7 +7,8 @@ from typing import Final, TypeVar
 import asyncpg
 
 from services.atp.adapters.backorders import BackorderStore
-from services.atp.adapters.configuration import ConfigurationCache
+from services.atp.adapters.ceilings import share_out
+from services.atp.adapters.configuration import ConfigurationCache, raise_version
 from services.atp.adapters.customer_blocks import with_blocks
 from services.atp.adapters.customers import customers
 from services.atp.adapters.deficits import DeficitStore
@@ -18,7 +19,9 @@ from services.atp.adapters.order_reports import PostgresReports
 from services.atp.adapters.orders import OrderStore
 from services.atp.adapters.planner_rows import PlannerStore
 from services.atp.adapters.positions import PositionStore
+from services.atp.adapters.protections import divide, position_keys, protections
 from services.atp.adapters.supply import PostgresSupply
+from services.atp.adapters.waking import wake_redecision
 from services.atp.application.content import CustomerKey
 from services.atp.application.customers import Customer
 from services.atp.application.ports import Collision, CommitLost, Configuration, Session, Unavailable
@@ -33,7 +36,6 @@ from services.chassis.database import (
     Database,
     DatabaseUnavailable,
     StillInConflict,
-    announce,
 )
 from services.chassis.envelope import Event
 from services.chassis.idempotency import StoredAnswer
@@ -42,18 +44,8 @@ from services.chassis.writes import Writes
 
 T = TypeVar("T")
 INBOX: Final = "atp"  # one memory of events for all topics: event ids are unique
-MARKED: Final = "position_marked"  # the subject of the NOTIFY that wakes the re-decision
 
-_PROTECTIONS: Final = """
-SELECT p.protection_id, p.document_id, p.document_version, p.item_id, p.location_id, p.tier,
-       coalesce(t.priority_rank, $3) AS priority_rank, p.start_day, p.end_day, p.quantity, p.mode, p.lapse_days,
-       p.carry_stock
-FROM unnest($1::text[]) AS k (item_id) JOIN protection p ON p.item_id = k.item_id LEFT JOIN tier t ON t.tier = p.tier
-WHERE p.effective_from <= $2 AND (p.effective_to IS NULL OR $2 < p.effective_to)
-ORDER BY p.item_id, p.location_id, p.protection_id
-"""
 _FORGET: Final = "DELETE FROM inbox WHERE consumer = $1 AND event_id = ANY($2::text[])"
-_RANK_OF_UNKNOWN_TIER: Final = 1_000_001  # behind all: a protection for a tier that nobody knows restricts nobody
 
 
 class PostgresSession:
@@ -111,13 +103,19 @@ class PostgresSession:
             await lock_items(self.connection, item_ids)
 
     async def protections(self, item_ids: Sequence[str], at: datetime) -> dict[PositionKey, tuple[Protection, ...]]:
-        """Protections whose document is in effect, by position."""
-        found: dict[PositionKey, tuple[Protection, ...]] = {}
-        for row in await self.connection.fetch(_PROTECTIONS, item_ids, at, _RANK_OF_UNKNOWN_TIER):
-            protection_id, document_id, version, item_id, location_id, *rest = row
-            protection = Protection(protection_id, document_id, version, PositionKey(item_id, location_id), *rest)
-            found[protection.key] = (*found.get(protection.key, ()), protection)
-        return found
+        """Protections whose document is in effect or will be, by position."""
+        return await protections(self.connection, item_ids, at)
+
+    async def position_keys(self, item_ids: Sequence[str]) -> list[PositionKey]:
+        """All positions of items; read without a lock."""
+        return await position_keys(self.connection, item_ids)
+
+    async def divide(self, item_ids: Sequence[str], at: datetime) -> None:
+        """Divide protections over locations, and hierarchies in shortage, again."""
+        await self.writes.flush()  # it reads what the batch has just left
+        await divide(self.connection, item_ids, at)
+        if await share_out(self.connection, item_ids, at):
+            await raise_version(self.connection)
 
     async def first_seen(self, event_ids: Sequence[str]) -> set[str]:
         """Remember events of the log; return those not seen before."""
@@ -183,8 +181,3 @@ class PostgresTransactions:
 
     def _session(self, connection: Connection, *, locking: bool) -> PostgresSession:
         return PostgresSession(connection, self._cache, stale_after=self._stale_after, locking=locking)
-
-
-async def wake_redecision(connection: Connection) -> None:
-    """Wake the re-decision once this transaction has committed: it marked positions."""
-    await announce(connection, MARKED)

@@ -16,12 +16,12 @@ from services.atp.application.commands import Command, Origin, Outcome
 from services.atp.application.content import CustomerKey, OrderKey
 from services.atp.application.customers import Customer, Served, serve
 from services.atp.application.cut_offs import in_time
+from services.atp.application.limits import Limits, counters_of
 from services.atp.application.orders import OrderCopy, Part, Unapplied
 from services.atp.application.ports import Configuration, Mark, Session, StoredPosition
 from services.atp.application.workbook import Workbook
-from services.atp.domain.allocation import usage_of
 from services.atp.domain.deficits import may_lack
-from services.atp.domain.model import Book, Item, Position, PositionKey, Quota, UsageKey
+from services.atp.domain.model import Book, Item, Position, PositionKey, UsageKey
 from services.chassis.audit.chain import AuditEntry
 from services.chassis.envelope import Event
 from services.chassis.idempotency import StoredAnswer
@@ -77,6 +77,7 @@ class Batch:
     counts: dict[str, int] = field(default_factory=dict)
     audited: list[AuditEntry] = field(default_factory=list)  # to the audit trail, last of all
     reviews: dict[PositionKey, RiskCause] = field(default_factory=dict)  # where somebody may go short, or no longer
+    divided: list[str] = field(default_factory=list)  # items of which something is divided when their supply changes
 
     @property
     def book(self) -> Book:
@@ -185,7 +186,7 @@ def need_parts(parts: Iterable[Part], needs: Needs) -> None:
     for part in parts:
         needs.positions[part.planned.key] = None
         for posting in part.planned.postings:
-            if posting.usage.kind == "quota":
+            if posting.usage.kind in {"quota", "node"}:
                 needs.quotas[posting.usage] = None
 
 
@@ -218,14 +219,17 @@ class Loader:
         limited = sorted(item_id for item_id in items if items[item_id].backorders.policy == "limited")
         if limited:
             await session.lock_items(limited)
-        quotas = {usage_of(quota): None for quota in self._quotas() if quota.item_id in (None, *items)}
-        if counters := sorted({**quotas, **needs.quotas}):
+        limits = Limits(configuration, items, customers, needs.zones)
+        if counters := sorted({**limits.counters(), **needs.quotas}):
             await session.positions.lock_usage(counters)
+        divided = [item for item in needs.freed_items if item in configuration.divided]
+        if divided:
+            needs.positions.update(dict.fromkeys(await session.position_keys(divided)))
         stored = await session.positions.load(self._position_keys(list(items)))
         waiting = await session.positions.waiting(sorted(needs.freed_items)) if needs.freed_items else {}
         backlog = await session.positions.waiting(limited) if limited else {}
         now = await session.now()
-        book = await self._book(stored, items, counters, now)
+        book = await self._book(stored, items, counters, limits, now)
         book.backlog.update({item_id: sum(backlog.get(item_id, {}).values()) for item_id in limited})
         marks = {key: each.mark for key, each in stored.items() if each.mark is not None}
         return Batch(
@@ -240,6 +244,7 @@ class Loader:
             marks_before=dict(marks),
             waiting={item: waiting.get(item, {}) for item in needs.freed_items},
             kept=dict(needs.kept),
+            divided=divided,
         )
 
     async def _substitutes(self, items: dict[str, Item]) -> dict[str, Item]:
@@ -252,15 +257,18 @@ class Loader:
         keys = {PositionKey(item, location): None for item in items for location in locations}
         return sorted({**keys, **self.needs.positions})
 
-    def _quotas(self) -> list[Quota]:
-        return [each.quota for each in self.configuration.quotas]
-
     async def _book(
-        self, stored: dict[PositionKey, StoredPosition], items: dict[str, Item], counters: list[UsageKey], now: datetime
+        self,
+        stored: dict[PositionKey, StoredPosition],
+        items: dict[str, Item],
+        counters: list[UsageKey],
+        limits: Limits,
+        now: datetime,
     ) -> Book:
         session, configuration = self.session, self.configuration
-        protections = await session.protections(list(items), now) if configuration.protections and items else {}
-        limits = [usage_of(each) for own in protections.values() for each in own]
+        protected = dict.fromkeys((*items, *(key.item_id for key in stored))) if configuration.protections else {}
+        protections = await session.protections(list(protected), now) if protected else {}
+        kept = [key for own in protections.values() for each in own for key in counters_of(each)]
         postings = [
             posting.usage
             for order in self.orders.values()
@@ -268,7 +276,7 @@ class Loader:
             for part in order.promise.parts
             for posting in part.planned.postings
         ]
-        asked = sorted(dict.fromkeys((*limits, *counters, *postings)))
+        asked = sorted(dict.fromkeys((*kept, *counters, *postings)))
         return Book(
             today=now.date().toordinal(),
             items=items,
@@ -277,12 +285,10 @@ class Loader:
                 zone: in_time(configuration.offers_for(zone), configuration.clocks, now) for zone in self.needs.zones
             },
             protections=protections,
-            quotas=tuple(
-                each.quota
-                for each in configuration.quotas
-                if each.effective_from <= now and (each.effective_to is None or now < each.effective_to)
-            ),
+            quotas=limits.quotas(now),
             usage=await session.positions.usage(asked) if asked else {},
+            hierarchies=limits.hierarchies(now),
+            regions=limits.regions(),
         )
 
 

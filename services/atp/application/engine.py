@@ -206,6 +206,8 @@ class Engine:
         usage = batch.workbook.changed_usage()
         if changed or usage:
             await session.positions.store(changed, usage)
+        if divided := [item for item in batch.divided if any(each.position.key.item_id == item for each in changed)]:
+            await session.divide(divided, batch.now)
         record = batch.workbook.record(batch.decision_id, batch.now)
         if batch.touched or record is not None or batch.unapplied:
             await session.orders.store(list(batch.touched.values()), record, batch.unapplied, batch.now)

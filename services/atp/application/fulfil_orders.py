@@ -14,6 +14,7 @@ from services.atp.application.batch import Batch, Handler, Needs
 from services.atp.application.commands import Applied, Origin, Outcome, Remembered
 from services.atp.application.content import OrderKey
 from services.atp.application.documents import load
+from services.atp.application.gross_supply import count_shipment
 from services.atp.application.orders import OrderCopy, Part, PromiseCopy
 from services.atp.application.ports import Session
 from services.atp.application.revision import record, revise
@@ -139,6 +140,7 @@ class Shipping(Handler[ShipOrder]):
             return 0
         entry = Entry(goods.name, "shipment", -goods.quantity, 0, "", goods.occurred_at, goods.sequence)
         supply.enter(batch, entry, intake, before, command.origin)
+        count_shipment(batch, key, goods.quantity, goods.occurred_at)
         off = _uncommit(batch, promise, goods, key)
         batch.review(key, "supply_cut")
         outcome = "applied" if off == goods.quantity else "unknown_order" if promise is None else "beyond_promise"

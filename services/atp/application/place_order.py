@@ -201,6 +201,7 @@ def request_of(
         ),
         served.blocks,
         released,
+        customer_id=served.customer_id,
     )
 
 

@@ -5,22 +5,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from services.atp.domain.model import Node
 from services.contracts.items import CatalogItem
 
-AllocationKind = Literal["protection", "quota"]
+AllocationKind = Literal["protection", "quota", "hierarchy"]
 Values = dict[str, Any]
 
 
 class PeriodsOverlap(Exception):  # noqa: N818 - says what is wrong
-    """Two periods of one tier at one position overlap."""
+    """Two periods of one tier at one position overlap, or two hierarchies of one item."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProtectionRow:
-    """A minimum for a tier at a position in a period (days inclusive)."""
+    """A minimum for a tier in a period (days inclusive), at one location, at several, or (None) at all together."""
 
     item_id: str
-    location_id: str
+    locations: tuple[str, ...] | None
+    is_group: bool
     tier: str
     start_day: int
     end_day: int
@@ -28,19 +30,48 @@ class ProtectionRow:
     mode: str
     lapse_days: int
     carry_stock: bool
+    basis: str = "quantity"
+    share: int = 0
+    unconsumable: bool = False
+    strict: bool = False
+    expected: int | None = None
+
+    @property
+    def scope(self) -> int:
+        """0: one position, 1: several, 2: all."""
+        if not self.is_group:
+            return 0
+        return 2 if self.locations is None else 1
 
 
 @dataclass(frozen=True, slots=True)
 class QuotaRow:
-    """A maximum for what matches, in a period (days inclusive)."""
+    """A maximum for what matches, in a period (days inclusive). Rows of one `series` are the periods of one quota."""
 
+    series: int
     start_day: int
     end_day: int
     quantity: int
-    tier: str | None
-    item_id: str | None
-    zone: str | None
-    channel: str | None
+    tier: str | None = None
+    item_id: str | None = None
+    zone: str | None = None
+    channel: str | None = None
+    region: str | None = None
+    customer_id: str | None = None
+    item_group: str | None = None
+    backward: int = 0
+    forward: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HierarchyRow:
+    """A tree of allocations of one item; in shortage its quantities are divided by fair share, if it says so."""
+
+    item_id: str
+    periods: tuple[tuple[int, int], ...]
+    nodes: tuple[Node, ...]
+    pool: str
+    fair_share: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +107,22 @@ class Planning(Protocol):
         """Write the next version of a quota document; its version."""
         ...
 
-    async def document(self, document_id: str, kind: AllocationKind) -> Values | None:
-        """The newest version of a document, with what each of its lines has given so far."""
+    async def store_hierarchy(self, head: DocumentHead, row: HierarchyRow) -> int:
+        """Write the next version of a hierarchy document; its version. Raises PeriodsOverlap."""
+        ...
+
+    async def store_region(self, region: str, zones: Sequence[str]) -> None:
+        """Let a region be these zones; a zone is of one region at most."""
+        ...
+
+    async def regions(self) -> dict[str, list[str]]:
+        """The zones of all regions."""
+        ...
+
+    async def document(self, document_id: str, kind: AllocationKind, version: int | None = None) -> Values | None:
+        """A version of a document, by default the newest, with what each of its lines has given so far."""
+        ...
+
+    async def documents(self) -> list[Values]:
+        """The versions of all documents: which, of what kind, from when to when, by whom."""
         ...

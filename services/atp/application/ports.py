@@ -30,7 +30,7 @@ from services.atp.application.supply_entries import (
     TransferKey,
 )
 from services.atp.application.validation_records import Release
-from services.atp.domain.model import Item, Offer, Position, PositionKey, Protection, Quota, Tier, UsageKey
+from services.atp.domain.model import Hierarchy, Item, Offer, Position, PositionKey, Protection, Quota, Tier, UsageKey
 from services.atp.domain.order_of_service import ServiceKey
 from services.atp.domain.scheduled_receipts import Scheduled
 from services.atp.domain.stock_intake import StockState
@@ -80,10 +80,21 @@ OfferName = tuple[str, str]  # location, service
 
 
 @dataclass(frozen=True, slots=True)
+class EffectiveHierarchy:
+    """A hierarchy while its document is in effect: from (inclusive) to (exclusive, None = open)."""
+
+    hierarchy: Hierarchy
+    effective_from: datetime
+    effective_to: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
     """What planners set and tiers say, whole, at one version.
 
     `protections` and `blocks` (of customers) say whether any are stored.
+    `regions` are by zone. `divided` are the items of which something is divided again when their supply changes:
+    protections over locations, hierarchies in shortage.
     """
 
     version: int
@@ -96,6 +107,9 @@ class Configuration:
     blocks: bool = False
     zone_map: ZoneMap = field(default_factory=ZoneMap)
     clocks: Mapping[OfferName, Clock] = field(default_factory=dict)  # where the day is not that of UTC, or ends earlier
+    hierarchies: tuple[EffectiveHierarchy, ...] = ()
+    regions: Mapping[str, str] = field(default_factory=dict)
+    divided: Mapping[str, None] = field(default_factory=dict)
 
     def offers_for(self, zone: str) -> tuple[Offer, ...]:
         """The ways to serve a zone; a zone without its own is served like the zone "*"."""
@@ -349,7 +363,15 @@ class Session(Protocol):
         ...
 
     async def protections(self, item_ids: Sequence[str], at: datetime) -> dict[PositionKey, tuple[Protection, ...]]:
-        """Protections whose document is in effect, by position."""
+        """Protections whose document is in effect or will be, by position."""
+        ...
+
+    async def position_keys(self, item_ids: Sequence[str]) -> list[PositionKey]:
+        """All positions of items; read without a lock."""
+        ...
+
+    async def divide(self, item_ids: Sequence[str], at: datetime) -> None:
+        """Divide protections over locations and hierarchies in shortage again; the items' positions are locked."""
         ...
 
     async def first_seen(self, event_ids: Sequence[str]) -> set[str]:

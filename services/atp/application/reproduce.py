@@ -14,7 +14,9 @@ from services.atp.domain.model import (
     Backordering,
     Book,
     Calendar,
+    Hierarchy,
     Item,
+    Node,
     Offer,
     OpenBackorder,
     Planned,
@@ -50,6 +52,9 @@ def reproduce(compressed: bytes) -> list[Decision]:
             case "ship":
                 part, quantity, on_hand_change = step
                 workbook.ship(_planned(part), quantity, on_hand_change=on_hand_change)
+            case "count":
+                usage, quantity = step
+                workbook.count(UsageKey(*usage), quantity)
             case "put":
                 workbook.put(_position(step))
             case _:
@@ -71,7 +76,15 @@ def _book(record: Fields) -> Book:
         quotas=tuple(Quota(**each) for each in record["quotas"]),
         backlog=dict(record.get("backlog", ())),
         usage={UsageKey(kind, limit, start): consumed for kind, limit, start, consumed in record["usage"]},
+        hierarchies=tuple(_hierarchy(each) for each in record.get("hierarchies", ())),
+        regions=record.get("regions", {}),
     )
+
+
+def _hierarchy(fields: Fields) -> Hierarchy:
+    nodes = tuple(Node(**{**each, "quantities": tuple(each["quantities"])}) for each in fields["nodes"])
+    periods = tuple((start, end) for start, end in fields["periods"])
+    return Hierarchy(**{**fields, "nodes": nodes, "periods": periods})
 
 
 def _item(fields: Fields) -> Item:
@@ -133,5 +146,7 @@ def _backorder(fields: Fields) -> OpenBackorder:
 
 
 def _planned(fields: Fields) -> Planned:
-    postings = tuple(Posting(UsageKey(*each["usage"]), each["quantity"]) for each in fields["postings"])
+    postings = tuple(
+        Posting(UsageKey(*each["usage"]), each["quantity"], each.get("taken", "own")) for each in fields["postings"]
+    )
     return Planned(**{**fields, "key": PositionKey(*fields["key"]), "postings": postings})

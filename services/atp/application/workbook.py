@@ -71,6 +71,11 @@ class Workbook:
         self._steps.append(("ship", (part, quantity, on_hand_change)))
         releasing.ship(self.book, part, quantity, on_hand_change=on_hand_change)
 
+    def count(self, usage: UsageKey, quantity: int) -> None:
+        """Count a quantity that is taken from no position."""
+        self._steps.append(("count", (usage, quantity)))
+        self.book.usage[usage] = self.book.usage.get(usage, 0) + quantity
+
     def put(self, position: Position) -> None:
         """Replace a position, or add one."""
         self._steps.append(("put", position))
@@ -119,6 +124,8 @@ class Workbook:
             "quotas": book.quotas,
             "usage": [(*key, self._usage_before[key]) for key in sorted(self._usage_before)],
             "backlog": sorted(self._backlog_before.items()),
+            "hierarchies": book.hierarchies,
+            "regions": book.regions,
             "steps": self._steps,
             "decided": digest_of(self._decided),
         }

@@ -1,24 +1,22 @@
-"""Who may take what: protections, quotas and freed stock that is kept for those who wait.
+"""Who may take what: protections, quotas, hierarchies and freed stock that is kept for those who wait.
 
 `Confirmable(k, d) = max(0, min of A(s) - R_k(s, d) over d <= s < H)`, where R_k(s, d) is what protections keep from
 tier k. A protection that has not lapsed keeps its remaining quantity, max(0, P(s) - consumed), from its first day on:
 in prioritised mode from the tiers that rank behind its own, in core mode from all others and from its own tier for
-days outside its period. P(s) is the protected quantity for the current period and with `carry_stock`; a future period
-keeps only what is covered by receipts due within it, each unit covering one protection, in order of rank, then start.
-Units cover earliest first, so that a cover once given does not move as s grows. Assumed receipts cover nothing.
+days outside its period; an unconsumable one from everybody. What P(s) is, `services.atp.domain.protected_supply` says;
+what strict privilege takes off, `services.atp.domain.strict_privilege`; quotas and hierarchies are the ceilings of
+`services.atp.domain.ceilings`.
 
 Guarantee (tests/property): what a tier may still take under its protection is not lowered by the decision for a tier
 that the protection restricts, where all protections of a position have one mode; and shipping what was promised
 changes nothing for anybody.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-
+from services.atp.domain.ceilings import ceilings_for, lefts, quota_key
 from services.atp.domain.model import (
     Book,
     Day,
     Item,
-    Position,
     PositionKey,
     Protection,
     Quota,
@@ -27,9 +25,9 @@ from services.atp.domain.model import (
     Tier,
     UsageKey,
 )
-from services.atp.domain.supply_picture import Room, changes, counted, horizon, lookahead
-
-Steps = list[tuple[Day, int]]  # (day, quantity more kept from that day on)
+from services.atp.domain.protected_supply import Steps, consumed_key, kept
+from services.atp.domain.strict_privilege import Kept, is_own, privileged, restricts_others
+from services.atp.domain.supply_picture import Room, changes, horizon, lookahead
 
 
 def confirmable(book: Book, key: PositionKey, item: Item, tier: Tier, day: Day) -> int:
@@ -46,14 +44,17 @@ def room_for(book: Book, key: PositionKey, item: Item, tier: Tier, *, behind_wai
     protections = book.protections.get(key)
     if not protections:
         return lookahead(by_day, item, book.today)
+    everyone = list(kept(protections, position, item, book.today, book.usage))
+    levels = dict(by_day) if any(each.strict for each, _ in everyone) else None
     own: list[tuple[Protection, Steps]] = []
-    for protection, steps in kept(protections, position, item, book.today, book.usage):
-        if protection.tier == tier.tier:
+    for protection, steps in everyone:
+        if is_own(protection, tier):
             if protection.mode == "core":
                 own.append((protection, steps))
-        elif _restricts_others(protection, tier):
+        elif restricts_others(protection, tier):
             _lower(by_day, steps)
-    return _outside_own_periods(by_day, own, item, book.today) if own else lookahead(by_day, item, book.today)
+    room = _outside_own_periods(by_day, own, item, book.today) if own else lookahead(by_day, item, book.today)
+    return room if levels is None else privileged(room, Kept(levels, everyone), tier, item, book.today)
 
 
 def remaining(book: Book, protection: Protection, item: Item, day: Day) -> int:
@@ -66,111 +67,15 @@ def remaining(book: Book, protection: Protection, item: Item, day: Day) -> int:
     return 0
 
 
-def is_live(protection: Protection, today: Day) -> bool:
-    """Whether a protection still keeps anything: its period is not over and it has not lapsed."""
-    return today <= protection.end - max(0, protection.lapse_days)
-
-
-def kept(
-    protections: Sequence[Protection], position: Position, item: Item, today: Day, usage: Mapping[UsageKey, int]
-) -> Iterator[tuple[Protection, Steps]]:
-    """Every protection that is live with the quantity that it keeps, in order of rank, then start."""
-    free: dict[Day, int] | None = None
-    for protection in sorted(protections, key=_by_rank):
-        if not is_live(protection, today):
-            continue
-        consumed = usage.get(usage_of(protection), 0)
-        if protection.start <= today or protection.carry_stock:
-            rest = protection.quantity - consumed
-            yield protection, [(max(protection.start, today), rest)] if rest > 0 else []
-            continue
-        if free is None:
-            free = {due.day: counted(due, item, today) - due.assumed for due in position.receipts if due.day > today}
-        yield protection, _beyond(_cover(protection, free), consumed)
-
-
-def restricts(protection: Protection, tier: Tier, day: Day) -> bool:
-    """Whether what a protection keeps is kept from a tier that asks for a day."""
-    if protection.tier == tier.tier:
-        return protection.mode == "core" and not protection.start <= day <= protection.end
-    return _restricts_others(protection, tier)
-
-
 def usage_of(limit: Protection | Quota) -> UsageKey:
     """The counter of a protection or quota."""
-    if isinstance(limit, Protection):
-        return UsageKey("protection", limit.protection_id, limit.start)
-    return UsageKey("quota", limit.quota_id, limit.start)
-
-
-def matching_quotas(book: Book, request: Request, item_id: str) -> list[Quota]:
-    """The quotas that a request for an item has to pass, closed periods left out."""
-    matching = [
-        quota
-        for quota in book.quotas
-        if quota.end >= book.today
-        and quota.item_id in (None, item_id)
-        and quota.tier in (None, request.tier.tier)
-        and quota.zone in (None, request.zone)
-        and quota.channel in (None, request.channel)
-    ]
-    return sorted(matching, key=usage_of)
+    return consumed_key(limit) if isinstance(limit, Protection) else quota_key(limit)
 
 
 def quota_left(book: Book, request: Request, line: RequestLine, day: Day) -> int | None:
-    """The least that any matching quota leaves for a day; None: no quota matches."""
-    quotas = matching_quotas(book, request, line.item_id)
-    return min((left for _, left in quotas_left(book, quotas, day)), default=None)
-
-
-def within_quotas(room: Room, book: Book, quotas: Sequence[Quota]) -> Room:
-    """The room that quotas leave of a room: nowhere more, and less in the periods of quotas that are nearly used up."""
-    edges = [*room.days, *(quota.start for quota in quotas), *(quota.end + 1 for quota in quotas)]
-    days = sorted(dict.fromkeys(day for day in edges if day >= book.today))
-    lefts = [(quota.start, quota.end, _left(book, quota)) for quota in quotas]
-    quantities = [min([room.at(day), *(left for start, end, left in lefts if start <= day <= end)]) for day in days]
-    return Room(days, quantities)
-
-
-def quotas_left(book: Book, quotas: Sequence[Quota], day: Day) -> list[tuple[str, int]]:
-    """What each of the quotas leaves for a day, those whose period does not contain it left out."""
-    return [(quota.quota_id, _left(book, quota)) for quota in quotas if quota.start <= day <= quota.end]
-
-
-def _left(book: Book, quota: Quota) -> int:
-    return max(0, quota.quantity - book.usage.get(usage_of(quota), 0))
-
-
-def _by_rank(protection: Protection) -> tuple[int, Day, str]:
-    return (protection.priority_rank, protection.start, protection.protection_id)
-
-
-def _restricts_others(protection: Protection, tier: Tier) -> bool:
-    return protection.mode == "core" or protection.priority_rank < tier.priority_rank
-
-
-def _cover(protection: Protection, free: dict[Day, int]) -> Steps:
-    """Take from the receipts that are not covering yet, earliest first, what a future period is covered by."""
-    need = protection.quantity
-    cover: Steps = []
-    for day in sorted(free):
-        if protection.start <= day <= protection.end and need > 0 and free[day] > 0:
-            taken = min(need, free[day])
-            free[day] -= taken
-            need -= taken
-            cover.append((day, taken))
-    return cover
-
-
-def _beyond(cover: Steps, consumed: int) -> Steps:
-    """The steps of max(0, P(s) - consumed), given those of P(s)."""
-    steps: Steps = []
-    for day, quantity in cover:
-        used = min(consumed, quantity)
-        consumed -= used
-        if quantity > used:
-            steps.append((day, quantity - used))
-    return steps
+    """The least that any matching quota or hierarchy leaves for a day; None: none limits it."""
+    ceilings = ceilings_for(book, request, book.items[line.item_id])
+    return min((left for _, left in lefts(ceilings, book.usage, day)), default=None)
 
 
 def _lower(by_day: dict[Day, int], steps: Steps) -> None:

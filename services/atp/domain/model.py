@@ -12,7 +12,9 @@ from services.atp.domain.validation_rules import Block, ValidationRules
 
 Day = int
 ProtectionMode = Literal["prioritised", "core"]
-UsageKind = Literal["protection", "quota"]
+UsageKind = Literal["protection", "quota", "node", "shipped"]
+Basis = Literal["quantity", "percent", "ratio"]
+TakenFrom = Literal["own", "parent", "borrowed"]
 BackorderPolicy = Literal["open", "none", "until", "limited", "discontinued"]
 
 
@@ -32,7 +34,10 @@ class PositionKey(NamedTuple):
 
 
 class UsageKey(NamedTuple):
-    """A counter of what a protection or quota has given; the total order of locks."""
+    """A counter of what a protection, quota or node has given; the total order of locks.
+
+    `shipped` counts what left a protection's position in its period: gross supply is never lowered by shipments.
+    """
 
     kind: UsageKind
     limit_id: str
@@ -130,7 +135,16 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """A minimum kept for one tier at one position in the period [start, end], both inclusive."""
+    """A minimum kept for one tier at one position in the period [start, end], both inclusive.
+
+    `basis` says what it is: `quantity` units; a percentage of gross supply (`share` in hundredths of a percent); or a
+    ratio (`share` is its weight among the ratios of its document for the same position and period). `scope` 0 was set
+    for this position, 1 for several locations, 2 for all: of nested ones of a tier the least counts. `unconsumable`: no
+    order matches it. `strict`: what a request wants beyond its own protection is restricted by this one too, also if it
+    is its own tier's. `expected`: the tier's demand expected in the whole period; no more is kept than is expected of
+    its rest. `upcoming`: not in effect yet; it counts what is taken and keeps nothing. `lowered_by`: units less than
+    its document says.
+    """
 
     protection_id: str
     document_id: str
@@ -144,11 +158,23 @@ class Protection:
     mode: ProtectionMode = "prioritised"
     lapse_days: int = 0
     carry_stock: bool = False
+    basis: Basis = "quantity"
+    share: int = 0
+    scope: int = 0
+    unconsumable: bool = False
+    strict: bool = False
+    expected: int | None = None
+    upcoming: bool = False
+    lowered_by: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """A maximum for all orders that match, in the period [start, end], both inclusive. None matches everything."""
+    """A maximum for all orders that match, in the period [start, end], both inclusive. None matches everything.
+
+    Quotas of one id are the periods of one series, apart from each other: what a period lacks is taken from up to
+    `backward` periods before it and `forward` ones after it, nearest first.
+    """
 
     quota_id: str
     document_id: str
@@ -160,6 +186,47 @@ class Quota:
     item_id: str | None = None
     zone: str | None = None
     channel: str | None = None
+    region: str | None = None
+    customer_id: str | None = None
+    item_group: str | None = None
+    backward: int = 0
+    forward: int = 0
+    upcoming: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node of a hierarchy: those of its parent's customers whose `attribute` is `value`.
+
+    `quantities` are what it has in each period of the hierarchy, besides what its children have. `rank` 1 is most
+    important. `lends`: a sibling that ranks before it may borrow, for days from `lock_days` after today on.
+    """
+
+    name: str
+    parent: str | None
+    attribute: str
+    value: str
+    rank: int
+    quantities: tuple[int, ...]
+    lends: bool = False
+    lock_days: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Hierarchy:
+    """Allocations of one item as a tree: a maximum for all its orders on the days of `periods`, which are apart.
+
+    `pool` names the node of all who match no group; it has no parent and lends nothing.
+    """
+
+    hierarchy_id: str
+    document_id: str
+    document_version: int
+    item_id: str
+    periods: tuple[tuple[Day, Day], ...]
+    nodes: tuple[Node, ...]
+    pool: str
+    upcoming: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +257,7 @@ class Posting:
 
     usage: UsageKey
     quantity: int
+    taken: TakenFrom = "own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +295,7 @@ class Request:
     blocks: tuple[Block, ...] = ()
     released: bool = False
     location_id: str | None = None
+    customer_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,9 +386,9 @@ class OrderDecision:
 class Book:
     """The working copy of all that a batch of decisions reads and changes; decisions are made one after another on it.
 
-    `protections` and `quotas` are those whose document is in effect today. `offers` are by zone, the zone "*" for zones
-    without their own; candidates are those offers whose location has a position of the item. `backlog` is what waits of
-    items whose backorders are limited.
+    `protections`, `quotas` and `hierarchies` are those whose document is in effect today, or will be (`upcoming`).
+    `offers` are by zone, the zone "*" for zones without their own; candidates are those offers whose location has a
+    position of the item. `backlog` is what waits of items whose backorders are limited. `regions` are by zone.
     """
 
     today: Day
@@ -330,6 +399,8 @@ class Book:
     quotas: tuple[Quota, ...] = ()
     usage: dict[UsageKey, int] = field(default_factory=dict)
     backlog: dict[str, int] = field(default_factory=dict)
+    hierarchies: tuple[Hierarchy, ...] = ()
+    regions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

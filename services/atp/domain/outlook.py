@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from services.atp.domain.allocation import matching_quotas, room_for, within_quotas
-from services.atp.domain.model import Book, Day, Item, Offer, Position, PositionKey, Quota, Request
+from services.atp.domain.allocation import room_for
+from services.atp.domain.ceilings import Ceiling, below, ceilings_for
+from services.atp.domain.model import Book, Day, Item, Offer, Position, PositionKey, Request
 from services.atp.domain.shipping_days import is_timed
 from services.atp.domain.supply_picture import Room, horizon
 from services.atp.domain.taking import Draft, Lane, Piece
@@ -82,13 +83,14 @@ class Outlook:
     draft: Draft
     ask: Ask
     lanes: Sequence[Lane]
-    quotas: Sequence[Quota] = ()
+    quotas: Sequence[Ceiling] = ()
     rooms: dict[PositionKey, Room] = field(default_factory=dict)
 
     @classmethod
     def of(cls, draft: Draft, ask: Ask, lanes: Sequence[Lane]) -> "Outlook":
         """Look at every position once."""
-        quotas = matching_quotas(draft.book, draft.request, ask.item.item_id) if draft.book.quotas else ()
+        book = draft.book
+        quotas = ceilings_for(book, draft.request, ask.item) if book.quotas or book.hierarchies else ()
         outlook = cls(draft, ask, lanes, quotas)
         for lane in lanes:
             if lane.key not in outlook.rooms:
@@ -102,7 +104,9 @@ class Outlook:
         if self.quotas:
             return False
         return not any(
-            each.mode == "core" and each.tier == tier for key in self.rooms for each in protections.get(key, ())
+            each.strict or (each.mode == "core" and each.tier == tier)
+            for key in self.rooms
+            for each in protections.get(key, ())
         )
 
     def until(self, latest: Day) -> "Outlook":
@@ -111,9 +115,9 @@ class Outlook:
 
     def room_at(self, key: PositionKey) -> Room:
         """What the line may take at a position now, in whole packs."""
-        room = self.room_beside_quotas(key)
+        room, book = self.room_beside_quotas(key), self.draft.book
         if self.quotas:
-            room = within_quotas(room, self.draft.book, self.quotas)
+            room = below(room, self.quotas, book.usage, book.today)
         return room_in_packs(room, self.ask.item.pack_size)
 
     def room_beside_quotas(self, key: PositionKey) -> Room:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from services.atp.domain.ceilings import owner
 from services.atp.domain.model import Book, Planned, Posting
 from services.atp.domain.taking import with_commitment
 
@@ -35,17 +36,32 @@ def divide(part: Planned, quantity: int) -> tuple[Planned, Planned]:
 
 
 def split(part: Planned, quantity: int) -> tuple[Planned, Planned]:
-    """A part in two, of `quantity` (0 < quantity < all) and of the rest; postings and cost are divided by quantity."""
-    first = tuple(Posting(posting.usage, min(quantity, posting.quantity)) for posting in part.postings)
-    rest = tuple(
-        Posting(posting.usage, posting.quantity - taken.quantity)
-        for posting, taken in zip(part.postings, first, strict=True)
-    )
+    """A part in two, of `quantity` (0 < quantity < all) and of the rest; postings and cost are divided by quantity.
+
+    Where the postings of one quota or hierarchy add up to the part, the first in two keeps what was taken first: what
+    was borrowed is given back before what is its own.
+    """
+    first, rest = _divided(part.postings, quantity)
     cost = part.cost_minor * quantity // part.quantity
     return (
         replace(part, quantity=quantity, postings=first, cost_minor=cost),
         replace(part, quantity=part.quantity - quantity, postings=rest, cost_minor=part.cost_minor - cost),
     )
+
+
+def _divided(postings: Sequence[Posting], quantity: int) -> tuple[tuple[Posting, ...], tuple[Posting, ...]]:
+    wanted: dict[tuple[str, str], int] = {}
+    first: list[Posting] = []
+    rest: list[Posting] = []
+    for posting in postings:
+        left = wanted.setdefault(owner(posting), quantity)
+        part = min(left, posting.quantity)
+        wanted[owner(posting)] = left - part
+        if part:
+            first.append(replace(posting, quantity=part))
+        if posting.quantity > part:
+            rest.append(replace(posting, quantity=posting.quantity - part))
+    return tuple(first), tuple(rest)
 
 
 def _uncommit(book: Book, part: Planned, quantity: int) -> None:

@@ -12,10 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final, Literal
 
-from services.atp.domain.allocation import is_live, kept, quotas_left, restricts, room_for
+from services.atp.domain.allocation import room_for
+from services.atp.domain.ceilings import lefts
 from services.atp.domain.model import Binding, Day, Position, PositionKey, Protection
 from services.atp.domain.outlook import FAR, Outlook, most
+from services.atp.domain.protected_supply import Stand, asked_quantity, is_live, kept
 from services.atp.domain.sourcing import units_by
+from services.atp.domain.strict_privilege import restricts
 from services.atp.domain.supply_picture import Room, changes, lookahead
 from services.atp.domain.taking import Lane
 
@@ -77,7 +80,7 @@ class Shortage:
     def _spot(self, lane: Lane, room: Room) -> _Spot:
         """The best day at a position: the one that lacks least, the last one of several."""
         last = self._last_day(lane)
-        edges = [edge for quota in self.outlook.quotas for edge in (quota.start - 1, quota.end)]
+        edges = [day - 1 for ceiling in self.outlook.quotas for day in ceiling.days]
         until = max([*room.days, *(edge + 1 for edge in edges)]) if last == FAR else last
         ends = [*(day - 1 for day in room.days[1:]), *edges, until]
         today = self.outlook.draft.book.today
@@ -90,8 +93,8 @@ class Shortage:
 
     def _on(self, key: PositionKey, day: Day, room: int, elsewhere: int) -> _Spot:
         missing = max(0, self.need - elsewhere - room)
-        lefts = quotas_left(self.outlook.draft.book, self.outlook.quotas, day)
-        return _Spot(key, day, room, missing, tuple((quota, left) for quota, left in lefts if left < self.need))
+        left_by = lefts(self.outlook.quotas, self.outlook.draft.book.usage, day)
+        return _Spot(key, day, room, missing, tuple((quota, left) for quota, left in left_by if left < self.need))
 
     def _lacks(self, spot: _Spot) -> int:
         return spot.lacks(self.need)
@@ -120,7 +123,7 @@ class Shortage:
         keeping = [
             (-sum(quantity for _, quantity in steps), protection.protection_id, protection)
             for protection, steps in kept(protections, position, self.outlook.ask.item, book.today, book.usage)
-            if steps and restricts(protection, tier, spot.day)
+            if steps and (protection.strict or restricts(protection, tier, spot.day))
         ]
         for _, protection_id, protection in sorted(keeping, key=lambda each: each[:2])[:NAMED_MAX]:
             lower = self._lowered_enough(protection, spot)
@@ -134,7 +137,7 @@ class Shortage:
     def _lowered_enough(self, protection: Protection, spot: _Spot) -> int | None:
         """By how much one protection has to be lowered for the line to be feasible; None: that alone does not do."""
         target = spot.room + spot.missing
-        low, high = spot.missing, protection.quantity
+        low, high = spot.missing, self._most(protection)
         if high < low or self._room_lowered(protection, high, spot) < target:
             return None
         if self._room_lowered(protection, low, spot) >= target:
@@ -149,13 +152,18 @@ class Shortage:
 
     def _room_lowered(self, protection: Protection, by: int, spot: _Spot) -> int:
         draft, key = self.outlook.draft, spot.key
-        lowered = tuple(
-            replace(each, quantity=each.quantity - by) if each is protection else each
-            for each in draft.book.protections[key]
-        )
+        lowered = tuple(_lowered(each, by) if each is protection else each for each in draft.book.protections[key])
         book = replace(draft.book, protections={key: lowered})
         room = room_for(book, key, self.outlook.ask.item, draft.request.tier, behind_waiting=not draft.in_turn)
         return room.at(spot.day)
+
+    def _most(self, protection: Protection) -> int:
+        """By how much a protection can be lowered."""
+        if protection.basis == "quantity":
+            return protection.quantity
+        book, key = self.outlook.draft.book, protection.key
+        everyone, position = book.protections[key], book.positions[key]
+        return asked_quantity(protection, everyone, Stand(position, self.outlook.ask.item, book.today, book.usage))
 
     def _help(self, spot: _Spot) -> str:
         if not spot.missing:
@@ -213,6 +221,13 @@ class Shortage:
         reference = f"{lane.offer.location_id}/{lane.offer.service}"
         kind = _what_delays(lane, today, deadline)
         return Binding(kind, reference, 0, arrival, would_help=help_, needed=whole - deadline)
+
+
+def _lowered(protection: Protection, by: int) -> Protection:
+    """A protection of so many units less; one that is a part of gross supply keeps its part, and so many less of it."""
+    if protection.basis == "quantity":
+        return replace(protection, quantity=protection.quantity - by)
+    return replace(protection, lowered_by=by)
 
 
 def _by_arrival(lane: Lane, today: Day) -> tuple[int, int, str, str]:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from services.atp.domain import shipping_days
-from services.atp.domain.allocation import usage_of
+from services.atp.domain.ceilings import Ceiling, counting_for, portions
 from services.atp.domain.model import (
     Book,
     Day,
@@ -21,10 +21,11 @@ from services.atp.domain.model import (
     Position,
     PositionKey,
     Posting,
-    Quota,
     Receipts,
     Request,
+    UsageKey,
 )
+from services.atp.domain.protected_supply import consumed_key, is_hidden
 from services.atp.domain.supply_picture import horizon
 
 GRAMS: Final = 1_000  # in a kilogram
@@ -100,8 +101,8 @@ class Draft:
         ship_days = self.shipments.get((offer.location_id, offer.service))
         return ship_days is None or lane.ship_day(day) not in ship_days
 
-    def take(self, item: Item, piece: Piece, quotas: Sequence[Quota]) -> Planned:
-        """Take a piece off the book. `quotas` are those that match the line; the room for it was checked before."""
+    def take(self, item: Item, piece: Piece, quotas: Sequence[Ceiling]) -> Planned:
+        """Take a piece off the book. `quotas` are those that the line passes; the room for it was checked before."""
         (lane, day, quantity), offer = piece, piece.lane.offer
         cost, ship_day = lane.carriage(item, quantity), lane.ship_day(day)
         if self.opens_shipment(lane, day):
@@ -118,7 +119,7 @@ class Draft:
             ship_day,
             ship_day + offer.transit_days,
             cost,
-            self._post(lane.key, day, quantity, quotas),
+            self._post(item, piece, quotas),
             assumed,
         )
 
@@ -154,19 +155,36 @@ class Draft:
         positions[key] = with_commitment(before, day, quantity, assumed=quantity if assumed else 0)
         self._journal.append(partial(positions.__setitem__, key, before))
 
-    def _post(self, key: PositionKey, day: Day, quantity: int, quotas: Sequence[Quota]) -> tuple[Posting, ...]:
-        protections = self.book.protections.get(key, ())
-        if not protections and not quotas:
+    def _post(self, item: Item, piece: Piece, quotas: Sequence[Ceiling]) -> tuple[Posting, ...]:
+        """Count the piece wherever it is taken from, and what is not in effect yet but will have to know of it."""
+        book, (lane, day, quantity) = self.book, piece
+        protections = book.protections.get(lane.key, ())
+        if not protections and not quotas and not book.quotas and not book.hierarchies:
             return ()
-        tier, usage = self.request.tier.tier, self.book.usage
-        limits = [usage_of(each) for each in protections if each.tier == tier and each.start <= day <= each.end]
-        limits += [usage_of(quota) for quota in quotas if quota.start <= day <= quota.end]
-        for limit in limits:
-            before = usage.get(limit)
-            usage[limit] = (before or 0) + quantity
-            undo = partial(usage.pop, limit) if before is None else partial(usage.__setitem__, limit, before)
-            self._journal.append(undo)
-        return tuple(Posting(limit, quantity) for limit in sorted(limits))
+        tier = self.request.tier.tier
+        postings = [
+            Posting(consumed_key(each), quantity)
+            for each in protections
+            if each.tier == tier and each.start <= day <= each.end and not each.unconsumable
+            if each.upcoming or not is_hidden(each, protections)
+        ]
+        postings.sort(key=_usage)
+        for ceiling in (*quotas, *counting_for(book, self.request, item)):
+            postings += portions(ceiling, book.usage, day, quantity)
+        for posting in postings:
+            self._count(posting.usage, posting.quantity)
+        return tuple(postings)
+
+    def _count(self, limit: UsageKey, quantity: int) -> None:
+        usage = self.book.usage
+        before = usage.get(limit)
+        usage[limit] = (before or 0) + quantity
+        undo = partial(usage.pop, limit) if before is None else partial(usage.__setitem__, limit, before)
+        self._journal.append(undo)
+
+
+def _usage(posting: Posting) -> UsageKey:
+    return posting.usage
 
 
 def with_commitment(position: Position, day: Day, quantity: int, *, assumed: int = 0) -> Position:

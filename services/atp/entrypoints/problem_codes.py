@@ -29,5 +29,9 @@ LOCATION_UNKNOWN: Final = register(ProblemCode("location_unknown", 422, "A lane 
 CALENDAR_UNKNOWN: Final = register(ProblemCode("calendar_unknown", 422, "A calendar is named that is not defined"))
 DOCUMENT_UNKNOWN: Final = register(ProblemCode("document_unknown", 404, "No such document"))
 PERIODS_OVERLAP: Final = register(
-    ProblemCode("periods_overlap", 409, "Two periods of one tier at one position overlap")
+    ProblemCode(
+        "periods_overlap",
+        409,
+        "Periods overlap: of one tier at one position, of one quota, or two hierarchies of one item",
+    )
 )
