@@ -124,7 +124,7 @@ class Promise(Payload):
     """The promise of one order, whole. `revision` counts its changes and is the event's per-key sequence.
 
     `held_until` is there for a hold: until then it can be confirmed. The open rest of a hold does not wait; it does
-    from its confirmation on.
+    from its confirmation on. That of a refused one never does.
     """
 
     promise_id: Identifier

@@ -7,21 +7,17 @@ from typing import Any
 import httpx
 import pytest
 
-from services.atp.adapters.ledger import verify
-from services.atp.adapters.oversell_audit import audit
 from services.contracts import catalogue, topics
 from services.contracts.promises import Promise, PromiseChanged
 from tests.support.atp import Atp, an_order, assigned, in_days, order_event, outcomes, running_atp, unique
+from tests.support.atp_proofs import prove
 
 
 @pytest.fixture
 async def atp(database_url: str) -> AsyncIterator[Atp]:
     async with running_atp(database_url, atp_due_poll_seconds=0.05) as running:
         yield running
-        report = await verify(running.database)
-        assert (report.drifted, report.drifts) == (0, ())
-        oversold = await audit(running.database)
-        assert (oversold.oversold, oversold.broken_chains) == ({}, {})
+        await prove(running)
 
 
 async def open_at(atp: Atp, item: str) -> dict[str, int]:

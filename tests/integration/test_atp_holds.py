@@ -10,12 +10,14 @@ import pytest
 from services.contracts import topics
 from services.contracts.promises import Promise, PromiseChanged
 from tests.support.atp import Atp, an_order, outcomes, placed, running_atp
+from tests.support.atp_proofs import prove
 
 
 @pytest.fixture
 async def atp(database_url: str) -> AsyncIterator[Atp]:
     async with running_atp(database_url, atp_due_poll_seconds=0.05) as running:
         yield running
+        await prove(running)
 
 
 @pytest.fixture
@@ -145,7 +147,7 @@ async def test_a_hold_that_gets_nothing_is_refused_and_waits_for_nothing(atp: At
     order = an_order((item, 5), hold_seconds=600)
     answer = await atp.place(order)
     (line,) = answer.json()["lines"]
-    assert (answer.json()["state"], line["outcome"], line["backordered"]) == ("refused", "backordered", 0)
+    assert (answer.json()["state"], line["outcome"], line["backordered"]) == ("refused", "backordered", 5)
     assert await atp.fetch("SELECT count(*) FROM backorder WHERE item_id = $1", item) == [(0,)]
     assert not await is_due(atp, order)
 

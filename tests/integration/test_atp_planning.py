@@ -7,21 +7,17 @@ from typing import Any
 import httpx
 import pytest
 
-from services.atp.adapters.ledger import verify
-from services.atp.adapters.oversell_audit import audit
 from services.contracts import topics
 from services.contracts.promises import Promise, PromiseChanged
 from tests.support.atp import TODAY, Atp, an_order, assigned, in_days, outcomes, running_atp, unique
+from tests.support.atp_proofs import prove
 
 
 @pytest.fixture
 async def atp(database_url: str) -> AsyncIterator[Atp]:
     async with running_atp(database_url, atp_due_poll_seconds=0.05) as running:
         yield running
-        report = await verify(running.database)
-        assert (report.drifted, report.drifts) == (0, ())
-        oversold = await audit(running.database)
-        assert (oversold.oversold, oversold.broken_chains) == ({}, {})
+        await prove(running)
 
 
 async def read(atp: Atp, made: httpx.Response) -> dict[str, Any]:
@@ -248,3 +244,4 @@ async def test_what_one_stopped_location_cannot_give_another_one_does(atp: Atp) 
     answer = await atp.place(an_order((item, 6)))
     (line,) = answer.json()["lines"]
     assert ([part["location"] for part in line["schedule"]], line["backordered"]) == ([other], 1)
+    assert [each["kind"] for each in line["why"]] == ["supply", "stop"]

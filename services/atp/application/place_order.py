@@ -84,7 +84,7 @@ class Placing(Handler[PlaceOrder]):
         promise = order.promise
         assert promise is not None  # noqa: S101 - made with one
         if command.hold_seconds is not None:
-            _hold(batch, order, promise, lines, command.hold_seconds)
+            _hold(batch, order, promise, command.hold_seconds)
         take_decision(batch, promise, request, decision)
         return self._answer(batch, command, order, served=served, lines=lines, cost_minor=decision.cost_minor)
 
@@ -250,7 +250,7 @@ def _new_order(batch: Batch, command: PlaceOrder, served: Served, state: State) 
     return OrderCopy(command.key, command.version, command.fingerprint, promise, new=True)
 
 
-def _hold(batch: Batch, order: OrderCopy, promise: PromiseCopy, lines: list[Document], seconds: int) -> None:
+def _hold(batch: Batch, order: OrderCopy, promise: PromiseCopy, seconds: int) -> None:
     """Make a new promise a hold. Its open rest does not wait; if it got nothing, it is refused and nothing will.
 
     One that awaits its release keeps how long it is to last, and lasts so long from its release on.
@@ -259,9 +259,6 @@ def _hold(batch: Batch, order: OrderCopy, promise: PromiseCopy, lines: list[Docu
         promise.held_until = batch.now + timedelta(seconds=seconds)
     if promise.state == "held":
         plan_due(batch, HOLD, tuple(order.key), promise.held_until)
-    elif promise.state == "refused":
-        for line in lines:
-            line["backordered"] = 0
 
 
 def _take_line(

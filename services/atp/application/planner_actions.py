@@ -17,6 +17,7 @@ from services.atp.application.planner_records import Planner, PlannerAction
 from services.atp.application.ports import Session
 from services.atp.domain.model import Day, PositionKey
 from services.atp.domain.promise_state import next_state, state_at
+from services.chassis.audit.chain import AuditEntry
 from services.chassis.ids import new_id
 
 KEPT: Final = "planner_actions"
@@ -65,11 +66,14 @@ def refuse_plan(admitted: Admitted, fault: Fault) -> NotPossible:
 def note(
     batch: Batch, kind: str, planner: Planner, subject: PromiseCopy | PositionKey, details: dict[str, Any]
 ) -> None:
-    """Keep an act for audit."""
+    """Keep an act, in a list of its own and in the audit trail."""
     promise_id = subject.promise_id if isinstance(subject, PromiseCopy) else None
     position = None if isinstance(subject, PromiseCopy) else subject
     actions: list[PlannerAction] = batch.kept.setdefault(KEPT, [])
     actions.append(PlannerAction(new_id(), kind, planner, batch.now, promise_id, position, details))
+    subject_name = str(promise_id) if position is None else f"{position.item_id}@{position.location_id}"
+    detail = {"reason": planner.reason, "through_day": planner.through, **details}
+    batch.audited.append(AuditEntry(planner.actor, f"planner.{kind}", subject_name, detail))
     batch.count("planner_action")
 
 
