@@ -1,8 +1,9 @@
 """Who the customers are, which tiers there are, and who should move: everything on the topics `segments.*`."""
 
+from decimal import Decimal
 from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, field_serializer
 
 from services.contracts.orders import CustomerRef
 from services.contracts.payload import (
@@ -51,6 +52,11 @@ class TierValidation(Payload):
     permitted_channels: Annotated[tuple[Code, ...], Field(max_length=LISTED_MAX)] = ()
     permitted_zones: Annotated[tuple[Code, ...], Field(max_length=LISTED_MAX)] = ()
     held: tuple[HeldCheck, ...] = ()
+
+    @field_serializer("line_value_max", "order_value_min", "order_value_max", when_used="json")
+    def _in_plain_digits(self, amount: Decimal | None) -> str | None:
+        """As amounts are read: 1E+3 is how a Decimal may write a thousand, and no amount."""
+        return None if amount is None else format(amount, "f")
 
 
 class TierPolicy(Payload):

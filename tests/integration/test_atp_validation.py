@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ from services.atp.entrypoints.validation_routes import BlockHistory, BlockPage, 
 from services.chassis.envelope import Event
 from services.contracts import catalogue, topics
 from services.contracts.promises import Promise, PromiseChanged
+from services.contracts.segments import TierDefined, TierPolicy, TierValidation
 from tests.support.atp import Atp, an_order, assigned, order_event, outcomes, running_atp, unique
 from tests.support.http import client_of
 
@@ -286,3 +288,18 @@ async def test_a_quote_that_validation_held_is_a_hold_from_its_release_on(atp: A
     assert promise.held_until is not None
     assert promise.held_until - promise.decided_at == timedelta(hours=1)
     assert await committed(atp, item) == 7
+
+
+async def test_the_validation_that_the_registry_publishes_for_a_tier_is_acted_on(atp: Atp) -> None:
+    item, tier, customer = await atp.item(on_hand=9), unique("published"), unique("customer")
+    policy = TierPolicy(validation=TierValidation(line_value_max=Decimal("1E+3"), held=("line_value_max",)))
+    rank = 500_000 + len(await atp.fetch("SELECT tier FROM tier"))
+    payload = TierDefined(tier=tier, version=1, name="Published", priority_rank=rank, policy=policy)
+    data = payload.model_dump_json().encode()
+    await atp.publish(order_event(catalogue.TIER_POLICY, {"order": {"order_id": tier}}, data=data, sequence=1))
+    await atp.until("SELECT EXISTS (SELECT FROM tier WHERE tier = $1)", tier)
+    await atp.customer(customer, assigned(tier))
+    for price, outcome in (("500.01", "held_for_release"), ("500.00", "promised")):
+        order = by(customer, (item, 2))
+        order["lines"][0]["unit_price"] = price
+        assert outcomes(await atp.place(order)) == [outcome]
