@@ -46,6 +46,7 @@ from services.atp.application.expedite_order import ExpediteOrder, Expediting
 from services.atp.application.fulfil_orders import Delivering, DeliverOrder, ShipOrder, Shipping
 from services.atp.application.holds import ExpireHold, Expiring, expire_command
 from services.atp.application.order_reports import ReportOrder
+from services.atp.application.pick_short import Picking, PickShort
 from services.atp.application.pin_promise import Pinning, PinPromise
 from services.atp.application.place_order import HOLD, Placing
 from services.atp.application.planner_actions import OVERRIDES
@@ -56,6 +57,7 @@ from services.atp.application.redecide import Redecision
 from services.atp.application.release_part import ReleasePart, Releasing
 from services.atp.application.release_validation import ReleaseValidation, ReleasingValidation
 from services.atp.application.report_orders import Reporting
+from services.atp.application.return_goods import ReturnGoods, Returning
 from services.atp.application.review_deficits import ReviewDeficits, Reviewing
 from services.atp.application.revive_hold import ReviveHold, Reviving
 from services.atp.application.serve_backorders import Serving
@@ -163,6 +165,8 @@ HANDLERS: Final[Sequence[tuple[type, type[Handler[Any]]]]] = (
     (ShipOrder, Shipping),
     (DeliverOrder, Delivering),
     (ReportOrder, Reporting),
+    (PickShort, Picking),
+    (ReturnGoods, Returning),
     (ReadAvailability, Availability),
     (LookQuickly, QuickLook),
     (ExpireHold, Expiring),

@@ -37,6 +37,7 @@ from services.contracts import (
     service,
     supply,
     topics,
+    warehouse,
 )
 from services.contracts.payload import Payload
 
@@ -184,6 +185,8 @@ CATALOG_CALENDAR: Final = EventType("catalog.calendar.v1", network.CatalogCalend
 CATALOG_ZONE: Final = EventType("catalog.zone.v1", network.CatalogZone, topics.CATALOG)
 CATALOG_ITEM: Final = EventType("catalog.item.v2", items.CatalogItem, topics.CATALOG)
 FULFILMENT_SHIPPED: Final = EventType("fulfilment.shipped.v1", supply.Shipped, topics.FULFILMENTS)
+FULFILMENT_SHORT_PICKED: Final = EventType("fulfilment.short_picked.v1", warehouse.ShortPicked, topics.FULFILMENTS)
+FULFILMENT_RETURNED: Final = EventType("fulfilment.returned.v1", warehouse.Returned, topics.FULFILMENTS)
 FULFILMENT_DELIVERED: Final = EventType("fulfilment.delivered.v1", supply.Delivered, topics.FULFILMENTS)
 FULFILMENT_DISCREPANCY: Final = EventType("fulfilment.discrepancy.v1", supply.Discrepancy, topics.FULFILMENTS)
 FULFILMENT_ACTIVITY: Final = EventType("fulfilment.activity.v1", costs.ActivityReported, topics.FULFILMENTS)
@@ -230,6 +233,8 @@ ALL: Final = (
     CATALOG_ZONE,
     FULFILMENT_SHIPPED,
     FULFILMENT_DELIVERED,
+    FULFILMENT_SHORT_PICKED,
+    FULFILMENT_RETURNED,
     FULFILMENT_DISCREPANCY,
     FULFILMENT_ACTIVITY,
     CATALOG_LANDED_COST,

@@ -102,6 +102,7 @@ class PromisedLine(Payload):
     promised: QuantityOrZero
     backordered: QuantityOrZero
     shipped: QuantityOrZero = 0
+    returned: QuantityOrZero = 0
     requested_arrival: Day | None = None
     schedule: tuple[ScheduleLine, ...] = ()
     why: tuple[Constraint, ...] = ()
@@ -178,5 +179,6 @@ class PromiseChanged(Payload):
         "withdrawn",
         "stop_lifted",
         "returned",
+        "execution",
     ]
     reason: Note = ""

@@ -92,6 +92,7 @@ CHANGES: Final[Mapping[str, str]] = {
     "withdrawn": "We had to take a part of our offer back.",
     "stop_lifted": "The article can be delivered again.",
     "returned": "Goods came back to us.",
+    "execution": "Some of the goods were not found when we packed your order; we planned them anew.",
 }
 RISKS: Final[Mapping[RiskCause, str]] = {
     "supply_cut": "The delivery may be delayed; we are working on it.",

@@ -176,7 +176,7 @@ def recorded_event(
                     "promised_quantity": line["promised"],
                     "shipped_quantity": line["shipped"],
                     "delivered_quantity": delivered.get(line["line"], 0),
-                    "returned_quantity": 0,
+                    "returned_quantity": line.get("returned", 0),
                 }
                 for line in document["lines"]
             ],

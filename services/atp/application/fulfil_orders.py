@@ -128,7 +128,7 @@ class Shipping(Handler[ShipOrder]):
     async def store(self, session: Session, batch: Batch) -> None:
         """The supply ledger and what the warehouse did."""
         await store_supply(session, batch)
-        await _store_entries(session, batch)
+        await store_fulfilments(session, batch)
 
     def _leave(self, batch: Batch, command: ShipOrder, goods: GoodsShipped, promise: PromiseCopy | None) -> int:
         """Let goods leave; how many of them come off the promise."""
@@ -146,7 +146,7 @@ class Shipping(Handler[ShipOrder]):
         outcome = "applied" if off == goods.quantity else "unknown_order" if promise is None else "beyond_promise"
         if outcome != "applied":
             batch.count(f"shipment_{outcome}")
-        _entries(batch).append(
+        fulfilment_entries(batch).append(
             FulfilmentEntry(
                 command.key,
                 "shipped",
@@ -193,7 +193,7 @@ class Delivering(Handler[DeliverOrder]):
                 arrived.append(goods)
             else:
                 batch.count(f"delivery_{outcome}")
-            _entries(batch).append(_delivery_entry(command.key, promise, goods, outcome))
+            fulfilment_entries(batch).append(_delivery_entry(command.key, promise, goods, outcome))
         if order is None or promise is None or not arrived:
             return Applied("recorded")
         promise.changed = order.changed = True
@@ -206,15 +206,17 @@ class Delivering(Handler[DeliverOrder]):
 
     async def store(self, session: Session, batch: Batch) -> None:
         """What the warehouse did."""
-        await _store_entries(session, batch)
+        await store_fulfilments(session, batch)
 
 
-def _entries(batch: Batch) -> list[FulfilmentEntry]:
+def fulfilment_entries(batch: Batch) -> list[FulfilmentEntry]:
+    """What the warehouse did, as far as this batch has heard; more is added to it."""
     entries: list[FulfilmentEntry] = batch.kept.setdefault(KEPT, [])
     return entries
 
 
-async def _store_entries(session: Session, batch: Batch) -> None:
+async def store_fulfilments(session: Session, batch: Batch) -> None:
+    """Write it; once, whichever handler calls first."""
     entries: list[FulfilmentEntry] = batch.kept.pop(KEPT, [])
     if entries:
         await session.supply.store_fulfilments(entries)

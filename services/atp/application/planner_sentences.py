@@ -64,6 +64,7 @@ CHANGES: Final[Mapping[str, str]] = {
     "withdrawn": "a planner withdrew quantity",
     "stop_lifted": "a stop ended and stock was offered to backorders",
     "returned": "goods came back",
+    "execution": "the warehouse did not find the goods",
 }
 
 

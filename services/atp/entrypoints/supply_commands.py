@@ -1,11 +1,14 @@
 """Commands on supply and fulfilments from what came in, over HTTP or from the event log: the checks are the same."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from services.atp.application.commands import Origin
 from services.atp.application.content import OrderKey
 from services.atp.application.fulfil_orders import DeliverOrder, GoodsDelivered, GoodsShipped, ShipOrder
 from services.atp.application.order_reports import ReportName, ReportOrder
+from services.atp.application.pick_short import GoodsMissing, PickShort
+from services.atp.application.return_goods import GoodsReturned, ReturnGoods
 from services.atp.application.supply_entries import Reference, TransferKey
 from services.atp.application.take_supply import CountStock, MoveStock, ScheduleReceipt
 from services.atp.application.transfer_stock import TransferStock
@@ -22,11 +25,13 @@ from services.contracts.supply import (
     SupplySnapshot,
     Transfer,
 )
+from services.contracts.warehouse import Returned, ShortPicked
 
 Report = ActivityReported | Discrepancy
 Supply = SupplyMovement | SupplySnapshot | ScheduledReceipt | Transfer
 SupplyCommand = MoveStock | CountStock | ScheduleReceipt | TransferStock
-Fulfilment = Shipped | Delivered
+Fulfilment = Shipped | Delivered | ShortPicked | Returned
+FulfilmentCommand = ShipOrder | DeliverOrder | PickShort | ReturnGoods
 
 
 def supply_command(said: Supply, origin: Origin) -> SupplyCommand:
@@ -82,29 +87,55 @@ def _transfer(said: Transfer, origin: Origin) -> TransferStock:
     return TransferStock(TransferKey(said.sku, said.source, said.reference), document, origin)
 
 
-def fulfilment_commands(
-    said: Sequence[tuple[Fulfilment, Origin]],
-) -> list[tuple[ShipOrder | DeliverOrder, list[int]]]:
+def fulfilment_commands(said: Sequence[tuple[Fulfilment, Origin]]) -> list[tuple[FulfilmentCommand, list[int]]]:
     """One command per order and kind for what came in one go, each with the places of its events in the input.
 
-    The events of an order keep their order among those of their kind; goods are delivered only after they shipped, and
-    so the shipments of the input come first.
+    The events of an order keep their order among those of their kind. The kinds follow each other as they do in a
+    warehouse: what is not found, what leaves, what arrives, what comes back.
     """
-    shipped: dict[OrderKey, list[int]] = {}
-    delivered: dict[OrderKey, list[int]] = {}
+    by_kind: dict[type, dict[OrderKey, list[int]]] = {kind: {} for kind in _MADE_OF}
     for place, (event, _) in enumerate(said):
         key = OrderKey(event.order.source, event.order.order_id)
-        (shipped if isinstance(event, Shipped) else delivered).setdefault(key, []).append(place)
-    commands: list[tuple[ShipOrder | DeliverOrder, list[int]]] = []
-    for key, places in shipped.items():
-        goods = tuple(_shipped(event) for event, _ in (said[place] for place in places) if isinstance(event, Shipped))
-        commands.append((ShipOrder(key, goods, said[places[0]][1]), places))
-    for key, places in delivered.items():
-        came = tuple(
-            _delivered(event) for event, _ in (said[place] for place in places) if isinstance(event, Delivered)
-        )
-        commands.append((DeliverOrder(key, came, said[places[0]][1]), places))
-    return commands
+        by_kind[type(event)].setdefault(key, []).append(place)
+    return [
+        (make(key, [said[place][0] for place in places], said[places[0]][1]), places)
+        for kind, make in _MADE_OF.items()
+        for key, places in by_kind[kind].items()
+    ]
+
+
+def _pick_short(key: OrderKey, said: Sequence[Any], origin: Origin) -> PickShort:
+    return PickShort(key, tuple(_missing(event) for event in said), origin)
+
+
+def _ship(key: OrderKey, said: Sequence[Any], origin: Origin) -> ShipOrder:
+    return ShipOrder(key, tuple(_shipped(event) for event in said), origin)
+
+
+def _deliver(key: OrderKey, said: Sequence[Any], origin: Origin) -> DeliverOrder:
+    return DeliverOrder(key, tuple(_delivered(event) for event in said), origin)
+
+
+def _return(key: OrderKey, said: Sequence[Any], origin: Origin) -> ReturnGoods:
+    return ReturnGoods(key, tuple(_returned(event) for event in said), origin)
+
+
+_MADE_OF: Final[Mapping[type, Callable[[OrderKey, Sequence[Any], Origin], FulfilmentCommand]]] = {
+    ShortPicked: _pick_short,
+    Shipped: _ship,
+    Delivered: _deliver,
+    Returned: _return,
+}
+
+
+def _missing(event: ShortPicked) -> GoodsMissing:
+    name = Reference(PositionKey(event.sku, event.location), event.source, event.reference)
+    return GoodsMissing(name, event.line, event.quantity, event.occurred_at, event.sequence)
+
+
+def _returned(event: Returned) -> GoodsReturned:
+    name = Reference(PositionKey(event.sku, event.location), event.source, event.reference)
+    return GoodsReturned(name, event.line, event.quantity, event.occurred_at, event.status, event.sequence)
 
 
 def report_command(said: Report, origin: Origin) -> ReportOrder:

@@ -35,6 +35,7 @@ from services.contracts.supply import (
     SupplySnapshot,
     Transfer,
 )
+from services.contracts.warehouse import Returned, ShortPicked
 
 UNEXPECTED: Final = "unexpected_event_type"
 EVENT_LOG: Final = "catalog.v1"  # the author of what came by the log
@@ -73,7 +74,7 @@ class FulfilmentEvents:
         rejected: list[Rejected] = []
         for place, delivery in enumerate(batch):
             payload = _read(delivery.event, place, rejected)
-            if isinstance(payload, Shipped | Delivered):
+            if isinstance(payload, Shipped | Delivered | ShortPicked | Returned):
                 said.append((payload, _origin(delivery.event)))
             elif isinstance(payload, ActivityReported | Discrepancy):
                 reports.append(report_command(payload, _origin(delivery.event)))

@@ -18,6 +18,7 @@ from services.chassis.auth import Principal, require
 from services.chassis.problems import VALIDATION_FAILED, problem_responses
 from services.contracts.payload import Code, Identifier, Payload, QuantityOrZero
 from services.contracts.supply import Delivered, ScheduledReceipt, Shipped, SupplyMovement, SupplySnapshot, Transfer
+from services.contracts.warehouse import Returned, ShortPicked
 
 ENTRIES_MAX: Final = 1_000  # entries of one request: some 300 kB, decided in two batches
 Supplier = Annotated[Principal, Depends(require("atp.supply"))]
@@ -117,6 +118,20 @@ def _add_fulfilments(router: APIRouter, engine: Engine) -> None:
     )
     async def post_delivered(request: Request, _: Supplier, body: Entries[Delivered]) -> dict[str, Any]:
         """Take in goods that reached the customer."""
+        return await take(request, body.items)
+
+    @router.post(
+        "/v1/fulfilments/short-picked", response_model=EntryResults, responses=problem_responses(VALIDATION_FAILED)
+    )
+    async def post_short_picked(request: Request, _: Supplier, body: Entries[ShortPicked]) -> dict[str, Any]:
+        """Take in goods that were not found: on hand falls, and their lines are planned anew at once."""
+        return await take(request, body.items)
+
+    @router.post(
+        "/v1/fulfilments/returned", response_model=EntryResults, responses=problem_responses(VALIDATION_FAILED)
+    )
+    async def post_returned(request: Request, _: Supplier, body: Entries[Returned]) -> dict[str, Any]:
+        """Take in goods that came back: into inspection, or another status."""
         return await take(request, body.items)
 
 

@@ -195,6 +195,39 @@ VALID: Final[dict[str, dict[str, Any]]] = {
             "actual_cost_minor": 595,
         }
     },
+    "fulfilment.short_picked.v1": {
+        "two_missing": {
+            "source": "wms",
+            "reference": "PICK-77-1",
+            "order": ORDER,
+            "line": "1",
+            **_AT,
+            "quantity": 2,
+            "occurred_at": "2026-03-04T15:40:00Z",
+            "sequence": 121,
+        }
+    },
+    "fulfilment.returned.v1": {
+        "into_inspection": {
+            "source": "wms",
+            "reference": "RMA-12",
+            "order": ORDER,
+            "line": "1",
+            **_AT,
+            "quantity": 1,
+            "occurred_at": "2026-03-12T09:10:00Z",
+        },
+        "damaged": {
+            "source": "wms",
+            "reference": "RMA-13",
+            "order": ORDER,
+            "line": "1",
+            **_AT,
+            "quantity": 1,
+            "occurred_at": "2026-03-12T09:12:00Z",
+            "status": "damaged",
+        },
+    },
     "fulfilment.delivered.v1": {
         "delivered": {
             "source": "tms",
@@ -218,9 +251,7 @@ BROKEN: Final[dict[str, dict[str, tuple[str, Any]]]] = {
         "on_hand_negative": ("on_hand", -1),
         "status_negative": ("statuses.quality", -1),
     },
-    "supply.transfer.v1": {
-        "quantity_zero": ("quantity", 0),
-    },
+    "supply.transfer.v1": {"quantity_zero": ("quantity", 0), "state_unknown": ("state", "lost")},
     "supply.receipt.v1": {
         "due_not_a_day": ("due", "2026-02-30"),
         "due_in_another_notation": ("due", "02.03.2026"),
@@ -234,6 +265,8 @@ BROKEN: Final[dict[str, dict[str, tuple[str, Any]]]] = {
         "policy_unknown": ("backorders.policy", "sometimes"),
         "criticality_unknown": ("criticality", "rather"),
     },
+    "fulfilment.short_picked.v1": {"quantity_zero": ("quantity", 0)},
+    "fulfilment.returned.v1": {"status_unknown": ("status", "lost")},
     "fulfilment.shipped.v1": {"quantity_zero": ("quantity", 0)},
     "fulfilment.delivered.v1": {"order_without_source": ("order", {"order_id": "SO-10042"})},
 }
