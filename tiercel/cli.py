@@ -97,24 +97,58 @@ def demo(
     raise typer.Exit(_reporting(lambda: run(wish)))
 
 
-@app.command()
-def load(
-    kind: Annotated[str, typer.Argument(help="items, movements, snapshots or receipts.")],
-    file: Annotated[Path, typer.Argument(help="CSV; columns are named as the fields of the API.", exists=True)],
-    *,
-    url: Annotated[str, typer.Option(help="Address of the ATP.")] = "http://127.0.0.1:8080",
-    key: Annotated[str, typer.Option(envvar="TIERCEL_API_KEY", help="A key for atp.configure or atp.supply.")],
-    set_aside: Annotated[Path, typer.Option(help="Where rows go that cannot be loaded.")] = Path("set_aside.csv"),
-) -> None:
-    """Load items or supply from a file. Status 1 if a row was set aside."""
-    from tiercel.commands.loading import KINDS
-    from tiercel.commands.loading import load as run
+Address = Annotated[str, typer.Option("--url", help="Address of the ATP.")]
+ApiKey = Annotated[str, typer.Option("--key", envvar="TIERCEL_API_KEY", help="An API key of the ATP.")]
 
-    if kind not in KINDS:
-        raise typer.BadParameter(f"KIND is one of {', '.join(KINDS)}")
-    loaded = _reporting(lambda: run(kind, file, url=url, key=key, set_aside=set_aside))
-    print(f"{loaded.rows} rows: {loaded.sent} sent, {loaded.set_aside} set aside ({set_aside}).")
-    if loaded.set_aside:
+
+@app.command("import")
+def import_file(
+    kind: Annotated[str, typer.Argument(help="items, locations, lanes, services, calendars, zones, stock, ...")] = "",
+    file: Annotated[Path | None, typer.Argument(help="CSV; --template KIND prints its columns.", exists=True)] = None,
+    *,
+    template: Annotated[str, typer.Option(metavar="KIND", help="Print the columns of a kind, and an example.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check every row, and send nothing.")] = False,
+    url: Address = "http://127.0.0.1:8080",
+    key: ApiKey = "",
+    set_aside: Annotated[Path, typer.Option(help="Where rows go that cannot be imported.")] = Path("set_aside.csv"),
+) -> None:
+    """Import master data or supply from a CSV file. Status 1 if a row was set aside."""
+    from tiercel.commands import importing
+
+    if (template or kind) not in importing.SHEETS:
+        raise typer.BadParameter(f"KIND is one of {', '.join(importing.SHEETS)}")
+    if template:
+        print(importing.template(template))
+        return
+    if file is None:
+        raise typer.BadParameter("a FILE is needed; --template KIND prints its columns")
+    found = _reporting(
+        lambda: importing.import_file(kind, file, url=url, key=key, set_aside=set_aside, dry_run=dry_run)
+    )
+    done = "would be sent" if dry_run else "sent"
+    print(f"{found.rows} rows: {found.good} {done}, {found.set_aside} set aside ({set_aside}).")
+    if found.set_aside:
+        raise typer.Exit(1)
+
+
+@app.command("reconcile-stock")
+def reconcile_stock(
+    extract: Annotated[Path, typer.Argument(help="CSV of the ERP or WMS: sku, location, on_hand.", exists=True)],
+    *,
+    tolerance: Annotated[int, typer.Option(min=0, help="Units by which a position may differ.")] = 0,
+    report: Annotated[Path, typer.Option(help="Where the differences go.")] = Path("differences.csv"),
+    url: Address = "http://127.0.0.1:8080",
+    key: ApiKey = "",
+) -> None:
+    """Compare stock with an extract, position by position. Status 1 if one differs by more than the tolerance."""
+    from tiercel.commands.reconciling import reconcile
+
+    compared, differing = _reporting(lambda: reconcile(extract, url=url, key=key, report=report))
+    beyond = [each for each in differing if abs(each.units) > tolerance]
+    print(f"{compared} positions compared, {len(differing)} differ, {len(beyond)} by more than {tolerance} ({report}).")
+    for each in differing[:20]:
+        print(f"{each.sku}@{each.location}: extract {each.extract}, tiercel {each.tiercel} ({each.units:+})")
+    if beyond:
         raise typer.Exit(1)
 
 

@@ -16,7 +16,7 @@ from services.chassis.event_log.port import EventLogError
 from services.chassis.migrations import MigrationLockBusy
 from tiercel.commands.audit import UnknownService
 from tiercel.commands.decisions import UnknownDecisionError
-from tiercel.commands.loading import LoadRefused
+from tiercel.commands.importing import ImportRefused
 from tiercel.conformance.mapping import MappingError
 from tiercel.credentials import KeyRefused
 
@@ -34,7 +34,7 @@ EXPECTED: Final = (
     EventLogError,
     KeyRefused,
     LetterGone,
-    LoadRefused,
+    ImportRefused,
     MappingError,
     MigrationLockBusy,
     NotReady,

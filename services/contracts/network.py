@@ -8,7 +8,7 @@ from datetime import time
 from typing import Annotated, Any, Final, Literal, Self
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from services.contracts.payload import Code, Country, Day, MinorUnits, Payload, Postcode, Version
 
@@ -33,7 +33,12 @@ def _written_as_time(value: object) -> object:
 
 _TIME_SCHEMA: Final[dict[str, Any]] = {"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"}
 TimeZone = Annotated[str, Field(max_length=64), AfterValidator(_known_zone)]
-LocalTime = Annotated[time, BeforeValidator(_written_as_time), WithJsonSchema(_TIME_SCHEMA)]
+LocalTime = Annotated[
+    time,
+    BeforeValidator(_written_as_time),
+    PlainSerializer(lambda value: f"{value:%H:%M}", return_type=str, when_used="json-unless-none"),
+    WithJsonSchema(_TIME_SCHEMA),
+]
 
 
 class LocationTerms(Payload):
