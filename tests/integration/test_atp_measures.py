@@ -12,7 +12,7 @@ import pytest
 
 from services.chassis.business_time import clear_replay
 from tests.support.atp import Atp, running_atp
-from tests.support.measured_company import Company
+from tests.support.measured_company import Company, forget_measures
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ async def atp(database_url: str) -> AsyncIterator[Atp]:
     async with running_atp(database_url, atp_measuring_seconds=0.05, replay=True) as running:
         yield running
         await running.database.run(clear_replay, label="test")
-        await running.execute("DELETE FROM cost_rate")
+        await forget_measures(running)
 
 
 def assert_equal(measured: dict[str, Any], counted: dict[str, dict[str, Any]]) -> None:

@@ -214,3 +214,10 @@ class Company:
 
     def _moment(self, day: date) -> str:
         return datetime.combine(day, time(9), UTC).isoformat()
+
+
+async def forget_measures(atp: Atp) -> None:
+    """Empty the tables of measures and costs, for the next test on the same database."""
+    for table in ("service_correction", "service_month", "service_breach", "measure_total", "cost_rate"):
+        await atp.execute(f"DELETE FROM {table}")
+    await atp.execute("UPDATE measured_order SET amounts = '[]', missed_from = NULL, missed_to = NULL")

@@ -17,10 +17,11 @@ import httpx
 from pydantic import ValidationError
 
 from services.contracts.catalogue import describe
+from services.contracts.costs import ActivityRate, ActivityReported, LandedCost
 from services.contracts.items import CatalogItem
 from services.contracts.network import CatalogCalendar, CatalogLane, CatalogLocation, CatalogService, CatalogZone
 from services.contracts.payload import Payload
-from services.contracts.supply import ScheduledReceipt, SupplyMovement, SupplySnapshot
+from services.contracts.supply import Discrepancy, ScheduledReceipt, SupplyMovement, SupplySnapshot
 
 ROWS_AT_ONCE: Final = 1_000
 SECONDS_MAX: Final = 120.0
@@ -44,11 +45,13 @@ WHOLE_NUMBERS: Final = frozenset(
         "cost_shipment_minor",
         "cost_unit_minor",
         "cost_kg_minor",
+        "actual_cost_minor",
     }
 )
 YES_OR_NO: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 FLAGS: Final = frozenset({"active", "planned_receipts_count"})
 LISTS: Final = frozenset({"groups", "substitutes", "weekdays", "closed", "opened"})
+ORDER: Final = {"order_source": "source", "order_id": "order_id"}
 BACKORDERS: Final = {"backorder_policy": "policy", "backorder_until": "until", "backorder_limit": "limit"}
 
 
@@ -64,6 +67,7 @@ class Sheet:
 
 
 _AT: Final = {"sku": "TEA-1", "location": "DC-1"}
+_OF_ORDER: Final = {"order_source": "shop", "order_id": "A-1"}
 SHEETS: Final[Mapping[str, Sheet]] = {
     "items": Sheet(
         CatalogItem,
@@ -198,6 +202,50 @@ SHEETS: Final[Mapping[str, Sheet]] = {
             "sequence": "",
         },
     ),
+    "landed-costs": Sheet(
+        LandedCost,
+        "POST",
+        "/v1/costs/landed",
+        ("sku",),
+        {"sku": "TEA-1", "effective_from": "2026-01-01", "cost_minor": "425.5", "version": "1"},
+    ),
+    "activity-rates": Sheet(
+        ActivityRate,
+        "POST",
+        "/v1/costs/rates",
+        (),
+        {"activity": "pick", "effective_from": "2026-01-01", "rate_minor": "38.5", "version": "1"},
+    ),
+    "activities": Sheet(
+        ActivityReported,
+        "POST",
+        "/v1/fulfilments/activities",
+        (),
+        {
+            "source": "wms",
+            "reference": "PAL-88",
+            **_OF_ORDER,
+            "activity": "pallet",
+            "quantity": "2",
+            "occurred_at": "2026-01-05T09:00:00Z",
+            "actual_cost_minor": "",
+        },
+    ),
+    "discrepancies": Sheet(
+        Discrepancy,
+        "POST",
+        "/v1/fulfilments/discrepancies",
+        (),
+        {
+            "source": "crm",
+            "reference": "CLAIM-51",
+            **_OF_ORDER,
+            "line": "1",
+            "kind": "damaged",
+            "quantity": "2",
+            "occurred_at": "2026-01-07T10:00:00Z",
+        },
+    ),
 }
 
 
@@ -305,6 +353,8 @@ def _values(row: Mapping[str | None, str | list[str] | None]) -> dict[str, objec
             value = _value(name, cell.strip())
             if name in BACKORDERS:
                 found.setdefault("backorders", {})[BACKORDERS[name]] = value
+            elif name in ORDER:
+                found.setdefault("order", {})[ORDER[name]] = value
             else:
                 found[name] = value
     return found

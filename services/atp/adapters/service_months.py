@@ -84,7 +84,6 @@ INSERT INTO service_correction (month, number, recorded_at, cause, reference, fi
 SELECT $1, coalesce(max(number), 0) + 1, $2, $3, $4, $5 FROM service_correction WHERE month = $1
 """
 _FIRST_DAY: Final = "SELECT min(day) FROM measure_total"
-_LAST_CLOSED: Final = "SELECT max(month) FROM service_month"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,15 +169,16 @@ async def close(connection: Connection, month: Day, at: datetime, author: str) -
 
 
 async def months_to_close(connection: Connection, before: Day) -> list[Day]:
-    """Open months that ended before a day, oldest first, from the first that has a figure or follows a closed one."""
-    last: Day | None = await connection.fetchval(_LAST_CLOSED)
+    """Open months that ended before a day, oldest first, from the first that has a figure."""
     first: Day | None = await connection.fetchval(_FIRST_DAY)
     if first is None:
         return []
-    month = month_of(first) if last is None else following(last)
+    closed = set(await closed_since(connection, first))
+    month = month_of(first)
     found = []
     while following(month) <= before:
-        found.append(month)
+        if month not in closed:
+            found.append(month)
         month = following(month)
     return found
 

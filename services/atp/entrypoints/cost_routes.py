@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -47,7 +48,7 @@ class CostEntry(Payload):
     amount_minor: str | None
     version: int
     author: str
-    recorded_at: str
+    recorded_at: datetime
 
 
 class CostList(Payload):
