@@ -116,6 +116,9 @@ class Catalogue:
 
         `topic`, where given, must be the one that carries the type. Raises `EventRefused`.
         """
+        written = self.by_name.get(name)
+        if topic is not None and written is not None and topic != written.topic.name:
+            raise EventRefused(WRONG_TOPIC, f"{name} travels on {written.topic.name}")
         if name in self.upcasters:
             name, data = self._upcast(name, data)
         event_type = self.find(name)

@@ -60,6 +60,7 @@ def test_a_version_that_is_not_known_is_told_from_a_type_that_is_not() -> None:
 
 def test_a_type_on_the_wrong_topic_is_refused() -> None:
     assert _code("order.confirmed.v1", CONFIRMED, topic="supply.v1") == "wrong_topic"
+    assert _code("order.confirmed.v1", b"{}", topic="supply.v1", catalogue=RAISING) == "wrong_topic"
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b"\xff", b'{"order":NaN}', b'{"order":{}}'])
