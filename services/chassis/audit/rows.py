@@ -13,6 +13,7 @@ ANNOUNCED: Final = "audit"
 CATCH_UP_ROWS: Final = 5_000  # linked by one transaction, under the lock of the head
 READ_ROWS: Final = 1_000
 
+_HEAD: Final = "SELECT position, linked, digest FROM audit_head"
 _PAGE: Final = (
     "SELECT audit.position, at, author, action, subject, detail, digest"
     " FROM audit LEFT JOIN audit_link USING (position)"
@@ -51,9 +52,9 @@ async def catch_up(database: Database) -> int:
         linked += done
 
 
-async def head(connection: Connection) -> Head:
-    """How far the trail goes."""
-    row = await connection.fetchrow("SELECT position, linked, digest FROM audit_head")
+async def head(connection: Connection, *, lock: bool = False) -> Head:
+    """How far the trail goes; held as it is with `lock`."""
+    row = await connection.fetchrow(_HEAD + (" FOR UPDATE" if lock else ""))
     assert row is not None  # noqa: S101 -- the migration makes it
     return Head(row["position"], row["linked"], row["digest"])
 
@@ -95,18 +96,14 @@ async def digest_at(connection: Connection, at_position: int) -> bytes | None:
 async def _linked_head(connection: Connection) -> Head:
     """The head under its lock, everything before it chained: also what an older version has written since."""
     while True:
-        row = await connection.fetchrow("SELECT position, linked, digest FROM audit_head FOR UPDATE")
-        assert row is not None  # noqa: S101 -- the migration makes it
-        found = Head(row["position"], row["linked"], row["digest"])
+        found = await head(connection, lock=True)
         if found.linked == found.position:
             return found
         await _link(connection, found)
 
 
 async def _link_some(connection: Connection) -> int:
-    row = await connection.fetchrow("SELECT position, linked, digest FROM audit_head FOR UPDATE")
-    assert row is not None  # noqa: S101 -- the migration makes it
-    found = Head(row["position"], row["linked"], row["digest"])
+    found = await head(connection, lock=True)
     return await _link(connection, found) if found.linked < found.position else 0
 
 
