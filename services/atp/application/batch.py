@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from services.atp.application.commands import Command, Origin, Outcome
-from services.atp.application.content import CustomerKey, OrderKey
+from services.atp.application.content import Content, CustomerKey, OrderKey
 from services.atp.application.customers import Customer, Served, serve
 from services.atp.application.cut_offs import in_time
 from services.atp.application.limits import Limits, counters_of
@@ -179,6 +179,13 @@ class Handler(Generic[C_contra]):
 
     async def store(self, session: Session, batch: Batch) -> None:
         """Write tables of its own; positions, orders and events are written after it, together."""
+
+
+def need_content(content: Content, needs: Needs) -> None:
+    """Need what planning a known order anew reads: its customer, zone and items."""
+    needs.customers[content.customer] = None
+    needs.zones[content.zone] = None
+    needs.items.update((line.item_id, None) for line in content.lines)
 
 
 def need_parts(parts: Iterable[Part], needs: Needs) -> None:

@@ -9,7 +9,7 @@ Pinned lines stay as they are. Protections, quotas and supply hold for it as for
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from services.atp.application.batch import Batch, Handler, Needs
+from services.atp.application.batch import Batch, Handler, Needs, need_content
 from services.atp.application.changing import Admitted, Fault
 from services.atp.application.commands import Answered, Origin, Outcome, Remembered
 from services.atp.application.content import OrderKey
@@ -73,9 +73,7 @@ class Expediting(Handler[ExpediteOrder]):
         if order is None or order.promise is None:
             return
         content = order.promise.content
-        needs.customers[content.customer] = None
-        needs.zones[content.zone] = None
-        needs.items.update((line.item_id, None) for line in content.lines)
+        need_content(content, needs)
         needs.freed_items.update((line.item_id, None) for line in content.lines)
         need_open_parts(order.promise, needs)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from services.atp.application.batch import Batch, Handler, Needs
+from services.atp.application.batch import Batch, Handler, Needs, need_content
 from services.atp.application.commands import Answered, Origin, Outcome, Remembered, UnknownOrder, WrongState
 from services.atp.application.content import OrderKey
 from services.atp.application.documents import Document, load, promised_line, served_as
@@ -54,10 +54,7 @@ class ReleasingValidation(Handler[ReleaseValidation]):
         order = orders.get(command.key)
         if order is None or order.promise is None:
             return
-        content = order.promise.content
-        needs.customers[content.customer] = None
-        needs.zones[content.zone] = None
-        needs.items.update((line.item_id, None) for line in content.lines)
+        need_content(order.promise.content, needs)
 
     def decide(self, batch: Batch, command: ReleaseValidation) -> Outcome:
         """See the module; an order that is not held is left as it is."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from services.atp.application.batch import Batch, Handler, Needs
+from services.atp.application.batch import Batch, Handler, Needs, need_content
 from services.atp.application.changing import Admitted, Fault, admit, applied, refuse
 from services.atp.application.commands import Answered, Origin, Outcome, Remembered
 from services.atp.application.content import OrderKey
@@ -56,10 +56,7 @@ class Reviving(Handler[ReviveHold]):
         order = orders.get(command.key)
         if order is None or order.promise is None:
             return
-        content = order.promise.content
-        needs.customers[content.customer] = None
-        needs.zones[content.zone] = None
-        needs.items.update((line.item_id, None) for line in content.lines)
+        need_content(order.promise.content, needs)
         need_open_parts(order.promise, needs)
 
     def decide(self, batch: Batch, command: ReviveHold) -> Outcome:
