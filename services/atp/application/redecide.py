@@ -13,8 +13,8 @@ import structlog
 
 from services.atp.application.commands import BackordersServed, Origin, ServeBackorders
 from services.atp.application.engine import Engine, Stopped
-from services.atp.application.ports import CommitLost, MarkedItem, Unavailable
-from services.atp.application.queues import Lane
+from services.atp.application.ports import MarkedItem
+from services.atp.application.side_work import SideWork, is_failure
 from services.chassis.database import DatabaseError
 from services.chassis.ids import new_id
 
@@ -26,51 +26,26 @@ MarkedItems = Callable[[int, int], Awaitable[list[MarkedItem]]]
 """Up to so many items, oldest mark first, lines counted up to so many; none in the intake phase of a replay."""
 
 
-class Redecision:
-    """The side task. `wake` may be called from anywhere in the process."""
+class Redecision(SideWork):
+    """The side task."""
 
     def __init__(self, engine: Engine, marked_items: MarkedItems, *, poll_seconds: float) -> None:
-        self._engine = engine
+        super().__init__(engine, "redecision", poll_seconds=poll_seconds)
         self._marked_items = marked_items
-        self._poll_seconds = poll_seconds
-        self._woken = asyncio.Event()
-
-    def wake(self, _payload: str = "") -> None:
-        """Look for marked positions soon."""
-        self._woken.set()
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop` is set."""
-        stopping = asyncio.create_task(stop.wait(), name="redecision: stop")
-        stopping.add_done_callback(lambda _: self._woken.set())
-        try:
-            while not stop.is_set():
-                self._woken.clear()
-                if not await self._round():
-                    await self._rest()
-        finally:
-            stopping.cancel()
 
     async def _round(self) -> bool:
         """One portion of each of the items marked first; whether any of them came further."""
         try:
             items = await self._marked_items(ITEMS_AT_ONCE_MAX, PORTION_LINES_MAX)
-            futures = [await self._engine.submit_in_turn(Lane.REDECIDE, _portion(item)) for item in items]
+            futures = await self._submit([_portion(item) for item in items])
         except (DatabaseError, Stopped) as error:
             _log.warning("redecision_postponed", cause=repr(error))
             return False
         answers = await asyncio.gather(*futures, return_exceptions=True)
         for item, answer in zip(items, answers, strict=True):
-            if isinstance(answer, Exception) and not isinstance(answer, Unavailable | CommitLost):
+            if is_failure(answer):
                 _log.error("redecision_failed", item=item.item_id, error=repr(answer))  # the engine logged its trace
         return any(isinstance(answer, BackordersServed) and _went_on(answer) for answer in answers)
-
-    async def _rest(self) -> None:
-        try:
-            async with asyncio.timeout(self._poll_seconds):
-                await self._woken.wait()
-        except TimeoutError:
-            return
 
 
 def _portion(item: MarkedItem) -> ServeBackorders:

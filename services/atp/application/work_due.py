@@ -13,7 +13,7 @@ import structlog
 from services.atp.application.commands import Command, Origin
 from services.atp.application.engine import Engine, Stopped
 from services.atp.application.ports import CommitLost, Due, Unavailable
-from services.atp.application.queues import Lane
+from services.atp.application.side_work import SideWork
 from services.chassis.database import DatabaseError
 from services.chassis.ids import new_id
 
@@ -26,45 +26,20 @@ Maker = Callable[[tuple[str, ...], Origin], Command]
 """The command for a matter, by its key."""
 
 
-class DueWork:
+class DueWork(SideWork):
     """The side task. `makers` has the command of each kind."""
 
     def __init__(self, engine: Engine, due_now: DueNow, makers: Mapping[str, Maker], *, poll_seconds: float) -> None:
-        self._engine = engine
+        super().__init__(engine, "due", poll_seconds=poll_seconds)
         self._due_now = due_now
         self._makers = makers
-        self._poll_seconds = poll_seconds
-        self._woken = asyncio.Event()
 
-    def wake(self, _payload: str = "") -> None:
-        """Look soon: the business time has moved."""
-        self._woken.set()
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set."""
-        stopping = asyncio.create_task(stop.wait(), name="due: stop")
-        stopping.add_done_callback(lambda _: self._woken.set())
-        try:
-            while not stop.is_set():
-                self._woken.clear()
-                if not await self._portion():
-                    await self._rest()
-        finally:
-            stopping.cancel()
-
-    async def _rest(self) -> None:
-        try:
-            async with asyncio.timeout(self._poll_seconds):
-                await self._woken.wait()
-        except TimeoutError:
-            return
-
-    async def _portion(self) -> bool:
+    async def _round(self) -> bool:
         """Work one portion; whether there may be more to do at once."""
         try:
             due = await self._due_now(PORTION_ROWS_MAX)
             known = [each for each in due if each.kind in self._makers]
-            futures = [await self._engine.submit_in_turn(Lane.REDECIDE, self._command(each)) for each in known]
+            futures = await self._submit([self._command(each) for each in known])
         except (DatabaseError, Stopped) as error:
             _log.warning("due_work_postponed", cause=repr(error))
             return False
