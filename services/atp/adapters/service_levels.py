@@ -125,14 +125,18 @@ class PostgresServiceLevels:
         return await self._read(work)
 
     async def keep(self) -> bool:
-        """See the port."""
+        """See the port.
+
+        Judged as of a time before the measuring began: what was promised by then is measured, so that no breach is told
+        from a part of it.
+        """
+        now = await self._read(business_now)
         corrected = await self._measure()
         if corrected is None:
             return False
 
         async def work(connection: Connection) -> None:
             await connection.execute(_LOCK)
-            now = await business_now(connection)
             for month in await months_to_close(connection, (now - self._close_after).toordinal()):
                 await close(connection, month, now, CLOSER)
                 corrected.add(month)
