@@ -56,6 +56,7 @@ from services.atp.application.reassign_part import Reassigning, ReassignPart
 from services.atp.application.redecide import Redecision
 from services.atp.application.release_part import ReleasePart, Releasing
 from services.atp.application.release_validation import ReleaseValidation, ReleasingValidation
+from services.atp.application.replan_uncovered import HORIZON, ReplanningUncovered, ReplanUncovered, replan_command
 from services.atp.application.report_orders import Reporting
 from services.atp.application.return_goods import ReturnGoods, Returning
 from services.atp.application.review_deficits import ReviewDeficits, Reviewing
@@ -157,6 +158,7 @@ HANDLERS: Final[Sequence[tuple[type, type[Handler[Any]]]]] = (
     (CancelOrder, Cancelling),
     (ServeBackorders, Serving),
     (ReviewDeficits, Reviewing),
+    (ReplanUncovered, ReplanningUncovered),
     (MoveStock, Moving),
     (CountStock, Counting),
     (ScheduleReceipt, Scheduling),
@@ -183,7 +185,12 @@ HANDLERS: Final[Sequence[tuple[type, type[Handler[Any]]]]] = (
     (StopPosition, Stopping),
     (LiftStop, Lifting),
 )
-DUE: Final[Mapping[str, Maker]] = {HOLD: expire_command, OVERRIDES: end_overrides, STOP: end_stop}
+DUE: Final[Mapping[str, Maker]] = {
+    HOLD: expire_command,
+    OVERRIDES: end_overrides,
+    STOP: end_stop,
+    HORIZON: replan_command,
+}
 
 
 _log = structlog.get_logger(__name__)

@@ -180,5 +180,6 @@ class PromiseChanged(Payload):
         "stop_lifted",
         "returned",
         "execution",
+        "horizon_reached",
     ]
     reason: Note = ""

@@ -1,5 +1,7 @@
+from dataclasses import replace
+
 from services.atp.domain.model import Item, Position, PositionKey, Receipts
-from services.atp.domain.supply_picture import UNLIMITED, atp, lookahead, running_supply
+from services.atp.domain.supply_picture import UNLIMITED, Assumed, atp, lookahead, running_supply, still_assumed
 
 KEY = PositionKey("I1", "L1")
 TODAY = 740_000
@@ -52,7 +54,31 @@ def test_supply_is_assumed_from_the_checking_horizon_on() -> None:
     assert atp(position, Item("I1", checking_horizon_days=0), TODAY, TODAY) == UNLIMITED
 
 
-def test_an_assumed_receipt_counts_until_its_day_has_passed() -> None:
-    position = Position(KEY, 1, 0, receipts=(Receipts(TODAY, 0, assumed=5),), commitments=((TODAY, 5),))
-    assert running_supply(position, Item("I1"), TODAY).available == [0]
-    assert running_supply(position, Item("I1"), TODAY + 1).available == [-5]
+def test_an_assumed_receipt_is_supply_until_the_horizon_reaches_it() -> None:
+    due = TODAY + 6
+    position = Position(KEY, 1, 0, receipts=(Receipts(due, 0, assumed=5),), commitments=((due, 5),))
+    item = Item("I1", checking_horizon_days=4)
+    assert running_supply(position, item, TODAY).available == [0, 0]
+    assert still_assumed(position, item, TODAY + 2) == [Assumed(due, 5, 0)]
+    assert running_supply(position, item, TODAY + 3).available == [0, -5]
+    assert still_assumed(position, item, TODAY + 3) == []
+    assert atp(replace(position, on_hand=9), item, TODAY + 2, TODAY + 2) == 9
+    assert atp(replace(position, on_hand=9), item, TODAY + 3, TODAY + 3) == 4
+
+
+def test_a_real_receipt_replaces_what_is_assumed_and_is_not_counted_twice() -> None:
+    receipts = (Receipts(TODAY + 5, 3), Receipts(TODAY + 6, 0, assumed=5))
+    position = Position(KEY, 1, 0, receipts=receipts, commitments=((TODAY + 6, 5),))
+    item = Item("I1", checking_horizon_days=4)
+    assert still_assumed(position, item, TODAY) == [Assumed(TODAY + 6, 2, 3)]
+    assert running_supply(position, item, TODAY).available == [0, 3, 0]
+    lacking = replace(position, commitments=((TODAY, 2), (TODAY + 6, 5)))
+    assert still_assumed(lacking, item, TODAY) == [Assumed(TODAY + 6, 4, 1)]
+    late = replace(position, receipts=(Receipts(TODAY + 6, 0, assumed=5), Receipts(TODAY + 7, 9)))
+    assert still_assumed(late, item, TODAY) == [Assumed(TODAY + 6, 5, 0)]
+
+
+def test_an_item_without_a_horizon_assumes_nothing() -> None:
+    position = Position(KEY, 1, 0, receipts=(Receipts(TODAY + 6, 0, assumed=5),), commitments=((TODAY + 6, 5),))
+    assert still_assumed(position, Item("I1"), TODAY) == []
+    assert running_supply(position, Item("I1"), TODAY).available == [0, -5]

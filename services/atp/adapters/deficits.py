@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
 import asyncpg
 
@@ -27,7 +28,7 @@ ORDER BY 1, 2
 ON CONFLICT (item_id, location_id) DO NOTHING
 """
 _OPEN: Final = """
-SELECT c.promise_id, c.line, c.part, c.tier, c.quantity, c.open, c.available_day, c.ship_day, c.arrival_day,
+SELECT c.promise_id, c.line, c.part, c.tier, c.quantity, c.open, c.available_day, c.ship_day, c.arrival_day, c.assumed,
     p.source, p.order_id, p.customer_id, p.document
 FROM commitment c JOIN promise p USING (promise_id)
 WHERE c.item_id = $1 AND c.location_id = $2 AND c.open > 0
@@ -37,6 +38,7 @@ SELECT promise_id, line, part, tier, promised, quantity, available_day, ship_day
     since, source, order_id, customer_id
 FROM deficit WHERE item_id = $1 AND location_id = $2
 """
+_OF_PROMISE: Final = "SELECT line, part, quantity FROM deficit WHERE promise_id = $1"
 _PUT: Final = """
 INSERT INTO deficit (promise_id, line, part, item_id, location_id, source, order_id, customer_id, tier, promised,
     quantity, available_day, ship_day, arrival_day, covered_day, cause, since)
@@ -61,18 +63,26 @@ _DAY: Final = "SELECT day FROM supply_day"
 _NEW_DAY: Final = "UPDATE supply_day SET day = $1 WHERE day < $1 RETURNING day"
 # Where the start of a day can change who goes short: a receipt becomes too late, an assumed one comes within the
 # horizon, or somebody goes short already.
-_ASK_FOR_THE_DAY: Final = """
+_REACHED: Final = """EXISTS (SELECT FROM unnest(p.receipt_days, p.receipt_assumed) AS r (day, assumed)
+    WHERE r.assumed > 0 AND (i.checking_horizon_days IS NULL OR i.backorder_policy = 'discontinued'
+        OR r.day < $1 + i.checking_horizon_days))"""
+_ASK_FOR_THE_DAY: Final = f"""
 INSERT INTO deficit_review (item_id, location_id, cause, asked_at)
-SELECT p.item_id, p.location_id,
-    CASE WHEN EXISTS (SELECT FROM unnest(p.receipt_days, p.receipt_assumed) AS r (day, assumed)
-        WHERE r.assumed > 0 AND r.day < $1 + i.checking_horizon_days) THEN 'horizon_reached' ELSE 'date_passed' END, $2
+SELECT p.item_id, p.location_id, CASE WHEN {_REACHED} THEN 'horizon_reached' ELSE 'date_passed' END, $2
 FROM position p LEFT JOIN item i USING (item_id)
 WHERE cardinality(p.commit_days) > 0 AND (
-    EXISTS (SELECT FROM unnest(p.receipt_days, p.receipt_assumed) AS r (day, assumed)
-        WHERE r.day < $1 OR (r.assumed > 0 AND r.day < $1 + i.checking_horizon_days))
+    EXISTS (SELECT FROM unnest(p.receipt_days) AS r (day) WHERE r.day < $1) OR {_REACHED}
     OR EXISTS (SELECT FROM deficit d WHERE d.item_id = p.item_id AND d.location_id = p.location_id))
 ON CONFLICT (item_id, location_id) DO NOTHING
-"""
+"""  # noqa: S608 - made of constants
+_ASK_FOR_ITEMS: Final = f"""
+INSERT INTO deficit_review (item_id, location_id, cause, asked_at)
+SELECT p.item_id, p.location_id, CASE WHEN {_REACHED} THEN 'horizon_reached' ELSE 'supply_cut' END, $2
+FROM position p JOIN item i USING (item_id)
+WHERE p.item_id = ANY($3::text[]) AND cardinality(p.commit_days) > 0
+ORDER BY 1, 2
+ON CONFLICT (item_id, location_id) DO NOTHING
+"""  # noqa: S608 - made of constants
 
 
 class DeficitStore:
@@ -98,6 +108,11 @@ class DeficitStore:
         leaving = await transfers.leaving(self._connection, *key)
         return Look(found[key].position, parts, leaving, {each.part.name: each for each in stored})
 
+    async def of_promise(self, promise_id: UUID) -> dict[PartKey, int]:
+        """What of the parts of a promise is not covered."""
+        rows = await self._connection.fetch(_OF_PROMISE, promise_id)
+        return {PartKey(promise_id, row["line"], row["part"]): row["quantity"] for row in rows}
+
     async def store(
         self, key: PositionKey, put: Sequence[StoredDeficit], gone: Sequence[PartKey], *, finished: bool
     ) -> None:
@@ -109,6 +124,13 @@ class DeficitStore:
             await self._connection.execute(_GONE, *(list(column) for column in zip(*names, strict=True)))
         if finished:
             await self._connection.execute(_FINISHED, *key)
+
+
+async def ask_for_items(connection: Connection, item_ids: Sequence[str]) -> None:
+    """Ask for reviews wherever something is committed of items whose policy changed: what counts as supply may have."""
+    now = await business_now(connection)
+    await connection.execute(_ASK_FOR_ITEMS, now.date().toordinal(), now, item_ids)
+    await announce(connection, ASKED)
 
 
 async def asked_reviews(database: Database, limit: int) -> list[tuple[PositionKey, RiskCause]]:
@@ -149,6 +171,7 @@ def _open_part(row: asyncpg.Record, documents: dict[Any, Document]) -> OpenPart:
         available_day=row["available_day"],
         ship_day=row["ship_day"],
         arrival_day=row["arrival_day"],
+        assumed=row["assumed"],
     )
 
 

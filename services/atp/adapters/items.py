@@ -7,6 +7,7 @@ from typing import Any, Final
 import asyncpg
 import orjson
 
+from services.atp.adapters.deficits import ask_for_items
 from services.atp.domain.model import OPEN, Backordering, Item
 from services.chassis.database import Connection
 from services.contracts.items import CatalogItem
@@ -48,13 +49,18 @@ _NO_UNITS: Final = "[]"
 
 
 async def store_items(connection: Connection, items: Sequence[CatalogItem]) -> int:
-    """Write items at their versions; how many were newer than what is stored. Of one item the newest counts."""
+    """Write items at their versions; how many were newer than what is stored. Of one item the newest counts.
+
+    What counts as supply may change with a policy: whoever may go short by it is looked for.
+    """
     newest: dict[str, CatalogItem] = {}
     for item in items:
         if item.sku not in newest or newest[item.sku].version < item.version:
             newest[item.sku] = item
     rows = [newest[sku] for sku in sorted(newest)]
     stored = await connection.fetch(_UPSERT, *zip(*map(_row, rows), strict=True))
+    if stored:
+        await ask_for_items(connection, [row["item_id"] for row in stored])
     return len(stored)
 
 

@@ -8,8 +8,9 @@ the next batch found at the position's next version.
 
     A(s) = on hand - buffer + receipts due by s - commitments with material availability day by s
 
-Receipts count as the item's policy says (confirmed, assumed; planned where the item says so; past due ones for
-`past_due_supply_days`). Days at or beyond the checking horizon are not looked at: supply is assumed there.
+Receipts count as the item's policy says (confirmed; planned where the item says so; past due ones for
+`past_due_supply_days`). Days at or beyond the checking horizon are not looked at: supply is assumed there, and what the
+horizon has reached is assumed no more.
 """
 
 import zlib
@@ -171,8 +172,8 @@ def _availability(stock: _Stock, item: Mapping[str, Any], today: int) -> list[tu
     """(day, A(day)) for every day on which A changes, from today to the day before the horizon."""
     changes: dict[int, int] = defaultdict(int)
     changes[today] += stock.on_hand - stock.buffer
-    for day, confirmed, planned, assumed in stock.receipts:
-        counted = confirmed + (assumed if day >= today else 0) + (planned if item["planned_receipts_count"] else 0)
+    for day, confirmed, planned, _ in stock.receipts:
+        counted = confirmed + (planned if item["planned_receipts_count"] else 0)
         if day >= today or today - day <= item["past_due_supply_days"]:
             changes[max(day, today)] += counted
     for day, quantity in stock.committed.items():

@@ -5,12 +5,15 @@ from typing import Any, Final
 
 import asyncpg
 
+from services.atp.adapters.items import items
+from services.atp.adapters.positions import PositionStore
+from services.atp.domain.model import Item, Position, PositionKey
+from services.atp.domain.supply_picture import still_assumed
 from services.chassis.business_time import business_now
 from services.chassis.database import Connection, Database
+from services.chassis.writes import Writes
 
-_POSITIONS: Final = """
-SELECT location_id, on_hand, buffer, receipt_days, receipt_assumed FROM position WHERE item_id = $1 ORDER BY location_id
-"""
+_LOCATIONS: Final = "SELECT location_id FROM position WHERE item_id = $1 ORDER BY location_id"
 _STATUSES: Final = "SELECT location_id, status, quantity FROM stock_status WHERE item_id = $1 ORDER BY status"
 _RECEIPTS: Final = """
 SELECT location_id, source, reference, due_day, quantity, received, certainty FROM scheduled_receipt
@@ -23,7 +26,6 @@ WHERE item_id = $1 AND version > 0 AND ((state = 'open' AND quantity > least(shi
     OR (state = 'cancelled' AND shipped > received))
 ORDER BY ship_day, source, reference
 """
-_PAST_DUE_DAYS: Final = "SELECT past_due_supply_days FROM item WHERE item_id = $1"
 
 
 class PostgresStockReader:
@@ -37,12 +39,14 @@ class PostgresStockReader:
 
         async def work(connection: Connection) -> list[dict[str, Any]]:
             today = (await business_now(connection)).date().toordinal()
-            window = await connection.fetchval(_PAST_DUE_DAYS, item_id)
-            found = {row["location_id"]: _position(row) for row in await connection.fetch(_POSITIONS, item_id)}
+            item = (await items(connection, [item_id])).get(item_id) or Item(item_id, past_due_supply_days=0)
+            keys = [PositionKey(item_id, row["location_id"]) for row in await connection.fetch(_LOCATIONS, item_id)]
+            stored = await PositionStore(connection, Writes(connection), locking=False).load(keys)
+            found = {key.location_id: _position(stored[key].position, item, today) for key in keys}
             for row in await connection.fetch(_STATUSES, item_id):
                 found[row["location_id"]]["statuses"][row["status"]] = row["quantity"]
             for row in await connection.fetch(_RECEIPTS, item_id):
-                found[row["location_id"]]["receipts"].append(_receipt(row, today, window or 0))
+                found[row["location_id"]]["receipts"].append(_receipt(row, today, item.past_due_supply_days))
             for row in await connection.fetch(_TRANSFERS, item_id):
                 document = _transfer(row)
                 for location in (row["from_location"], row["to_location"]):
@@ -52,14 +56,16 @@ class PostgresStockReader:
         return await self._database.read(work, label="stock")
 
 
-def _position(row: asyncpg.Record) -> dict[str, Any]:
-    assumed = zip(row["receipt_days"], row["receipt_assumed"], strict=True)
+def _position(position: Position, item: Item, today: int) -> dict[str, Any]:
     return {
-        "location": row["location_id"],
-        "statuses": {"available": row["on_hand"], "quality": 0, "blocked": 0, "damaged": 0},
-        "buffer": row["buffer"],
+        "location": position.key.location_id,
+        "statuses": {"available": position.on_hand, "quality": 0, "blocked": 0, "damaged": 0},
+        "buffer": position.buffer,
         "receipts": [],
-        "assumed_receipts": [{"due": _day(day), "quantity": quantity} for day, quantity in assumed if quantity],
+        "assumed_receipts": [
+            {"due": _day(each.day), "quantity": each.quantity, "replaced": each.replaced}
+            for each in still_assumed(position, item, today)
+        ],
         "transfers": [],
     }
 

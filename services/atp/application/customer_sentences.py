@@ -93,6 +93,7 @@ CHANGES: Final[Mapping[str, str]] = {
     "stop_lifted": "The article can be delivered again.",
     "returned": "Goods came back to us.",
     "execution": "Some of the goods were not found when we packed your order; we planned them anew.",
+    "horizon_reached": "Your goods will come by another way, as early as we said.",
 }
 RISKS: Final[Mapping[RiskCause, str]] = {
     "supply_cut": "The delivery may be delayed; we are working on it.",

@@ -29,6 +29,7 @@ class OpenPart:
     """What is committed at a position and not shipped.
 
     `requested` is the day as text, which sorts as days do; it is empty where only the stored deficit is known.
+    `assumed`: it was promised beyond the checking horizon.
     """
 
     name: PartKey
@@ -42,6 +43,7 @@ class OpenPart:
     available_day: Day
     ship_day: Day
     arrival_day: Day
+    assumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

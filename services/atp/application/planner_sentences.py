@@ -65,6 +65,7 @@ CHANGES: Final[Mapping[str, str]] = {
     "stop_lifted": "a stop ended and stock was offered to backorders",
     "returned": "goods came back",
     "execution": "the warehouse did not find the goods",
+    "horizon_reached": "what was assumed did not come, and it was planned from other supply",
 }
 
 

@@ -280,6 +280,10 @@ class Deficits(Protocol):
         """A position with all that is open there and the stored deficits; None: no such position. Locks nothing."""
         ...
 
+    async def of_promise(self, promise_id: UUID) -> dict[PartKey, int]:
+        """What of the parts of a promise is not covered."""
+        ...
+
     async def store(
         self, key: PositionKey, put: Sequence[StoredDeficit], gone: Sequence[PartKey], *, finished: bool
     ) -> None:

@@ -2,7 +2,9 @@
 
 A transaction that leaves a position with more committed than there is asks for a review (`Batch.review`); the review
 deals the supply out anew and stores what differs: deficits by part of a promise, each published as `promise.at_risk`.
-Promises keep their dates. A review works in portions of `PORTION_PROMISES_MAX` promises, in the lane of re-decision.
+Promises keep their dates; what the checking horizon has reached and nothing real replaced is looked for elsewhere
+(`services.atp.application.replan_uncovered`). A review works in portions of `PORTION_PROMISES_MAX` promises, in the
+lane of re-decision.
 
 What is open at the position is read twice: without locks, to know which promises to lock, and again under the locks.
 """
@@ -15,7 +17,9 @@ from typing import Final
 from services.atp.application.batch import Again, Batch, Handler, Needs
 from services.atp.application.commands import Applied, Origin, Outcome, Remembered
 from services.atp.application.deficit_records import Look, OpenPart, PartKey, StoredDeficit
+from services.atp.application.due import plan_due, store_due
 from services.atp.application.ports import Configuration, Session
+from services.atp.application.replan_uncovered import HORIZON
 from services.atp.domain.deficits import Deficit, Owed, peg
 from services.atp.domain.model import Item, PositionKey
 from services.contracts import catalogue
@@ -106,17 +110,20 @@ class Reviewing(Handler[ReviewDeficits]):
         review.written = review.portion()
         for name in review.written:
             self._publish(batch, command, review, name)
+            if name in review.after and name not in review.before and review.parts[name].assumed:
+                plan_due(batch, HORIZON, tuple(review.parts[name].order), batch.now)
         review.finished = len(review.written) == len(review.changed())
         return Applied(FINISHED if review.finished else GOES_ON)
 
     async def store(self, session: Session, batch: Batch) -> None:
-        """The deficits that differ."""
+        """The deficits that differ, and which orders are looked at for it."""
         reviews: dict[PositionKey, Review] = batch.kept.pop(KEPT, {})
         for key in sorted(reviews):
             review = reviews[key]
             put = [review.after[name] for name in review.written if name in review.after]
             gone = [name for name in review.written if name not in review.after]
             await session.deficits.store(key, put, gone, finished=review.finished)
+        await store_due(session, batch)
 
     def _publish(self, batch: Batch, command: ReviewDeficits, review: Review, name: PartKey) -> None:
         part, after = review.parts[name], review.after.get(name)
@@ -169,7 +176,8 @@ def _review(
         name = deficit.name
         if isinstance(name, PartKey):
             before = look.stored.get(name)
-            cause, since = (before.cause, before.since) if before else (command.cause, now)
+            begun: RiskCause = "horizon_reached" if parts[name].assumed else command.cause
+            cause, since = (before.cause, before.since) if before else (begun, now)
             after[name] = StoredDeficit(parts[name], key, deficit.quantity, deficit.covered_on, cause, since)
     return Review(after, look.stored, parts)
 

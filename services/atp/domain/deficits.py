@@ -4,6 +4,7 @@ Supply is dealt out to the open commitments of a position in order of service. A
 far as what is left allows, `min(q, max(0, min of S(s) - dealt(s) over d <= s < H))`; the rest of it is its deficit. So
 a deficit falls to those who are served last. Then the first day is looked for on which the whole deficit could be
 covered without taking from anybody before it; beyond the checking horizon supply is assumed, so that H is such a day.
+An assumed receipt that the horizon has reached is no supply: what nothing real has replaced is a deficit.
 
 Guarantee (tests/property): nobody has a deficit while A(s) is not negative before H; nobody's deficit is changed by
 those who rank behind; and where A(s) is negative, at least that many units are pegged by s.
@@ -63,12 +64,12 @@ def peg(position: Position, item: Item, today: Day, owed: Iterable[Owed[Name]]) 
 def may_lack(position: Position, today: Day) -> bool:
     """Whether more may be committed than there is on some day: never False where it is so, sometimes True where not.
 
-    It needs no item: what only counts by an item's policy (planned and past-due receipts) is left out.
+    It needs no item: what only counts by an item's policy (planned, past-due and assumed receipts) is left out.
     """
     changes: dict[Day, int] = {today: position.on_hand - position.buffer}
     for receipts in position.receipts:
         if receipts.day >= today:
-            changes[receipts.day] = changes.get(receipts.day, 0) + receipts.confirmed + receipts.assumed
+            changes[receipts.day] = changes.get(receipts.day, 0) + receipts.confirmed
     for day, quantity in position.commitments:
         changes[max(day, today)] = changes.get(max(day, today), 0) - quantity
     return any(level < 0 for level in accumulate(changes[day] for day in sorted(changes)))

@@ -100,7 +100,7 @@ class Receipts:
     """Receipts due on one day.
 
     `assumed` is pegged to promises beyond the checking horizon: it comes and goes with them (see `Planned.assumed`),
-    never covers a protection, and stops counting once its day has passed.
+    never covers a protection, and is no supply any more once the horizon has reached its day.
     """
 
     day: Day

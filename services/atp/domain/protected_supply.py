@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from services.atp.domain.fair_share import fair_share
-from services.atp.domain.model import Day, Item, Position, Protection, Receipts, UsageKey
+from services.atp.domain.model import Day, Item, Position, Protection, UsageKey
 from services.atp.domain.supply_picture import counted
 
 PERCENT: Final = 10_000  # hundredths of a percent in the whole
@@ -72,7 +72,7 @@ def covered(
             yield protection, _target(protection, live, stand)
             continue
         if free is None:
-            free = {due.day: _real(due, item, today) for due in position.receipts if due.day > today}
+            free = {due.day: counted(due, item, today) for due in position.receipts if due.day > today}
         yield protection, _cover(protection, _target(protection, live, stand), free)
 
 
@@ -133,7 +133,7 @@ def _gross_supply(protection: Protection, stand: Stand) -> Steps:
     """Gross supply of a period as steps, the opening stock first."""
     position, item, today, usage = stand
     start, end = protection.start, protection.end
-    due = [(each.day, _real(each, item, today)) for each in position.receipts]
+    due = [(each.day, counted(each, item, today)) for each in position.receipts]
     if start <= today:
         shipped = usage.get(shipped_key(protection), 0)
         opening = position.on_hand + shipped + sum(quantity for day, quantity in due if day <= today)
@@ -142,11 +142,6 @@ def _gross_supply(protection: Protection, stand: Stand) -> Steps:
     if protection.carry_stock:
         opening = max(0, position.on_hand + sum(quantity for day, quantity in due if day < start))
     return [(start, opening), *((day, quantity) for day, quantity in due if start <= day <= end)]
-
-
-def _real(receipts: Receipts, item: Item, today: Day) -> int:
-    """The part of receipts that counts today and is not assumed."""
-    return counted(receipts, item, today) - (receipts.assumed if receipts.day >= today else 0)
 
 
 def _expected(protection: Protection, today: Day) -> int | None:

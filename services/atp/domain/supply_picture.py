@@ -4,6 +4,10 @@ Nothing here runs over days. A picture is a list of breakpoints: the first is to
 Formulas: `A(d) = S(d) - D(d)`, `ATP(d) = max(0, min of A(s) over d <= s < H)` (docs/glossary.md, cumulative ATP with
 look-ahead). Past-due receipts count as today's for the item's `past_due_supply_days`, then no more; past-due
 commitments count until they are shipped or given back.
+
+From the checking horizon H on supply is assumed: a promise there brings an assumed receipt of its quantity on its day.
+Real receipts that are due there replace it (`still_assumed`). What H reaches, as days go by, is assumed no more: what
+nothing real replaced by then is a deficit.
 """
 
 from bisect import bisect_left, bisect_right
@@ -25,6 +29,14 @@ class Curve(NamedTuple):
     horizon: Day | None
 
 
+class Assumed(NamedTuple):
+    """Assumed receipts of a day: what is still assumed, and what real receipts have replaced of it."""
+
+    day: Day
+    quantity: int
+    replaced: int
+
+
 class Room(NamedTuple):
     """What can be taken from each breakpoint up to the next, not clipped at 0."""
 
@@ -42,6 +54,8 @@ def running_supply(position: Position, item: Item, today: Day) -> Curve:
     for receipts in position.receipts:
         day = max(receipts.day, today)
         coming[day] = coming.get(day, 0) + counted(receipts, item, today)
+    for assumed in still_assumed(position, item, today):
+        coming[assumed.day] = coming.get(assumed.day, 0) + assumed.quantity
     going: dict[Day, int] = {}
     for available_day, quantity in position.commitments:
         day = max(available_day, today)
@@ -66,14 +80,47 @@ def horizon(item: Item, today: Day) -> Day | None:
 
 
 def counted(receipts: Receipts, item: Item, today: Day) -> int:
-    """The part of receipts that counts as supply today."""
-    if receipts.day >= today:
-        quantity = receipts.confirmed + receipts.assumed
-    elif today - receipts.day <= item.past_due_supply_days:
-        quantity = receipts.confirmed
-    else:
+    """The part of receipts that counts as supply today; what is assumed is none."""
+    if receipts.day < today - item.past_due_supply_days:
         return 0
-    return quantity + receipts.planned if item.planned_receipts_count else quantity
+    return receipts.confirmed + receipts.planned if item.planned_receipts_count else receipts.confirmed
+
+
+def still_assumed(position: Position, item: Item, today: Day) -> list[Assumed]:
+    """What is assumed from the checking horizon on, and what of it real receipts have replaced, ascending by day.
+
+    A real receipt that is due from H on replaces what is assumed for its day or later, the earliest first, as far as
+    it is not needed for what is committed without an assumption, or for what lacks before H.
+    """
+    end = horizon(item, today)
+    assumed = [] if end is None else [(each.day, each.assumed) for each in position.receipts if each.assumed]
+    assumed = [(day, quantity) for day, quantity in assumed if end is not None and day >= end]
+    if end is None or not assumed:
+        return []
+    days, levels = _surplus(position, item, today, end)
+    found: list[Assumed] = []
+    for day, quantity in assumed:
+        first = bisect_left(days, day)
+        replaced = min(quantity, max(0, min(levels[first:])))
+        levels[first:] = [level - replaced for level in levels[first:]]
+        found.append(Assumed(day, quantity - replaced, replaced))
+    return found
+
+
+def _surplus(position: Position, item: Item, today: Day, end: Day) -> tuple[list[Day], list[int]]:
+    """By day from H on: real receipts due there, less what is committed there without an assumption or lacks before."""
+    before, by_day = 0, {end: 0}
+    for day, quantity in changes(position, item, today).items():
+        if day < end:
+            before += quantity
+        else:
+            by_day[day] = by_day.get(day, 0) + quantity
+    for each in position.receipts:
+        if each.day >= end:
+            by_day[each.day] = by_day.get(each.day, 0) + each.assumed
+    by_day[end] += min(0, before)
+    days = sorted(by_day)
+    return days, list(accumulate(by_day[day] for day in days))
 
 
 def changes(position: Position, item: Item, today: Day) -> dict[Day, int]:

@@ -8,7 +8,7 @@ from services.atp.application.read_stock import StockReader
 from services.atp.entrypoints.problem_codes import ITEM_UNKNOWN
 from services.chassis.auth import Principal, require
 from services.chassis.problems import Problem, problem_responses
-from services.contracts.payload import Code, Day, Identifier, Payload, Quantity
+from services.contracts.payload import Code, Day, Identifier, Payload, Quantity, QuantityOrZero
 from services.contracts.supply import StockStatus
 
 Reader = Annotated[Principal, Depends(require("atp.read"))]
@@ -28,10 +28,11 @@ class ReceiptDue(Payload):
 
 
 class AssumedReceipt(Payload):
-    """Supply that is assumed for promises beyond the checking horizon and that nothing real has replaced yet."""
+    """Supply that is assumed for promises beyond the checking horizon; real receipts have `replaced` the rest of it."""
 
     due: Day
-    quantity: Quantity
+    quantity: QuantityOrZero
+    replaced: QuantityOrZero
 
 
 class TransferOpen(Payload):
