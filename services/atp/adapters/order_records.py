@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from services.atp.application.documents import load
+from services.atp.application.documents import DAYS_CACHED, load
 from services.atp.domain.breach_cause import DueReceipt
 from services.atp.domain.model import Day
 from services.atp.domain.service_measures import (
@@ -29,9 +30,13 @@ _PROMISES: Final = """
 SELECT p.promise_id, p.source, p.order_id, p.document FROM unnest($1::uuid[]) AS k (promise_id)
 JOIN promise p ON p.promise_id = k.promise_id
 """
+# A shipment changes no answer, only how much of it has left: of what it made, the document need not be read.
 _HISTORY: Final = """
-SELECT h.promise_id, h.cause, h.replaced_at, h.document FROM unnest($1::uuid[]) AS k (promise_id)
-JOIN promise_history h ON h.promise_id = k.promise_id ORDER BY h.promise_id, h.revision
+SELECT h.promise_id, h.cause, h.replaced_at, CASE
+    WHEN lag(h.cause) OVER (PARTITION BY h.promise_id ORDER BY h.revision) IS DISTINCT FROM 'shipped' THEN h.document
+    END AS document
+FROM unnest($1::uuid[]) AS k (promise_id) JOIN promise_history h ON h.promise_id = k.promise_id
+ORDER BY h.promise_id, h.revision
 """
 _TAKEN: Final = """
 SELECT c.promise_id, c.line, c.item_id, c.location_id, c.quantity, c.shipped, c.available_day, c.cost_minor
@@ -145,13 +150,14 @@ def _grouped(rows: Iterable[asyncpg.Record]) -> dict[UUID, list[asyncpg.Record]]
 
 
 def _order(promise: asyncpg.Record, rows: _Rows, days: LocalDays) -> StoredOrder:
-    documents = [load(row["document"]) for row in rows.history] + [load(promise["document"])]
-    first = datetime.fromisoformat(documents[0]["decided_at"])
+    answers = [row["document"] for row in rows.history] + [promise["document"]]
+    documents = [None if answer is None else load(answer) for answer in answers]
+    first = datetime.fromisoformat((documents[0] or {})["decided_at"])
     made = [("", first), *[(row["cause"], row["replaced_at"]) for row in rows.history]]
     parts = tuple(Taken(*tuple(row)[1:]) for row in rows.taken)
     places = {part.line: part.location_id for part in reversed(parts)}
     record = OrderRecord(
-        tuple(_revision(document, *how, days) for document, how in zip(documents, made, strict=True)),
+        tuple(_revision(document, *how, days) for document, how in zip(documents, made, strict=True) if document),
         parts,
         tuple(
             Done(
@@ -207,5 +213,6 @@ def _line(line: Mapping[str, Any]) -> AnsweredLine:
     )
 
 
+@lru_cache(maxsize=DAYS_CACHED)
 def _day(written: str) -> Day:
     return date.fromisoformat(written).toordinal()

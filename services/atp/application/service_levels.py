@@ -17,6 +17,9 @@ from services.atp.domain.model import Day
 from services.atp.domain.service_figures import Figures, cost_to_serve, costs, count, ratios, rounded
 from services.contracts.costs import exact
 
+REST_FACTOR: Final = (
+    9  # a pass is followed by a rest of so many times its length: measures take a tenth of a processor at most
+)
 FiguresByTier = Mapping[str, Mapping[str, Decimal]]
 COUNTS: Final = (
     "orders_answered",
@@ -113,13 +116,19 @@ async def keep_measures(
     *,
     interval_seconds: float,
 ) -> None:
-    """The periodic task: keep the measures and show the current month, until `stop` is set."""
+    """The periodic task: keep the measures and show the current month, until `stop` is set.
+
+    Under load a pass takes long and the rest after it grows, so that measuring never holds up promising: an order that
+    changes several times meanwhile is measured once.
+    """
+    clock = asyncio.get_running_loop().time
     while not stop.is_set():
+        started = clock()
         with suppress(Unavailable):  # then it is done the next time; readiness says what is wrong
             await levels.keep()
             show(await levels.month(None), await levels.running())
         with suppress(TimeoutError):
-            async with asyncio.timeout(interval_seconds):
+            async with asyncio.timeout(max(interval_seconds, (clock() - started) * REST_FACTOR)):
                 await stop.wait()
 
 

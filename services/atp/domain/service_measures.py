@@ -179,14 +179,14 @@ def base_of(record: OrderRecord) -> Revision:
     return [each for each in record.revisions if not each.cause or each.cause in RESETS][-1]
 
 
-def measure(record: OrderRecord) -> dict[AmountKey, int]:
-    """What the order adds, by day, measure and detail."""
+def measure(record: OrderRecord, lines: Sequence[MeasuredLine] | None = None) -> dict[AmountKey, int]:
+    """What the order adds, by day, measure and detail; `lines` are its `measured_lines`, where they are known."""
     amounts = Amounts()
     base, current = base_of(record), record.revisions[-1]
     if current.state not in BINDING_NOT:
         _add_answer(amounts, base)
         _add_changes(amounts, record.revisions)
-        lines = measured_lines(record)
+        lines = measured_lines(record) if lines is None else lines
         for line in lines:
             _add_line(amounts, line)
         _add_order(amounts, record, lines)
@@ -200,18 +200,19 @@ def measured_lines(record: OrderRecord) -> list[MeasuredLine]:
     current = {line.line: line for line in record.revisions[-1].lines}
     withdrawn = record.revisions[-1].state in WITHDRAWN
     given_back = any(each.cause in GIVEN_BACK for each in record.revisions)
+    shipments, deliveries = _by_line(record.done, "shipped"), _by_line(record.done, "delivered")
     found = []
     for asked in base_of(record).lines:
         if asked.outcome not in DEMAND:
             continue
-        shipped = [each for each in record.done if each.kind == "shipped" and each.line == asked.line]
+        shipped = shipments.get(asked.line, [])
         left = sum(each.quantity for each in shipped)
         now = current.get(asked.line, asked)
         ordered = min(left, asked.quantity) if withdrawn else asked.quantity
         if given_back and not withdrawn:
             ordered = min(asked.quantity, now.promised + now.backordered)
         if ordered:
-            found.append(_measured(record, asked, ordered, left, shipped))
+            found.append(_measured(asked, ordered, shipped, deliveries.get(asked.line, [])))
     return found
 
 
@@ -229,19 +230,24 @@ def is_accurate(record: OrderRecord, lines: Sequence[MeasuredLine]) -> bool:
 
 def worsened(before: Sequence[Scheduled], after: Sequence[Scheduled]) -> bool:
     """Whether by some day less is promised than before."""
+    if before == after:
+        return False
     days = sorted({each.arrival_day for each in before})
     return any(_by(before, day) > _by(after, day) for day in days)
 
 
-def _measured(
-    record: OrderRecord, asked: AnsweredLine, ordered: int, shipped: int, shipments: Sequence[Done]
-) -> MeasuredLine:
+def _by_line(done: Iterable[Done], kind: str) -> dict[str, list[Done]]:
+    found: dict[str, list[Done]] = {}
+    for each in done:
+        if each.kind == kind:
+            found.setdefault(each.line, []).append(each)
+    return found
+
+
+def _measured(asked: AnsweredLine, ordered: int, shipments: Sequence[Done], deliveries: Sequence[Done]) -> MeasuredLine:
     ship_by = max((each.ship_day for each in asked.schedule), default=asked.requested_day)
-    arrivals = sorted(
-        [(each.day, each.quantity) for each in record.done if each.kind == "delivered" and each.line == asked.line]
-    )
     delivered, complete = 0, None
-    for day, quantity in arrivals:
+    for day, quantity in sorted([(each.day, each.quantity) for each in deliveries]):
         delivered += quantity
         if delivered >= ordered and complete is None:
             complete = day
@@ -253,7 +259,7 @@ def _measured(
         max((each.arrival_day for each in asked.schedule), default=asked.requested_day),
         ship_by,
         asked.requested_day,
-        shipped,
+        sum(each.quantity for each in shipments),
         min(ordered, in_time),
         min(ordered, delivered),
         complete,
@@ -341,12 +347,12 @@ def _add_counted(amounts: Amounts, record: OrderRecord, base: Revision) -> None:
 
 def _add_freight(amounts: Amounts, record: OrderRecord) -> None:
     """Freight and goods of what has left: the actual cost where it was told, the lane's for the rest of the line."""
-    lines = dict.fromkeys(each.line for each in record.done if each.kind == "shipped")
-    for line in lines:
-        parts = [each for each in record.taken if each.line == line]
-        shipments = sorted(
-            [each for each in record.done if each.kind == "shipped" and each.line == line], key=lambda each: each.day
-        )
+    taken: dict[str, list[Taken]] = {}
+    for part in record.taken:
+        taken.setdefault(part.line, []).append(part)
+    for line, left in _by_line(record.done, "shipped").items():
+        parts = taken.get(line, [])
+        shipments = sorted(left, key=lambda each: each.day)
         planned = sum(each.cost_minor * each.shipped // each.quantity for each in parts)
         covered = sum(each.shipped for each in parts)
         untold = [each for each in shipments if each.actual_cost_minor is None]
