@@ -5,6 +5,7 @@ The guards against what aiokafka gets wrong stand where they act: `kafka_client.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
@@ -19,6 +20,7 @@ from services.chassis.event_log.port import LogUnavailable, TopicSpec
 
 TOPIC_READY_SECONDS: Final = 15.0
 TOPIC_READY_POLL_SECONDS: Final = 0.05
+PARTITIONS_KNOWN_SECONDS: Final = 60.0  # how late lag may see partitions that were added to a topic
 
 Opened = TypeVar("Opened", KafkaProducer, KafkaGroupConsumer, KafkaReader)
 
@@ -32,6 +34,8 @@ class KafkaEventLog:
         self._security = security or KafkaSecurity()
         self._name = name
         self._cluster = KafkaCluster(self._options(name))
+        self._partitions: dict[str, list[KafkaPartition]] = {}
+        self._looked_at = float("-inf")
         self._opened: set[KafkaProducer | KafkaGroupConsumer | KafkaReader] = set()
 
     async def ensure_topics(self, topics: Sequence[TopicSpec]) -> None:
@@ -71,14 +75,29 @@ class KafkaEventLog:
 
     async def group_lag(self, group: str, topics: Sequence[str]) -> int:
         """See the port."""
-        partitions = _partitions_of(await self._cluster.metadata(), topics)
-        committed = await self._cluster.committed(group, partitions)
-        bounds = await self._cluster.bounds(partitions)
-        return sum(max(0, end - max(start, committed.get(each, start))) for each, (start, end) in bounds.items())
+        partitions = await self._known_partitions(topics)
+        committed, ends = await asyncio.gather(
+            self._cluster.committed(group, partitions), self._cluster.ends(partitions)
+        )
+        behind = [each for each in partitions if ends[each] > committed.get(each, 0)]
+        starts = await self._cluster.starts(behind) if behind else {}  # what expired unread is ahead of nobody
+        return sum(max(0, ends[each] - max(starts[each], committed.get(each, 0))) for each in behind)
 
     async def close(self) -> None:
         """See the port."""
         await asyncio.gather(self._cluster.close(), *(each.close() for each in tuple(self._opened)))
+
+    async def _known_partitions(self, topics: Sequence[str]) -> list[KafkaPartition]:
+        """Without asking each time: the answer names every topic of the cluster, whoever's it is."""
+        now = time.monotonic()
+        if now - self._looked_at > PARTITIONS_KNOWN_SECONDS:
+            self._partitions.clear()
+            self._looked_at = now
+        missing = [topic for topic in topics if topic not in self._partitions]
+        if missing:
+            cluster = await self._cluster.metadata()
+            self._partitions |= {topic: _partitions_of(cluster, [topic]) for topic in missing}
+        return [each for topic in topics for each in self._partitions[topic]]
 
     def _options(self, name: str) -> dict[str, Any]:
         return connection_options(self._bootstrap, self._security, name)

@@ -12,6 +12,7 @@ from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.errors import NoError, TopicAlreadyExistsError, for_code
+from aiokafka.structs import OffsetAndMetadata
 
 from services.chassis.event_log.kafka_client import START_SECONDS, answered, let_go
 from services.chassis.event_log.kafka_consumer import start_client, stop_client
@@ -37,6 +38,7 @@ class KafkaCluster:
             client = AIOKafkaAdminClient(**options)
             return await _started(client, client.start(), client.close, name)
 
+        self._coordinators: dict[str, int] = {}  # node by group
         self._metadata = _Kept(start_metadata, lambda client: _end(client.close(), name))
         self._admin = _Kept(start_admin, lambda client: _end(client.close(), name))
         self._offsets: _Kept[AIOKafkaConsumer] = _Kept(
@@ -59,16 +61,29 @@ class KafkaCluster:
 
     async def committed(self, group: str, partitions: Sequence[KafkaPartition]) -> dict[KafkaPartition, int]:
         """The committed offsets of a group, without those partitions where it has none."""
-        offsets = await self._admin.ask(
-            lambda admin: admin.list_consumer_group_offsets(group, partitions=list(partitions)), "committed offsets"
-        )
+
+        async def look(admin: AIOKafkaAdminClient) -> dict[KafkaPartition, OffsetAndMetadata]:
+            if group not in self._coordinators:
+                self._coordinators[group] = await admin.find_coordinator(group)
+            coordinator = self._coordinators[group]
+            found: dict[KafkaPartition, OffsetAndMetadata] = await admin.list_consumer_group_offsets(
+                group, coordinator, list(partitions)
+            )
+            return found
+
+        try:
+            offsets = await self._admin.ask(look, "committed offsets")
+        except LogUnavailable:
+            self._coordinators.pop(group, None)
+            raise
+        if offsets.keys() < set(partitions):  # how a broker answers that no longer looks after the group
+            self._coordinators.pop(group, None)
+            raise LogUnavailable(f"the coordinator of {group} moved")
         return {partition: at.offset for partition, at in offsets.items() if at.offset >= 0}
 
-    async def bounds(self, partitions: Sequence[KafkaPartition]) -> dict[KafkaPartition, tuple[int, int]]:
-        """The oldest offset and the next one to be written, of each partition."""
-        starts = await self._offsets.ask(lambda client: client.beginning_offsets(partitions), "beginning offsets")
-        ends = await self.ends(partitions)
-        return {partition: (starts[partition], ends[partition]) for partition in partitions}
+    async def starts(self, partitions: Sequence[KafkaPartition]) -> dict[KafkaPartition, int]:
+        """The oldest offset of each partition."""
+        return await self._offsets.ask(lambda client: client.beginning_offsets(partitions), "beginning offsets")
 
     async def ends(self, partitions: Sequence[KafkaPartition]) -> dict[KafkaPartition, int]:
         """The next offset to be written of each partition."""
