@@ -4,7 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Self
 
@@ -96,13 +96,18 @@ class ServiceClients:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """An event to write: its type, topic, key, payload, and a name that makes its id."""
+    """An event to write: its type, topic, key, payload, and a name that makes its id.
+
+    Between partitions a log has no order. Events that must be read in the order in which they were sent share one
+    `partition`; the others are where their key puts them.
+    """
 
     type: str
     topic: str
     key: str
     name: str
     payload: dict[str, Any]
+    partition: int | None = None
 
 
 @dataclass(slots=True)
@@ -153,7 +158,7 @@ class LogChannel:
         """Publish events; an event of the same name has the same id, so that a copy can be sent on purpose."""
         if self._producer is None:
             raise ReplayFailedError("the channel is not open")
-        records = [to_record(_event(outgoing, at)) for outgoing in events]
+        records = [replace(to_record(_event(each, at)), partition=each.partition) for each in events]
         for start in range(0, len(records), POLL_RECORDS_MAX):
             await self._producer.publish(
                 records[start : start + POLL_RECORDS_MAX], deadline_seconds=PUBLISH_SECONDS_MAX

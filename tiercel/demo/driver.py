@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import cycle
 from typing import Any, Final
 
 from services.contracts import topics
@@ -57,6 +58,7 @@ class Replay:
     done: int = 0
     day_done: asyncio.Event = field(default_factory=asyncio.Event)
     _by_http: bool = True
+    _partitions: Iterator[int] = field(default_factory=lambda: cycle(range(topics.ORDERS.partitions)))
 
     async def run(self) -> None:
         """Drive the whole history; raises `ReplayFailedError` when a service refuses or never answers."""
@@ -134,13 +136,7 @@ class Replay:
                 await self._by_http_batch(bodies)
                 self.sent.orders_by_http += len(chunk)
             else:
-                await self._log(
-                    [
-                        Outgoing("order.placed.v2", topics.ORDERS.name, order.order_id, f"order/{order.order_id}", body)
-                        for order, body in zip(chunk, bodies, strict=True)
-                    ],
-                    at,
-                )
+                await self._log(_placed(chunk, bodies, next(self._partitions)), at)
                 self.sent.orders_by_log += len(chunk)
             await self.channel.answered([order.order_id for order in chunk])
             self._by_http = not self._by_http
@@ -182,6 +178,14 @@ def _order(order: HistoryOrder) -> dict[str, Any]:
         "ship_to": {"zone": order.zone},
         "lines": lines,
     }
+
+
+def _placed(orders: Sequence[HistoryOrder], bodies: Sequence[dict[str, Any]], partition: int) -> list[Outgoing]:
+    """One sorted batch, which is decided in its order."""
+    return [
+        Outgoing("order.placed.v2", topics.ORDERS.name, order.order_id, f"order/{order.order_id}", body, partition)
+        for order, body in zip(orders, bodies, strict=True)
+    ]
 
 
 def _receipt(delivery: Delivery) -> dict[str, Any]:
