@@ -5,13 +5,16 @@ SHELL := bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
+# Some images set it; the tests and the demo start processes by the dozen, and each would compile all its libraries anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 PY := .venv/bin/python
 # The first of these that runs and is new enough; `make setup PYTHON=/usr/local/bin/python3` chooses another.
 PYTHONS := $(PYTHON) python3.13 python3.12 python3.11 python3
 # What a pytest run is given besides: make test PYTEST="-k outbox -x"
 PYTEST ?=
 
-.PHONY: help setup check test test-long demo serve stack-up stack-down bench schemas lock clean
+.PHONY: help setup check lint test test-long demo serve stack-up stack-down bench schemas lock clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,12 +22,14 @@ help:  ## Show this list.
 setup: .venv/.ready  ## Leave .venv with every locked dependency (hashes checked) and Tiercel itself; needs Python 3.11 or newer.
 	@:
 
-check: setup  ## The gate before every commit, no server needed: format, lint, types, imports, fast tests.
+check: lint  ## The gate before every commit, no server needed: format, lint, types, imports, fast tests.
+	$(PY) -m pytest -q --hypothesis-profile=gate -m "not slow" tests/architecture tests/unit tests/property $(PYTEST)
+
+lint: setup  ## The part of check that runs no test: format, lint, types, imports.
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	$(PY) -m pytest -q --hypothesis-profile=gate -m "not slow" tests/architecture tests/unit tests/property $(PYTEST)
 
 test: setup  ## All tests, against real PostgreSQL, Kafka and Redis where this machine can have them (CI=true: it must).
 	$(PY) -m tests.run $(PYTEST)

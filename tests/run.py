@@ -3,6 +3,9 @@
 Starts those servers of the stack that do not run yet, runs the tests of the database on the newest PostgreSQL (from
 the wheel), then everything on the stack (PostgreSQL of the system, Kafka, Redis), and stops what it started. Where the
 stack cannot be had, tests that need it skip, and say so; under CI=true that is a failure.
+
+Several workers share the tests, except where a path below tests/ is named: those run in this process, for `-s` and
+`--pdb`. `-n 0` or `-n 8` overrides both.
 """
 
 import contextlib
@@ -30,6 +33,7 @@ TEST_SETTINGS: Final = {
 """The stack's addresses under the names that the fixtures read: a setting of a deployment never points tests at it."""
 
 DATABASE_KINDS: Final = ("contract", "integration", "migration")
+WORKERS_MAX: Final = 6  # one may hold seventy connections in a race, and PostgreSQL takes 200 from all
 NO_TESTS_COLLECTED: Final = 5
 TIDY_UP_SECONDS: Final = 60.0
 SLOWEST: Final = 10  # named at the end, so that nobody wonders where the minutes went
@@ -41,11 +45,14 @@ def main(arguments: Sequence[str]) -> int:
     options = [argument for argument in arguments if argument != "--long"]
     if "--long" in arguments:
         options.append("--hypothesis-profile=long")
+    everything = not any(option.startswith("tests/") for option in options)
+    if everything:
+        options = [f"-n{_workers()}", *options]
     with stack_servers() as addresses:
         if not addresses and real_parts_are_required():
             return 1
         statuses = []
-        if addresses and not any(option.startswith("tests/") for option in options):
+        if addresses and everything:
             kinds = [f"tests/{kind}" for kind in DATABASE_KINDS]
             statuses.append(_pytest([*kinds, "-m", "not kafka and not redis and not stack", *options], {}))
         statuses.append(_pytest(options, addresses))
@@ -67,6 +74,11 @@ def stack_servers() -> Iterator[Mapping[str, str]]:
         if missing:
             with contextlib.redirect_stdout(io.StringIO()):  # the closing line of pytest shall stay in sight
                 stack.main(["down", "--only", ",".join(missing)])
+
+
+def _workers() -> int:
+    """One more than there are processors, since tests wait more than they compute."""
+    return min(WORKERS_MAX, (os.cpu_count() or 1) + 1)
 
 
 def _addresses(file: Path) -> dict[str, str]:

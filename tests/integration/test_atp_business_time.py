@@ -12,6 +12,7 @@ from services.atp.domain.model import PositionKey
 from services.chassis.database import Connection
 from services.chassis.writes import Writes
 from tests.support.atp import Atp, running_atp, unique
+from tests.support.postgres import SOMEBODY_WAITS
 from tests.support.waiting import until
 
 
@@ -37,8 +38,7 @@ async def test_the_time_is_that_after_the_last_lock(atp: Atp) -> None:
         loading = asyncio.create_task(atp.database.run(load, label="test"))
 
         async def waits() -> bool:
-            asked = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pid <> pg_backend_pid())"
-            return bool((await atp.fetch(asked))[0][0])
+            return bool((await atp.fetch(SOMEBODY_WAITS))[0][0])
 
         await until(waits)
         released_at = await other.fetchval("SELECT clock_timestamp()")

@@ -8,6 +8,8 @@ import pytest
 from services.chassis import inbox
 from services.chassis.database import Connection, Database
 from services.chassis.inbox import first_seen
+from tests.support.postgres import SOMEBODY_WAITS
+from tests.support.waiting import until
 
 
 async def see(database: Database, consumer: str, *events: str) -> set[str]:
@@ -88,8 +90,4 @@ async def first_seen_in_the_first_hour(connection: Connection, consumer: str, ev
 
 
 async def until_somebody_waits(database: Database) -> None:
-    async with asyncio.timeout(10):
-        while not await database.read(
-            lambda c: c.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted")
-        ):
-            pass
+    await until(lambda: database.read(lambda c: c.fetchval(SOMEBODY_WAITS)))

@@ -9,11 +9,11 @@ from services.chassis.clocks import SystemClock
 from services.chassis.database import Connection, Database
 from services.chassis.partitions import CHASSIS_TABLES, DAYS_AHEAD, DailyTable, keep_partitions, maintain
 from tests.support.clocks import SteppedClock
+from tests.support.postgres import SOMEBODY_WAITS
 from tests.support.relay import events, put
 
 OUTBOX, INBOX, IDEMPOTENCY = CHASSIS_TABLES
 DAY = date(2031, 5, 1)
-WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"
 
 
 async def run(database: Database, today: date) -> None:
@@ -117,9 +117,7 @@ async def test_writers_are_not_kept_waiting_for_a_table_that_somebody_holds(chas
     await reader.execute(f"SELECT FROM {chassis_database.schema}.outbox_default")
     keeper = asyncio.create_task(keep_partitions(chassis_database, stop, wall))
     async with asyncio.timeout(20):
-        while not await reader.fetchval(
-            "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"
-        ):
+        while not await reader.fetchval(SOMEBODY_WAITS):
             await put(chassis_database, [])
         await put(chassis_database, events(["writers get through"]))
     await transaction.rollback()

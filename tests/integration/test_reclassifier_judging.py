@@ -12,6 +12,7 @@ from services.contracts.segments import Evidence
 from services.reclassifier.adapters.store import PostgresTransaction
 from services.reclassifier.application.evaluate import evaluate_due
 from services.reclassifier.application.report_quiet import backlog
+from tests.support.postgres import SOMEBODY_WAITS
 from tests.support.reclassifier_service import (
     NOON,
     RULE_SET,
@@ -190,11 +191,7 @@ async def test_news_that_come_during_a_judgement_are_judged_too(reclassifier: Re
 
 
 async def _somebody_waits(reclassifier: ReclassifierUnderTest) -> None:
-    async def waits() -> bool:
-        found = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        return bool(await reclassifier.fetch(found))
-
-    await until(waits)
+    await until(lambda: reclassifier.database.read(lambda c: c.fetchval(SOMEBODY_WAITS)))
 
 
 async def test_the_task_judges_as_soon_as_it_is_woken(reclassifier: ReclassifierUnderTest) -> None:

@@ -196,6 +196,7 @@ async def running_atp(
     )
     supervisor = Supervisor()
     supervisor.on_close(service.name, service.stop)
+    supervisor.on_drain(log.hurry)  # else each test would wait for the end of a poll of every consumer
     await service.start()
     for task in service.tasks:
         supervisor.spawn(task.name, task.run, stage=task.stage)

@@ -71,18 +71,6 @@ class MemoryStore:
                 positions[place] = start
         return taken
 
-    async def poll(
-        self, positions: dict[TopicPartition, int], readable: Sequence[TopicPartition], maximum: int, seconds: float
-    ) -> list[Received]:
-        self.check()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds), self.changed:
-                while not (received := self.read(positions, readable, maximum)):
-                    await self.changed.wait()
-                    self.check()
-                return received
-        return []
-
     def share_out(self, group: str) -> None:
         members = self.members[group]
         for member in members:
@@ -100,6 +88,8 @@ class MemoryEventLog:
     def __init__(self, store: MemoryStore) -> None:
         self.store = store
         self._consumers: list[MemoryConsumer] = []
+        self._waiting: set[asyncio.Timeout] = set()
+        self._in_a_hurry = False
 
     async def ensure_topics(self, topics: Sequence[TopicSpec]) -> None:
         self.store.check()
@@ -126,17 +116,40 @@ class MemoryEventLog:
     ) -> "MemoryConsumer":
         self.store.check()
         self.store.places(topics)
-        consumer = MemoryConsumer(self.store, group, topics)
+        consumer = MemoryConsumer(self, group, topics)
         self._consumers.append(consumer)
         return consumer
 
     async def reader(self, topics: Sequence[str]) -> "MemoryReader":
         self.store.check()
-        return MemoryReader(self.store, self.store.places(topics))
+        return MemoryReader(self, self.store.places(topics))
 
     async def group_lag(self, group: str, topics: Sequence[str]) -> int:
         committed = self.store.committed[group]
         return sum(self.store.next_offsets[place] - committed.get(place, 0) for place in self.store.places(topics))
+
+    async def poll(
+        self, positions: dict[TopicPartition, int], readable: Sequence[TopicPartition], maximum: int, seconds: float
+    ) -> list[Received]:
+        store = self.store
+        store.check()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0 if self._in_a_hurry else seconds) as patience, store.changed:
+                self._waiting.add(patience)
+                try:
+                    while not (received := store.read(positions, readable, maximum)):
+                        await store.changed.wait()
+                        store.check()
+                    return received
+                finally:
+                    self._waiting.discard(patience)
+        return []
+
+    def hurry(self) -> None:
+        """Stop waiting for records, in polls under way too: whoever reads is about to be stopped."""
+        self._in_a_hurry = True
+        for patience in self._waiting:
+            patience.reschedule(0)
 
     async def close(self) -> None:
         for consumer in self._consumers:
@@ -183,10 +196,11 @@ class MemoryProducer:
 class MemoryConsumer:
     """A member of a group."""
 
-    def __init__(self, store: MemoryStore, group: str, topics: Sequence[str]) -> None:
+    def __init__(self, log: MemoryEventLog, group: str, topics: Sequence[str]) -> None:
         self.topics = tuple(topics)
         self.partitions: frozenset[TopicPartition] = frozenset()
-        self._store = store
+        self._log = log
+        self._store = store = log.store
         self._group = group
         self._positions: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
@@ -197,7 +211,7 @@ class MemoryConsumer:
         committed = self._store.committed[self._group]
         self._positions = {place: self._positions.get(place, committed.get(place, 0)) for place in self.partitions}
         readable = sorted(self.partitions - self._paused)
-        return await self._store.poll(self._positions, readable, max_records, timeout_seconds)
+        return await self._log.poll(self._positions, readable, max_records, timeout_seconds)
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         self._store.check()
@@ -229,8 +243,9 @@ class MemoryConsumer:
 class MemoryReader:
     """A reader without a group."""
 
-    def __init__(self, store: MemoryStore, places: Sequence[TopicPartition]) -> None:
-        self._store = store
+    def __init__(self, log: MemoryEventLog, places: Sequence[TopicPartition]) -> None:
+        self._log = log
+        self._store = log.store
         self._positions = dict.fromkeys(places, 0)
 
     async def end_offsets(self) -> dict[TopicPartition, int]:
@@ -244,7 +259,7 @@ class MemoryReader:
         return dict(self._positions)
 
     async def poll(self, max_records: int, timeout_seconds: float) -> list[Received]:
-        return await self._store.poll(self._positions, sorted(self._positions), max_records, timeout_seconds)
+        return await self._log.poll(self._positions, sorted(self._positions), max_records, timeout_seconds)
 
     async def close(self) -> None:
         pass

@@ -24,6 +24,11 @@ from services.chassis import partitions, tables
 from services.chassis.database import Database
 from services.chassis.embedded_postgres import EmbeddedPostgres
 
+SOMEBODY_WAITS = (
+    "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
+)
+"""Whether a connection to this database waits for another one."""
+
 _SCHEMAS = itertools.count(1)
 
 

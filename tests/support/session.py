@@ -4,15 +4,17 @@
 * Hypothesis runs by profile: `gate` before a commit, `default`, `long` (`--hypothesis-profile=...`).
 * The summary counts the tests by kind, and the generated examples that passed; a kind is a folder below tests/.
 * Under CI=true a skipped test fails the run: there, every real part must be present.
+
+All of it holds for a run of several workers too (`tests/support/workers.py`), whose reports come together in one.
 """
 
+import itertools
 import os
 import re
 import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -20,11 +22,14 @@ from hypothesis import HealthCheck, settings
 from pytest_socket import disable_socket, enable_socket
 
 from services.chassis.audit.signing import make_key
+from tests.support.workers import kind_of, stop
 
 WITHOUT_SOCKETS: Final = frozenset({"architecture", "unit", "property", "simulation"})
 """Kinds that prove something about code alone; a socket in one of them is a mistake."""
 
-EXAMPLES: Final = pytest.StashKey[Counter[str]]()
+EXAMPLES: Final = "generated examples that passed"
+"""The property of a test's report that says how many."""
+
 PASSED: Final = re.compile(r"(\d+) passing")  # in what hypothesis says of a test, once for each of its phases
 
 OUTCOMES: Final = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
@@ -38,22 +43,15 @@ settings.register_profile("long", max_examples=2_000, deadline=None, suppress_he
 settings.load_profile("default")
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_configure() -> None:
     """SIGTERM ends a run as Ctrl-C does: fixtures stop what they started."""
-    config.stash[EXAMPLES] = Counter()
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, stop)
 
 
 def real_parts_are_required() -> bool:
     """Whether a missing server fails a test instead of skipping it."""
     return os.environ.get("CI", "").lower() == "true"
-
-
-def kind_of(path: str) -> str:
-    """The kind of the test at `path` (a path or node id below the project's root): the folder below tests/."""
-    parts = Path(path.split("::", 1)[0]).parts
-    return parts[parts.index("tests") + 1] if "tests" in parts[:-2] else "other"
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -77,7 +75,8 @@ def _sockets_only_where_they_belong(request: pytest.FixtureRequest) -> Iterator[
 def pytest_runtest_teardown(item: pytest.Item) -> None:
     """Count the examples that hypothesis made for a test."""
     said: str = getattr(item, "hypothesis_statistics", "")
-    item.config.stash[EXAMPLES][kind_of(item.nodeid)] += sum(map(int, PASSED.findall(said)))
+    if said:
+        item.user_properties.append((EXAMPLES, sum(map(int, PASSED.findall(said)))))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -86,12 +85,22 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for outcome in OUTCOMES:
         for report in terminalreporter.stats.get(outcome, []):
             counts.setdefault(kind_of(report.nodeid), Counter())[outcome] += 1
+    examples = _examples(terminalreporter)
     terminalreporter.section("tests by kind")
     for kind in sorted(counts):
         line = ", ".join(f"{counts[kind][outcome]} {outcome}" for outcome in OUTCOMES if counts[kind][outcome])
-        examples = terminalreporter.config.stash[EXAMPLES][kind]
-        made = f", {examples:,} examples" if examples else ""
+        made = f", {examples[kind]:,} examples" if examples[kind] else ""
         terminalreporter.write_line(f"{kind:<14}{line}{made}")
+
+
+def _examples(terminalreporter: pytest.TerminalReporter) -> Counter[str]:
+    """The generated examples by kind."""
+    found: Counter[str] = Counter()
+    for report in itertools.chain.from_iterable(terminalreporter.stats.values()):
+        for name, count in getattr(report, "user_properties", ()):
+            if name == EXAMPLES and report.when == "teardown":
+                found[kind_of(report.nodeid)] += count
+    return found
 
 
 @pytest.hookimpl(trylast=True)
