@@ -64,6 +64,7 @@ from services.atp.application.revive_hold import ReviveHold, Reviving
 from services.atp.application.serve_backorders import Serving
 from services.atp.application.service_levels import keep_measures
 from services.atp.application.stop_position import STOP, Lifting, LiftStop, Stopping, StopPosition, end_stop
+from services.atp.application.take_over_order import TakeOverOrder, TakingOver
 from services.atp.application.take_supply import (
     Buffering,
     Counting,
@@ -91,6 +92,7 @@ from services.atp.entrypoints.availability_routes import availability_routes
 from services.atp.entrypoints.change_routes import change_routes
 from services.atp.entrypoints.configuration_routes import configuration_routes
 from services.atp.entrypoints.cost_routes import cost_routes
+from services.atp.entrypoints.cut_over_routes import cut_over_routes
 from services.atp.entrypoints.explanation_routes import explanation_routes
 from services.atp.entrypoints.internal_routes import internal_routes
 from services.atp.entrypoints.list_routes import list_routes
@@ -182,6 +184,7 @@ HANDLERS: Final[Sequence[tuple[type, type[Handler[Any]]]]] = (
     (WithdrawPart, Withdrawing),
     (ReassignPart, Reassigning),
     (EndOverrides, EndingOverrides),
+    (TakeOverOrder, TakingOver),
     (StopPosition, Stopping),
     (LiftStop, Lifting),
 )
@@ -293,6 +296,7 @@ class _Atp:
             audit_routes(self._page_of_audit, scope="atp.read", what="allocations, blocks, releases and corrections"),
             configuration_routes(self._planning),
             network_routes(self._network),
+            cut_over_routes(self._engine, self._planning),
             allocation_routes(self._planning),
             availability_routes(self._engine),
             explanation_routes(reader),

@@ -21,6 +21,7 @@ EVENTS: Final = (
     "unknown_tier",
     "unreadable_segment",
     "count_correction",
+    "order_taken_over",
     "promise_at_risk",
     "promise_covered_again",
     "shipment_unknown_order",

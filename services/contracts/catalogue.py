@@ -23,6 +23,7 @@ from services.contracts import (
     audit,
     blocks,
     costs,
+    cut_over,
     items,
     network,
     order_changes,
@@ -202,6 +203,7 @@ PROMISE_ANSWERED: Final = EventType("promise.answered.v2", promises.PromiseAnswe
 PROMISE_CHANGED_V1: Final = EventType("promise.changed.v1", published_promises.PromiseChanged, topics.PROMISES)
 PROMISE_CHANGED: Final = EventType("promise.changed.v2", promises.PromiseChanged, topics.PROMISES)
 PROMISE_AT_RISK: Final = EventType("promise.at_risk.v1", risks.PromiseAtRisk, topics.PROMISES)
+PROMISE_TAKEN_OVER: Final = EventType("promise.taken_over.v1", cut_over.PromiseTakenOver, topics.PROMISES)
 SEGMENT_CURRENT: Final = EventType("segment.current.v1", segments.SegmentCurrent, topics.SEGMENTS_CURRENT)
 SEGMENT_HEARTBEAT: Final = EventType("segment.heartbeat.v1", segments.SegmentHeartbeat, topics.SEGMENTS_CURRENT)
 SEGMENT_CHANGED: Final = EventType("segment.changed.v1", segments.SegmentChanged, topics.SEGMENTS_CHANGES)
@@ -249,6 +251,7 @@ ALL: Final = (
     PROMISE_CHANGED_V1,
     PROMISE_CHANGED,
     PROMISE_AT_RISK,
+    PROMISE_TAKEN_OVER,
     SEGMENT_CURRENT,
     SEGMENT_HEARTBEAT,
     SEGMENT_CHANGED,

@@ -88,7 +88,8 @@ ALL: Final = (
         ("atp",),
         (OMS, WMS, SUBSCRIBERS),
         _BY_KEY
-        + " It is the promise's `revision`; `promise.at_risk` leaves the promise as it is and repeats its revision.",
+        + " It is the promise's `revision`; `promise.at_risk` leaves the promise as it is and repeats its revision."
+        " An order begins with `promise.answered`, or with `promise.taken_over` if another system had promised it.",
         "The event id is the same in every repetition; keeping the highest `revision` of each promise is enough, and "
         "of each part the newest `promise.at_risk`.",
     ),

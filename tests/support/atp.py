@@ -29,6 +29,7 @@ SCOPES = (
     "atp.promise",
     "atp.read",
     "atp.plan",
+    "atp.cut_over",
     "atp.supply",
     "atp.configure",
     "atp.release",

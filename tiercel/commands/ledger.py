@@ -35,6 +35,7 @@ async def _print_oversold(database: Database) -> bool:
     report = await oversell_audit.audit(database)
     found = [*report.oversold.items(), *report.broken_chains.items()]
     print(f"{report.decisions} decisions repeated, {len(report.oversold)} positions oversold")
+    print(f"{report.taken_over} orders taken over, {len(report.cut_over_deficits)} positions beyond supply by cut-over")
     for (item, location), finding in found:
         print(f"{item}@{location}: {finding}")
     return not found

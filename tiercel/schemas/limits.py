@@ -7,6 +7,7 @@ from services.atp.entrypoints import (
     availability_routes,
     batch_route,
     configuration_routes,
+    cut_over_routes,
     promise_routes,
     quick_route,
     supply_routes,
@@ -52,6 +53,9 @@ LIMITS: Final = (
         "atp.entrypoints.promise_routes.BATCH_BODY_MAX_BYTES",
     ),
     Limit("a batch of orders", batch_route.ORDERS_MAX, "orders", "atp.entrypoints.batch_route.ORDERS_MAX"),
+    Limit(
+        "a request of open orders", cut_over_routes.ORDERS_MAX, "orders", "atp.entrypoints.cut_over_routes.ORDERS_MAX"
+    ),
     Limit("a request of supply", supply_routes.ENTRIES_MAX, "entries", "atp.entrypoints.supply_routes.ENTRIES_MAX"),
     Limit(
         "a request of items, lanes, protections or quotas",

@@ -33,6 +33,7 @@ READY_POLL_SECONDS: Final = 0.1
 STOP_SECONDS_MAX: Final = 30.0
 ALL_SCOPES: Final = (
     "atp.configure",
+    "atp.cut_over",
     "atp.release",
     "atp.plan",
     "atp.promise",

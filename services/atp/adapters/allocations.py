@@ -24,6 +24,7 @@ from services.chassis.business_time import business_now
 from services.chassis.database import Connection
 
 CAUSE: Final = "allocation_changed"
+FREED: Final = "stock_freed"  # of the cut-over: what is free may be had by those who wait
 _LATEST: Final = """
 SELECT version FROM allocation_document WHERE document_id = $1 ORDER BY version DESC LIMIT 1
 """
@@ -157,6 +158,11 @@ async def store_hierarchy(connection: Connection, head: DocumentHead, row: Hiera
     return version
 
 
+async def serve_waiting(connection: Connection) -> int:
+    """Mark all positions of items of which something waits, so that it is offered what is free; how many items."""
+    return await _lock_and_mark(connection, None, await business_now(connection), FREED)
+
+
 async def read_document(
     connection: Connection, document_id: str, kind: AllocationKind, version: int | None
 ) -> dict[str, Any] | None:
@@ -250,13 +256,14 @@ async def _add_usage(connection: Connection, consumed: Mapping[UsageKey, int]) -
     await connection.execute(_ADD_USAGE, *columns, [consumed[key] for key in ordered])
 
 
-async def _lock_and_mark(connection: Connection, items: Sequence[str] | None, now: datetime) -> None:
+async def _lock_and_mark(connection: Connection, items: Sequence[str] | None, now: datetime, cause: str = CAUSE) -> int:
     waiting = [row["item_id"] for row in await connection.fetch(_ITEMS_WAITING, items)]
     await connection.fetch(_LOCK_POSITIONS, waiting)
-    await _mark(connection, waiting, now)
+    await _mark(connection, waiting, now, cause)
+    return len(waiting)
 
 
-async def _mark(connection: Connection, items: Sequence[str], now: datetime) -> None:
+async def _mark(connection: Connection, items: Sequence[str], now: datetime, cause: str = CAUSE) -> None:
     """Let the backorders of items be decided again; their positions are locked."""
-    if await connection.fetch(_MARK, list(items), now, CAUSE):
+    if await connection.fetch(_MARK, list(items), now, cause):
         await wake_redecision(connection)

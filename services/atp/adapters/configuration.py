@@ -36,6 +36,7 @@ _CALENDARS: Final = "SELECT calendar_id, weekdays, closed, opened FROM calendar"
 _ZONES_VERSION: Final = "SELECT zones_version FROM configuration"
 _ZONE_RULES: Final = "SELECT country, low, high, zone FROM zone_rule WHERE active"
 _DOCK_TO_STOCK: Final = "SELECT location_id, dock_to_stock_days FROM location WHERE dock_to_stock_days > 0"
+_PROCESSING: Final = "SELECT location_id, processing_days FROM location"
 _ANY_PROTECTION: Final = "SELECT EXISTS (SELECT FROM protection)"
 ANY_BLOCK: Final = "SELECT EXISTS (SELECT FROM customer_block)"  # of a customer, set or lifted
 
@@ -115,6 +116,7 @@ async def _read(connection: Connection, version: int, zone_map: ZoneMap) -> Conf
         hierarchies=await read_hierarchies(connection),
         regions=await read_regions(connection),
         divided=await read_shared_items(connection),
+        processing_days={row["location_id"]: row["processing_days"] for row in await connection.fetch(_PROCESSING)},
     )
 
 

@@ -127,7 +127,8 @@ async def _portion(connection: Connection, state: Pass) -> _Portion | None:
 async def _measure(connection: Connection, promise_ids: Sequence[UUID]) -> list[Day]:
     if not promise_ids:
         return []
-    orders = await load_orders(connection, promise_ids)
+    # What another system promised, by its own rules, is no measure of how tiers are served here.
+    orders = [each for each in await load_orders(connection, promise_ids) if not each.taken_over]
     measured = [_measured(order) for order in orders]
     former = {
         row["promise_id"]: _totals_of(row["tier"], orjson.loads(row["amounts"]))

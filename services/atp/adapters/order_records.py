@@ -27,7 +27,8 @@ from services.chassis.database import Connection
 
 UTC_NAME: Final = "UTC"
 _PROMISES: Final = """
-SELECT p.promise_id, p.source, p.order_id, p.document FROM unnest($1::uuid[]) AS k (promise_id)
+SELECT p.promise_id, p.source, p.order_id, p.document, p.cut_over IS NOT NULL AS taken_over
+FROM unnest($1::uuid[]) AS k (promise_id)
 JOIN promise p ON p.promise_id = k.promise_id
 """
 # A shipment changes no answer, only how much of it has left: of what it made, the document need not be read.
@@ -71,12 +72,13 @@ ORDER BY occurred_at, source, reference
 
 @dataclass(frozen=True, slots=True)
 class StoredOrder:
-    """An order as it is measured, its name, and when its content was answered first."""
+    """An order as it is measured, its name, when its content was answered first, and whether it was taken over."""
 
     promise_id: UUID
     name: str
     record: OrderRecord
     answered_at: datetime
+    taken_over: bool = False
 
 
 class _Rows(NamedTuple):
@@ -182,7 +184,8 @@ def _order(promise: asyncpg.Record, rows: _Rows, days: LocalDays) -> StoredOrder
         ),
     )
     answered_at = [at for cause, at in made if not cause or cause in RESETS][-1]
-    return StoredOrder(promise["promise_id"], f"{promise['source']}/{promise['order_id']}", record, answered_at)
+    name = f"{promise['source']}/{promise['order_id']}"
+    return StoredOrder(promise["promise_id"], name, record, answered_at, promise["taken_over"])
 
 
 def _revision(document: Mapping[str, Any], cause: str, at: datetime, days: LocalDays) -> Revision:

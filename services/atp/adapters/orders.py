@@ -30,7 +30,7 @@ ORDER BY i.source, i.order_id
 """
 _PROMISES: Final = """
 SELECT p.promise_id, p.revision, p.record_sequence, p.state, p.customer_id, p.decision_id, p.decision_index,
-       p.content, p.document, p.held_until, p.last_command, p.overrides
+       p.content, p.document, p.held_until, p.last_command, p.overrides, p.cut_over
 FROM unnest($1::uuid[]) AS k (promise_id) JOIN promise p ON p.promise_id = k.promise_id
 """
 _PARTS: Final = """
@@ -77,10 +77,10 @@ FROM {_IDENTITY_COLUMNS}
 """  # noqa: S608 - made of constants
 _NEW_PROMISES: Final = f"""
 INSERT INTO promise (promise_id, source, order_id, revision, record_sequence, state, channel, customer_id,
-                     decision_id, decision_index, content, document, held_until)
+                     decision_id, decision_index, content, document, held_until, cut_over)
 SELECT * FROM unnest($1::text::uuid[], {text_array(2)}, {text_array(3)}, $4::text::int[], $5::text::int[],
                      {text_array(6)}, {text_array(7)}, {text_array(8)}, $9::text::uuid[], $10::text::int[],
-                     $11::bytea[], $12::bytea[], $13::timestamptz[])
+                     $11::bytea[], $12::bytea[], $13::timestamptz[], $14::bytea[])
 """  # noqa: S608 - made of constants
 _NEW_RECORD: Final = """
 INSERT INTO decision_batch (decision_id, decided_at, engine_version, digest, input) VALUES ($1, $2, $3, $4, $5)
@@ -253,6 +253,7 @@ def _promise(row: asyncpg.Record) -> PromiseCopy:
         held_until=None if row["held_until"] is None else row["held_until"].astimezone(UTC),
         last_command=row["last_command"],
         overrides=None if row["overrides"] is None else Overrides(**orjson.loads(row["overrides"])),
+        cut_over=row["cut_over"],
     )
 
 
@@ -298,6 +299,7 @@ def _promise_columns(first: Sequence[tuple[OrderCopy, PromiseCopy]]) -> list[Any
         [promise.encoded for _, promise in first],
         [promise.document for _, promise in first],
         [promise.held_until for _, promise in first],
+        [promise.cut_over for _, promise in first],
     ]
 
 

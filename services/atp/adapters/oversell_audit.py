@@ -10,7 +10,8 @@ the next batch found at the position's next version.
 
 Receipts count as the item's policy says (confirmed; planned where the item says so; past due ones for
 `past_due_supply_days`). Days at or beyond the checking horizon are not looked at: supply is assumed there, and what the
-horizon has reached is assumed no more.
+horizon has reached is assumed no more. To take over an order of another system is no decision: what it commits beyond
+supply is a deficit by cut-over, counted apart.
 """
 
 import zlib
@@ -45,11 +46,13 @@ class OversellReport:
     decisions: int = 0
     taken: int = 0
     oversold: dict[Place, str] = field(default_factory=dict)
+    taken_over: int = 0
+    cut_over_deficits: dict[Place, str] = field(default_factory=dict)
     broken_chains: dict[Place, str] = field(default_factory=dict)
 
-    def accuse(self, place: Place, finding: str) -> None:
+    def accuse(self, place: Place, finding: str, *, cut_over: bool = False) -> None:
         """Note the first finding of a position."""
-        self.oversold.setdefault(place, finding)
+        (self.cut_over_deficits if cut_over else self.oversold).setdefault(place, finding)
 
 
 @dataclass(slots=True)
@@ -119,6 +122,10 @@ def _replay(
             report.decisions += 1
             _take(stocks, items, taken.get(index, ()), today, report)
             index += 1
+        elif kind == "cut_over":
+            report.taken_over += 1
+            _take(stocks, items, _without_shipped(taken.get(index, ()), step), today, report, cut_over=True)
+            index += 1
         else:
             _apply(stocks, kind, step)
     for place, stock in stocks.items():
@@ -146,6 +153,8 @@ def _take(
     taken: Iterable[tuple[Any, ...]],
     today: int,
     report: OversellReport,
+    *,
+    cut_over: bool = False,
 ) -> None:
     """Let one decision take its quantities; accuse it where A(s) ends up negative and lower than before."""
     touched: dict[Place, list[tuple[int, int]]] = {}
@@ -165,7 +174,20 @@ def _take(
         for day, level in _availability(stocks[place], items[place[0]], today):
             was = max((entry for entry in before if entry[0] <= day), default=before[0])[1]
             if level < 0 and level < was:
-                report.accuse(place, f"A on day {day} went from {was} to {level}")
+                report.accuse(place, f"A on day {day} went from {was} to {level}", cut_over=cut_over)
+
+
+def _without_shipped(taken: Iterable[tuple[Any, ...]], step: Mapping[str, Any]) -> Iterable[tuple[Any, ...]]:
+    """What an open order still commits: its quantities less what of them had shipped before it was taken over."""
+    shipped: dict[tuple[str, str, int], int] = defaultdict(int)
+    for line in step["given"]:
+        for (item_id, location_id), _, _, left, available_day, *_ in line:
+            shipped[item_id, location_id, available_day] += left
+    for item_id, location_id, day, quantity, assumed in taken:
+        gone = min(quantity, shipped[item_id, location_id, day])
+        shipped[item_id, location_id, day] -= gone
+        if quantity > gone:
+            yield item_id, location_id, day, quantity - gone, assumed
 
 
 def _availability(stock: _Stock, item: Mapping[str, Any], today: int) -> list[tuple[int, int]]:

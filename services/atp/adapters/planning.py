@@ -71,6 +71,10 @@ class PostgresPlanning:
         except asyncpg.ExclusionViolationError as error:
             raise PeriodsOverlap from error
 
+    async def serve_waiting(self) -> int:
+        """See the port."""
+        return await self._run(allocations.serve_waiting)
+
     async def store_region(self, region: str, zones: Sequence[str]) -> None:
         """See the port."""
         await self._run(lambda connection: region_rows.store_region(connection, region, zones))

@@ -11,10 +11,11 @@ from services.atp.application.read_promises import FormerRevision, StoredDecisio
 from services.chassis.database import Connection, Database
 
 _BY_ID: Final = """
-SELECT promise_id, source, order_id, channel, revision, document FROM promise WHERE promise_id = $1
+SELECT promise_id, source, order_id, channel, revision, document, cut_over IS NOT NULL
+FROM promise WHERE promise_id = $1
 """
 _BY_ORDER: Final = """
-SELECT p.promise_id, p.source, p.order_id, p.channel, p.revision, p.document
+SELECT p.promise_id, p.source, p.order_id, p.channel, p.revision, p.document, p.cut_over IS NOT NULL
 FROM order_identity i JOIN promise p ON p.promise_id = i.promise_id
 WHERE i.source = $1 AND i.order_id = $2
 """
@@ -78,5 +79,5 @@ class PostgresPromiseReader:
 def _stored(row: asyncpg.Record | None) -> StoredPromise | None:
     if row is None:
         return None
-    promise_id, source, order_id, channel, revision, document = row
-    return StoredPromise(promise_id, OrderKey(source, order_id), channel, revision, document)
+    promise_id, source, order_id, channel, revision, document, taken_over = row
+    return StoredPromise(promise_id, OrderKey(source, order_id), channel, revision, document, taken_over)

@@ -101,6 +101,7 @@ RISKS: Final[Mapping[RiskCause, str]] = {
     "horizon_reached": "The delivery may be delayed; we are working on it.",
     "execution": "The delivery may be delayed; we are working on it.",
     "date_passed": "The delivery may be delayed, because goods reach us later than expected.",
+    "cut_over": "The delivery may be delayed; we are working on it.",
 }
 
 

@@ -13,6 +13,7 @@ import orjson
 
 from services.atp.application.content import Content, OrderKey
 from services.atp.application.customers import Served
+from services.atp.domain.cut_over import TakenOverLine
 from services.atp.domain.model import Binding, Day, LineDecision, Planned
 
 DAYS_CACHED: Final = 4_096  # some eleven years of days
@@ -86,7 +87,7 @@ def served_as(served: Served) -> Document:
 
 
 def promised_line(decision: LineDecision) -> Document:
-    """The answer for one line, when it is decided for the first time."""
+    """The answer for one line, when it is decided or taken over for the first time."""
     planned = decision.planned
     line = {
         "line": decision.line,
@@ -95,7 +96,7 @@ def promised_line(decision: LineDecision) -> Document:
         "outcome": decision.outcome,
         "promised": sum([part.quantity for part in planned]),
         "backordered": decision.backordered,
-        "shipped": 0,
+        "shipped": sum(decision.shipped) if isinstance(decision, TakenOverLine) else 0,
         "requested_arrival": iso(decision.requested_arrival),
         "schedule": [schedule_line(part) for part in planned],
         "why": [constraint(binding) for binding in decision.why],

@@ -28,7 +28,11 @@ def explanation(
         "state": document["state"],
         "decided_at": document["decided_at"],
         "tier": document["served_as"]["tier"],
-        "for_planner": [*planner_sentences.of_order(document), *(planner_sentences.of_risk(each) for each in risks)],
+        "for_planner": [
+            *planner_sentences.of_order(document),
+            *((planner_sentences.TAKEN_OVER,) if stored.taken_over else ()),
+            *(planner_sentences.of_risk(each) for each in risks),
+        ],
         "for_customer": for_customer,
         "lines": [_line(line, document, risks) for line in sorted(document["lines"], key=_importance)],
         "changes": _changes(document, former),

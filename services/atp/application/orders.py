@@ -78,6 +78,7 @@ class PromiseCopy:
 
     `encoded` are the canonical bytes of `content`. `held_until` is when its hold ends or ended, `last_command` the
     fingerprint of the command that made the stored version of the order.
+    `cut_over` is that of the open order that it was taken over from; None: it was promised here.
     """
 
     promise_id: UUID
@@ -98,6 +99,7 @@ class PromiseCopy:
     held_until: datetime | None = None
     last_command: bytes | None = None
     overrides: Overrides | None = None
+    cut_over: bytes | None = None
     new: bool = False
     changed: bool = False
 

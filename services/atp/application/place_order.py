@@ -33,6 +33,7 @@ from services.atp.domain.promising import wanted_arrival
 from services.atp.domain.validation import needs_validation
 from services.chassis.ids import new_id
 from services.contracts import catalogue
+from services.contracts.catalogue import EventType
 
 HOLD: Final = "hold"  # the kind of the due row at which a hold ends; the key is the order's
 
@@ -80,68 +81,70 @@ class Placing(Handler[PlaceOrder]):
         decision = batch.workbook.decide(request)
         lines = [promised_line(line) for line in decision.lines]
         state = first_state(decision, held=command.hold_seconds is not None)
-        order = _new_order(batch, command, served, state)
+        order = new_order(batch, command, served, state)
         promise = order.promise
         assert promise is not None  # noqa: S101 - made with one
         if command.hold_seconds is not None:
             _hold(batch, order, promise, command.hold_seconds)
         take_decision(batch, promise, request, decision)
-        return self._answer(batch, command, order, served=served, lines=lines, cost_minor=decision.cost_minor)
+        return answer_first(batch, command, order, served=served, lines=lines, cost_minor=decision.cost_minor)
 
     def _cancelled_before(self, batch: Batch, command: PlaceOrder, known: OrderCopy) -> Answered:
         content = command.content
         served = batch.served(content.customer, content.ordered_at or batch.now)
         request = request_of(command.key, content, served, content.ordered_at or batch.now)
         lines = [promised_line(_cancelled(request, line)) for line in request.lines]
-        order = _new_order(batch, command, served, "cancelled")
+        order = new_order(batch, command, served, "cancelled")
         order.version, order.new = max(command.version, known.version), False
         order.changed = True
-        return self._answer(batch, command, order, served=served, lines=lines, cost_minor=0)
-
-    def _answer(
-        self,
-        batch: Batch,
-        command: PlaceOrder,
-        order: OrderCopy,
-        *,
-        served: Served,
-        lines: list[Document],
-        cost_minor: int,
-    ) -> Answered:
-        promise = order.promise
-        assert promise is not None  # noqa: S101 - the callers made one
-        head: Document = {
-            "promise_id": str(promise.promise_id),
-            "revision": 1,
-            "state": promise.state,
-            "decision_id": decision_reference(promise),
-        }
-        body = answer_body(
-            order.key,
-            order.version,
-            command.content,
-            served,
-            lines,
-            now=batch.now,
-            ordered_at=promise.ordered_at,
-            cost_minor=cost_minor,
-            currency=batch.currency,
-        )
-        document = head | body
-        if promise.held_until is not None:
-            document["held_until"] = promise.held_until
-        promise.document = dump(document)
-        batch.orders[order.key] = batch.touched[order.key] = order
-        data = answered_event(promise.document)
-        batch.emit(catalogue.PROMISE_ANSWERED, order.key.order_id, 1, data, command.origin)
-        if promise.state not in {"refused", "held", "awaiting_release"}:
-            change = "cancelled" if promise.state == "cancelled" else "accepted"
-            record(batch, promise, document, change=change, origin=command.origin)
-        return Answered(promise.promise_id, promise.document, first=True)
+        return answer_first(batch, command, order, served=served, lines=lines, cost_minor=0)
 
     async def store(self, session: Session, batch: Batch) -> None:
         """When holds end."""
         await store_due(session, batch)
+
+
+def answer_first(
+    batch: Batch,
+    command: PlaceOrder,
+    order: OrderCopy,
+    *,
+    served: Served,
+    lines: list[Document],
+    cost_minor: int,
+    event: EventType = catalogue.PROMISE_ANSWERED,
+) -> Answered:
+    """Store and publish the first answer of an order, with which its promise begins."""
+    promise = order.promise
+    assert promise is not None  # noqa: S101 - the callers made one
+    head: Document = {
+        "promise_id": str(promise.promise_id),
+        "revision": 1,
+        "state": promise.state,
+        "decision_id": decision_reference(promise),
+    }
+    body = answer_body(
+        order.key,
+        order.version,
+        command.content,
+        served,
+        lines,
+        now=batch.now,
+        ordered_at=promise.ordered_at,
+        cost_minor=cost_minor,
+        currency=batch.currency,
+    )
+    document = head | body
+    if promise.held_until is not None:
+        document["held_until"] = promise.held_until
+    promise.document = dump(document)
+    batch.orders[order.key] = batch.touched[order.key] = order
+    data = answered_event(promise.document)
+    batch.emit(event, order.key.order_id, 1, data, command.origin)
+    if promise.state not in {"refused", "held", "awaiting_release"}:
+        change = "cancelled" if promise.state == "cancelled" else "accepted"
+        record(batch, promise, document, change=change, origin=command.origin)
+    return Answered(promise.promise_id, promise.document, first=True)
 
 
 def inquiry(batch: Batch, command: PlaceOrder) -> bytes:
@@ -231,7 +234,8 @@ def add_backorder(batch: Batch, promise: PromiseCopy, request: Request, line: Re
         waiting[key.priority_rank] = waiting.get(key.priority_rank, 0) + quantity
 
 
-def _new_order(batch: Batch, command: PlaceOrder, served: Served, state: State) -> OrderCopy:
+def new_order(batch: Batch, command: PlaceOrder, served: Served, state: State) -> OrderCopy:
+    """An order that is known from now on, with a promise of nothing yet."""
     content = command.content
     promise = PromiseCopy(
         promise_id=new_id(),

@@ -43,6 +43,9 @@ WAITING_AHEAD: Final = (
     "Freed stock is kept for backorders that rank ahead, which allowed {allowed} to tier {own}{on_day}"
 )
 BLOCKED: Final = "The customer has a {kind} block"
+TAKEN_OVER: Final = (
+    "It was taken over from another system with the dates that were promised there, beyond supply or not."
+)
 CHANGES: Final[Mapping[str, str]] = {
     "confirmed": "its source confirmed it",
     "cancelled": "its source cancelled it",

@@ -111,6 +111,10 @@ class Planning(Protocol):
         """Write the next version of a hierarchy document; its version. Raises PeriodsOverlap."""
         ...
 
+    async def serve_waiting(self) -> int:
+        """Let all that waits be offered what is free, in order of service; how many items have something waiting."""
+        ...
+
     async def store_region(self, region: str, zones: Sequence[str]) -> None:
         """Let a region be these zones; a zone is of one region at most."""
         ...

@@ -94,7 +94,7 @@ class Configuration:
 
     `protections` and `blocks` (of customers) say whether any are stored.
     `regions` are by zone. `divided` are the items of which something is divided again when their supply changes:
-    protections over locations, hierarchies in shortage.
+    protections over locations, hierarchies in shortage. `processing_days` are by location: all that are known.
     """
 
     version: int
@@ -110,6 +110,7 @@ class Configuration:
     hierarchies: tuple[EffectiveHierarchy, ...] = ()
     regions: Mapping[str, str] = field(default_factory=dict)
     divided: Mapping[str, None] = field(default_factory=dict)
+    processing_days: Mapping[str, int] = field(default_factory=dict)
 
     def offers_for(self, zone: str) -> tuple[Offer, ...]:
         """The ways to serve a zone; a zone without its own is served like the zone "*"."""

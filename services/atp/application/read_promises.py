@@ -14,13 +14,17 @@ from services.contracts.risks import RiskCause
 
 @dataclass(frozen=True, slots=True)
 class StoredPromise:
-    """A promise as stored: its order, its channel (who may see it), and the bytes that were answered."""
+    """A promise as stored: its order, its channel (who may see it), and the bytes that were answered.
+
+    `taken_over`: another system gave it, and its open order was taken over.
+    """
 
     promise_id: UUID
     key: OrderKey
     channel: str
     revision: int
     document: bytes
+    taken_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)

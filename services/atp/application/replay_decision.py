@@ -27,7 +27,7 @@ from services.atp.application.reproduce import reproduce
 from services.atp.application.workbook import Decision, digest_of
 from services.atp.domain.model import LineDecision, OrderDecision
 
-DECIDING: Final = ("decide", "serve")  # the steps of a record that are decisions; they are counted from 0
+DECIDING: Final = ("decide", "serve", "cut_over")  # the steps of a record that are decisions; they are counted from 0
 
 
 class DecisionName(NamedTuple):
@@ -145,7 +145,8 @@ async def _compare(
     differences += [f"in the ledger, and not decided again: {_told(each)}" for each in _beyond(stored, taken)]
     document: bytes | None = None
     if isinstance(decision, OrderDecision):
-        orders: tuple[OrderKey, ...] = (OrderKey(what["source"], what["order_id"]),)
+        request = what["request"] if kind == "cut_over" else what
+        orders: tuple[OrderKey, ...] = (OrderKey(request["source"], request["order_id"]),)
         document = await _first_answer_of(reader, orders[0], f"{recorded.batch}.{index}")
         if document is not None and _answer(document, decision) != document:
             differences.append("the answer is not the stored document, byte for byte")

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from services.atp.application.workbook import Decision, Workbook
+from services.atp.domain.cut_over import PromisedElsewhere
 from services.atp.domain.model import (
     Backordering,
     Book,
@@ -31,6 +32,7 @@ from services.atp.domain.model import (
     Tier,
     UsageKey,
 )
+from services.atp.domain.taking import Given
 from services.atp.domain.validation_rules import Block, ValidationRules
 
 Fields = dict[str, Any]
@@ -47,6 +49,8 @@ def reproduce(compressed: bytes) -> list[Decision]:
                 decisions.append(workbook.decide(_request(step)))
             case "serve":
                 decisions.append(workbook.serve([_backorder(each) for each in step]))
+            case "cut_over":
+                decisions.append(workbook.take_over(_promised_elsewhere(step)))
             case "release":
                 workbook.release([_planned(each) for each in step])
             case "ship":
@@ -127,6 +131,11 @@ def _request(fields: Fields) -> Request:
     lines = tuple(RequestLine(**each) for each in fields["lines"])
     blocks = tuple(Block(**each) for each in fields.get("blocks", ()))
     return Request(**{**fields, "tier": tier, "lines": lines, "blocks": blocks})
+
+
+def _promised_elsewhere(fields: Fields) -> PromisedElsewhere:
+    given = tuple(tuple(Given(PositionKey(*key), *rest) for key, *rest in line) for line in fields["given"])
+    return PromisedElsewhere(_request(fields["request"]), given)
 
 
 def _rules(fields: Fields | None) -> ValidationRules | None:

@@ -13,7 +13,7 @@ from uuid import UUID
 import orjson
 
 from services.atp.application.ports import DecisionRecord
-from services.atp.domain import promising, redecision
+from services.atp.domain import cut_over, promising, redecision
 from services.atp.domain import release as releasing
 from services.atp.domain.model import (
     Book,
@@ -60,6 +60,14 @@ class Workbook:
         answers = redecision.serve(self.book, backorders)
         self._decided.append(answers)
         return answers
+
+    def take_over(self, order: cut_over.PromisedElsewhere) -> OrderDecision:
+        """Put an order on the book as another system promised it."""
+        self._steps.append(("cut_over", order))
+        self.decisions += 1
+        decision = cut_over.take_over(self.book, order)
+        self._decided.append(decision)
+        return decision
 
     def release(self, planned: Sequence[Planned]) -> None:
         """Give quantities back, each with its postings."""

@@ -17,6 +17,8 @@
           it was known          v     v                            v
                              CANCELLED <---------------------------'
 
+An order that is taken over from another system begins as PROMISED, or as CONFIRMED if its promise was accepted there.
+
 Open are HELD, PROMISED and CONFIRMED. What changes an open promise leaves its state as it is: `amend`, `release` (of a
 part), `transfer`, `plan` (a planner's pin, expedite, reassign or release). Three changes end it: `release_all` (nothing
 is left of it) leads to CANCELLED, `refuse` (amended so that every line is refused) to REFUSED, and `all_shipped` to

@@ -83,6 +83,19 @@ class Piece(NamedTuple):
     quantity: int
 
 
+class Given(NamedTuple):
+    """A quantity as another system promised it; `shipped` of it have left already. Days as in `Planned`."""
+
+    key: PositionKey
+    service: str
+    quantity: int
+    shipped: int
+    available_day: Day
+    ship_day: Day
+    arrival_day: Day
+    cost_minor: int
+
+
 @dataclass(slots=True)
 class Draft:
     """The work on one order. `in_turn`: it is served in order of service, so that nobody who waits is ahead of it."""
@@ -108,8 +121,7 @@ class Draft:
         if self.opens_shipment(lane, day):
             cost += offer.cost_shipment_minor
             self._open(offer, ship_day)
-        end = horizon(item, self.book.today)
-        assumed = end is not None and day >= end
+        assumed = self._is_assumed(item, day)
         self._commit(lane.key, day, quantity, assumed=assumed)
         return Planned(
             lane.key,
@@ -119,7 +131,28 @@ class Draft:
             ship_day,
             ship_day + offer.transit_days,
             cost,
-            self._post(item, piece, quotas),
+            self._post(item, lane.key, day, quantity, quotas),
+            assumed,
+        )
+
+    def take_as_given(self, item: Item, given: Given, quotas: Sequence[Ceiling]) -> Planned:
+        """Take what another system promised, whatever there is; what of it has shipped is consumed, and no commitment.
+
+        `quotas` are those that match the line, which may be exceeded.
+        """
+        owed = given.quantity - given.shipped
+        assumed = owed > 0 and self._is_assumed(item, given.available_day)
+        if owed:
+            self._commit(given.key, given.available_day, owed, assumed=assumed)
+        return Planned(
+            given.key,
+            given.service,
+            given.quantity,
+            given.available_day,
+            given.ship_day,
+            given.arrival_day,
+            given.cost_minor,
+            self._post(item, given.key, given.available_day, given.quantity, quotas),
             assumed,
         )
 
@@ -149,16 +182,22 @@ class Draft:
         ship_days.pop()
         self.shipments_count -= 1
 
+    def _is_assumed(self, item: Item, day: Day) -> bool:
+        end = horizon(item, self.book.today)
+        return end is not None and day >= end
+
     def _commit(self, key: PositionKey, day: Day, quantity: int, *, assumed: bool) -> None:
         positions = self.book.positions
         before = positions[key]
         positions[key] = with_commitment(before, day, quantity, assumed=quantity if assumed else 0)
         self._journal.append(partial(positions.__setitem__, key, before))
 
-    def _post(self, item: Item, piece: Piece, quotas: Sequence[Ceiling]) -> tuple[Posting, ...]:
-        """Count the piece wherever it is taken from, and what is not in effect yet but will have to know of it."""
-        book, (lane, day, quantity) = self.book, piece
-        protections = book.protections.get(lane.key, ())
+    def _post(
+        self, item: Item, key: PositionKey, day: Day, quantity: int, quotas: Sequence[Ceiling]
+    ) -> tuple[Posting, ...]:
+        """Count a quantity wherever it is taken from, and what is not in effect yet but will have to know of it."""
+        book = self.book
+        protections = book.protections.get(key, ())
         if not protections and not quotas and not book.quotas and not book.hierarchies:
             return ()
         tier = self.request.tier.tier

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from services.atp.application.engine import Engine
 from services.atp.application.quick_availability import QuickReads
 from services.atp.application.read_promises import PromiseReader
+from services.atp.entrypoints.cut_over_routes import CUT_OVER_PATH
 from services.atp.entrypoints.promise_routes import (
     BATCH_BODY_MAX_BYTES,
     BATCH_DEADLINE_SECONDS,
@@ -23,8 +24,8 @@ from services.chassis.http import Readiness, create_app
 TITLE: Final = "Tiercel ATP"
 DESCRIPTION: Final = (
     "Promises orders by customer tier, keeps the promises true and says why. Scopes: `atp.promise`, `atp.read`,"
-    " `atp.supply`, `atp.configure`, `atp.plan`, `atp.release`. An order is identified by (source, order id), for ever:"
-    " sent again with equal content it gets the stored promise."
+    " `atp.supply`, `atp.configure`, `atp.plan`, `atp.release`, `atp.cut_over`. An order is identified by (source,"
+    " order id), for ever: sent again with equal content it gets the stored promise."
 )
 
 
@@ -48,8 +49,8 @@ def create_atp_app(
         authenticator=authenticator,
         registry=registry,
         readiness=readiness,
-        body_limits_bytes={BATCH_PATH: BATCH_BODY_MAX_BYTES},
-        deadlines_seconds={BATCH_PATH: BATCH_DEADLINE_SECONDS},
+        body_limits_bytes={BATCH_PATH: BATCH_BODY_MAX_BYTES, CUT_OVER_PATH: BATCH_BODY_MAX_BYTES},
+        deadlines_seconds={BATCH_PATH: BATCH_DEADLINE_SECONDS, CUT_OVER_PATH: BATCH_DEADLINE_SECONDS},
         limiter=limiter,
     )
     if serving:

@@ -5,7 +5,18 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from services.contracts.catalogue import ALL, EventType
-from tiercel.schemas.examples import audit, blocks, network, orders, promises, risks, segments, service, supply
+from tiercel.schemas.examples import (
+    audit,
+    blocks,
+    cut_over,
+    network,
+    orders,
+    promises,
+    risks,
+    segments,
+    service,
+    supply,
+)
 
 Payloads = Mapping[str, Mapping[str, Any]]
 
@@ -16,6 +27,7 @@ VALID: Final[Mapping[str, Payloads]] = {
     **network.VALID,
     **promises.VALID,
     **risks.VALID,
+    **cut_over.VALID,
     **segments.VALID,
     **service.VALID,
     **audit.VALID,
@@ -28,6 +40,7 @@ _BROKEN: Final = {
     **network.BROKEN,
     **promises.BROKEN,
     **risks.BROKEN,
+    **cut_over.BROKEN,
     **segments.BROKEN,
     **service.BROKEN,
     **audit.BROKEN,

@@ -26,6 +26,7 @@ VALID: Final[dict[str, dict[str, Any]]] = {
     "promise.at_risk.v1": {
         "short": _SHORT,
         "no_date_known": {**_SHORT, "customer_id": None, "covered_on": None, "cause": "receipt_late"},
+        "by_cut_over": {**_SHORT, "cause": "cut_over"},
         "covered_again": {**_SHORT, "quantity": 0, "covered_on": "2026-03-05"},
     },
 }
