@@ -105,6 +105,14 @@ class _Again(Exception):  # noqa: N818 - a signal between two methods
         self.cause = cause
 
 
+class _Rehearsed(Exception):  # noqa: N818 - a signal between two methods
+    """The work of a rehearsal is done, and its transaction is rolled back."""
+
+    def __init__(self, result: object) -> None:
+        super().__init__()
+        self.result = result
+
+
 @dataclass(frozen=True, slots=True)
 class Retry:
     """How often and how patiently a transaction is tried again: by default for about four seconds."""
@@ -206,6 +214,20 @@ class Database:
     async def read(self, work: Work[T], *, label: str = "read") -> T:
         """Run `work` in a REPEATABLE READ, READ ONLY transaction: one consistent picture, no lock, no write."""
         return await self._shielded(self._attempts("repeatable_read", work, label), label)
+
+    async def rehearse(self, work: Work[T], *, label: str) -> T:
+        """Run `work` in a REPEATABLE READ transaction that is rolled back at its end: one picture, nothing stored.
+
+        It may write; rows that it would lock or write are better copied first (see `services.chassis.rehearsal`).
+        """
+
+        async def whole(connection: Connection) -> T:
+            raise _Rehearsed(await work(connection))
+
+        try:
+            return await self._shielded(self._attempts("rehearsal", whole, label), label)
+        except _Rehearsed as done:
+            return cast("T", done.result)
 
     def listen(self, channel: str, wake: Callable[[str], None]) -> AbstractAsyncContextManager[None]:
         """Call `wake(payload)` on every NOTIFY on `channel`, and `wake("")` when some may have been missed.

@@ -14,7 +14,7 @@ else:
     _DriverConnection = asyncpg.Connection
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
-Isolation: TypeAlias = Literal["read_committed", "repeatable_read"]
+Isolation: TypeAlias = Literal["read_committed", "repeatable_read", "rehearsal"]
 
 LOCK_TIMEOUT_SECONDS: Final = 5  # rows are locked in one order, for milliseconds; longer means something is stuck
 STATEMENT_TIMEOUT_SECONDS: Final = 30
@@ -58,9 +58,11 @@ class Session(_DriverConnection):
         return self
 
     async def begin(self, isolation: Isolation) -> None:
-        """Start a transaction; one of REPEATABLE READ cannot write."""
+        """Start a transaction; one of REPEATABLE READ cannot write. A rehearsal is one that may, and never commits."""
         self._announcements = frozenset()
-        await self.transaction(isolation=isolation, readonly=isolation == "repeatable_read").start()
+        level: Literal["read_committed", "repeatable_read"]
+        level = "read_committed" if isolation == "read_committed" else "repeatable_read"
+        await self.transaction(isolation=level, readonly=isolation == "repeatable_read").start()
 
     async def commit(self) -> bool:
         """Commit; False if the server rolled back instead, as it does when an error was swallowed."""

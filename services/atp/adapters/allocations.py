@@ -9,16 +9,24 @@ Backorders of the items concerned are decided again: their positions are marked,
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import orjson
 
 from services.atp.adapters.ceilings import count_ledger, share_out, write_hierarchy, write_quotas
 from services.atp.adapters.configuration import raise_version
 from services.atp.adapters.protections import divide, write_protections
-from services.atp.adapters.waking import wake_redecision
-from services.atp.application.planning import AllocationKind, DocumentHead, HierarchyRow, ProtectionRow, QuotaRow
+from services.atp.adapters.waking import mark_waiting
+from services.atp.application.planning import (
+    AllocationKind,
+    DocumentHead,
+    Draft,
+    HierarchyRow,
+    OtherKind,
+    VersionMoved,
+)
 from services.atp.domain.model import Hierarchy, Quota, UsageKey
 from services.chassis.business_time import business_now
 from services.chassis.database import Connection
@@ -26,7 +34,7 @@ from services.chassis.database import Connection
 CAUSE: Final = "allocation_changed"
 FREED: Final = "stock_freed"  # of the cut-over: what is free may be had by those who wait
 _LATEST: Final = """
-SELECT version FROM allocation_document WHERE document_id = $1 ORDER BY version DESC LIMIT 1
+SELECT version, kind FROM allocation_document WHERE document_id = $1 ORDER BY version DESC LIMIT 1
 """
 _ADD_DOCUMENT: Final = """
 INSERT INTO allocation_document (document_id, version, kind, effective_from, author, body)
@@ -69,31 +77,30 @@ INSERT INTO usage (kind, limit_id, period_start, consumed)
 SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::bigint[])
 ON CONFLICT (kind, limit_id, period_start) DO UPDATE SET consumed = excluded.consumed
 """
-_ITEMS_WAITING: Final = """
-SELECT DISTINCT b.item_id FROM backorder b WHERE $1::text[] IS NULL OR b.item_id = ANY($1) ORDER BY b.item_id
-"""
-_MARK: Final = """
-WITH waiting AS (
-    SELECT item_id, array_agg(priority_rank ORDER BY priority_rank) AS ranks,
-        array_agg(quantity ORDER BY priority_rank) AS quantities
-    FROM (
-        SELECT item_id, priority_rank, sum(quantity)::bigint AS quantity FROM backorder
-        WHERE item_id = ANY($1::text[]) GROUP BY item_id, priority_rank
-    ) AS totals GROUP BY item_id
-)
-UPDATE position p SET version = p.version + 1, marked_at = $2, mark_cause = $3, mark_after = NULL,
-    waiting_ranks = w.ranks, waiting_quantities = w.quantities
-FROM waiting w WHERE p.item_id = w.item_id
-RETURNING p.item_id
-"""
+_ITEMS_WAITING: Final = "SELECT DISTINCT item_id FROM backorder ORDER BY item_id"
 _DOCUMENT: Final = """
-SELECT document_id, version, kind, effective_from, effective_to, author, body FROM allocation_document
-WHERE document_id = $1 AND kind = $2 AND ($3::bigint IS NULL OR version = $3) ORDER BY version DESC LIMIT 1
+SELECT document_id, version, kind, effective_from, effective_to, author, recorded_at, body FROM allocation_document
+WHERE document_id = $1 AND kind = $2 AND ($3::bigint IS NULL OR version = $3)
+    AND ($4::timestamptz IS NULL OR (effective_from <= $4 AND (effective_to IS NULL OR $4 < effective_to)))
+ORDER BY version DESC LIMIT 1
 """
-_DOCUMENTS: Final = """
-SELECT document_id, kind, version, effective_from, effective_to, author, recorded_at FROM allocation_document
+_HEAD: Final = "document_id, kind, version, effective_from, effective_to, author, recorded_at"
+_STATE: Final = """
+CASE WHEN effective_to <= greatest(effective_from, {now}) THEN 'past' WHEN effective_from > {now} THEN 'upcoming'
+    ELSE 'in_effect' END AS state
+"""
+_VERSIONS: Final = f"""
+SELECT {_HEAD}, {_STATE.format(now="$3")} FROM allocation_document
+WHERE document_id = $1 AND kind = $2 AND ($4::bigint IS NULL OR version < $4) ORDER BY version DESC LIMIT $5
+"""  # noqa: S608 - made of constants
+_DOCUMENTS: Final = f"""
+SELECT {_HEAD}, {_STATE.format(now="$1")} FROM allocation_document
+WHERE document_id IN (SELECT DISTINCT document_id FROM allocation_document WHERE document_id > $2
+        ORDER BY document_id LIMIT $3)
+    AND ($4::timestamptz IS NULL OR (effective_from <= $4 AND (effective_to IS NULL OR $4 < effective_to)))
 ORDER BY document_id, version
-"""
+"""  # noqa: S608 - made of constants
+_NAMES: Final = "SELECT DISTINCT document_id FROM allocation_document WHERE document_id > $1 ORDER BY 1 LIMIT $2"
 _CONSUMED: Final = """
 SELECT limit_id, period_start, consumed FROM usage WHERE kind = $1 AND starts_with(limit_id, $2) AND consumed <> 0
 """
@@ -103,71 +110,74 @@ UNION SELECT item_id FROM quota WHERE document_id = $1 UNION SELECT item_id FROM
 """
 
 
-async def store_protections(connection: Connection, head: DocumentHead, rows: Sequence[ProtectionRow]) -> int:
-    """Write the next version of a protection document; its version.
+async def store(connection: Connection, draft: Draft) -> int:
+    """Write the next version of a document; its version. Decisions under quotas and hierarchies wait for it.
 
     Raises:
-        asyncpg.ExclusionViolationError: two periods of one tier at one position overlap.
+        VersionMoved, OtherKind: nothing was written.
+        asyncpg.ExclusionViolationError: two periods of one tier at one position overlap, or two hierarchies of an item.
     """
-    items = await _items_concerned(connection, head, [row.item_id for row in rows]) or []
-    await connection.fetch(_LOCK_POSITIONS, items)
+    if draft.kind != "protection":
+        await connection.execute(_LOCK_COUNTERS)
+    items = await items_concerned(connection, draft)
+    if items is not None:
+        await connection.fetch(_LOCK_POSITIONS, items)
     now = await business_now(connection)
-    effective_from = head.effective_from or now
-    version = await _next_version(connection, head, "protection", effective_from)
-    await write_protections(connection, head, version, effective_from, rows)
-    await divide(connection, items, now)
+    effective_from = draft.head.effective_from or now
+    version = await _next_version(connection, draft, effective_from)
+    written = _Written(draft.head, version, effective_from, now, items or [])
+    match draft.kind:
+        case "protection":
+            await _write_protections(connection, written, draft.rows)
+        case "quota":
+            quotas = await write_quotas(connection, draft.head, version, effective_from, cast("Any", draft.rows))
+            await _count(connection, quotas, (), now)
+        case "hierarchy":
+            (row,) = cast("tuple[HierarchyRow]", draft.rows)
+            hierarchy = await write_hierarchy(connection, draft.head, version, effective_from, row)
+            await _count(connection, (), (hierarchy,), now)
+            await share_out(connection, items or [], now)
+    if items is None:
+        items = [row["item_id"] for row in await connection.fetch(_ITEMS_WAITING)]
+        await connection.fetch(_LOCK_POSITIONS, items)
+    await mark_waiting(connection, items, now, CAUSE)
+    await raise_version(connection)
+    return version
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A version that is being written; `items` are those concerned."""
+
+    head: DocumentHead
+    version: int
+    effective_from: datetime
+    now: datetime
+    items: Sequence[str]
+
+
+async def _write_protections(connection: Connection, written: _Written, rows: Sequence[Any]) -> None:
+    head, version, now = written.head, written.version, written.now
+    await write_protections(connection, head, version, written.effective_from, rows)
+    await divide(connection, written.items, now)
     await _count_consumed(connection, head.document_id, version, now)
     await connection.execute(_SHIPPED, head.document_id, version)
-    await divide(connection, items, now)  # once more, now that it is known what each position has given
-    await _mark(connection, items, now)
-    await raise_version(connection)
-    return version
-
-
-async def store_quotas(connection: Connection, head: DocumentHead, rows: Sequence[QuotaRow]) -> int:
-    """Write the next version of a quota document; its version. Decisions under quotas wait for it."""
-    await connection.execute(_LOCK_COUNTERS)
-    items = await _items_concerned(connection, head, [row.item_id for row in rows])
-    now = await business_now(connection)
-    effective_from = head.effective_from or now
-    version = await _next_version(connection, head, "quota", effective_from)
-    quotas = await write_quotas(connection, head, version, effective_from, rows)
-    await _count(connection, quotas, (), now)
-    await _lock_and_mark(connection, items, now)
-    await raise_version(connection)
-    return version
-
-
-async def store_hierarchy(connection: Connection, head: DocumentHead, row: HierarchyRow) -> int:
-    """Write the next version of a hierarchy document; its version. Decisions under quotas wait for it.
-
-    Raises:
-        asyncpg.ExclusionViolationError: another document has a hierarchy of the item.
-    """
-    await connection.execute(_LOCK_COUNTERS)
-    items = await _items_concerned(connection, head, [row.item_id]) or []
-    await connection.fetch(_LOCK_POSITIONS, items)
-    now = await business_now(connection)
-    effective_from = head.effective_from or now
-    version = await _next_version(connection, head, "hierarchy", effective_from)
-    hierarchy = await write_hierarchy(connection, head, version, effective_from, row)
-    await _count(connection, (), (hierarchy,), now)
-    await share_out(connection, items, now)
-    await _mark(connection, items, now)
-    await raise_version(connection)
-    return version
+    await divide(connection, written.items, now)  # once more, now that it is known what each position has given
 
 
 async def serve_waiting(connection: Connection) -> int:
     """Mark all positions of items of which something waits, so that it is offered what is free; how many items."""
-    return await _lock_and_mark(connection, None, await business_now(connection), FREED)
+    items = [row["item_id"] for row in await connection.fetch(_ITEMS_WAITING)]
+    await connection.fetch(_LOCK_POSITIONS, items)
+    await mark_waiting(connection, items, await business_now(connection), FREED)
+    return len(items)
 
 
 async def read_document(
-    connection: Connection, document_id: str, kind: AllocationKind, version: int | None
+    connection: Connection, document_id: str, kind: AllocationKind, version: int | None, at: datetime | None
 ) -> dict[str, Any] | None:
-    """A version of a document (None: the newest), with what each of its lines has given so far."""
-    row = await connection.fetchrow(_DOCUMENT, document_id, kind, version)
+    """A version of a document, by default the newest, or the one in effect at a time, with what each line has given."""
+    row = await connection.fetchrow(_DOCUMENT, document_id, kind, version, at)
     if row is None:
         return None
     usage_kind = "node" if kind == "hierarchy" else kind
@@ -179,13 +189,25 @@ async def read_document(
         place = (name if kind == "hierarchy" else name.partition("@")[0], one["period_start"])
         used[place] = used.get(place, 0) + one["consumed"]
     body: dict[str, Any] = orjson.loads(row["body"])
-    head = {name: row[name] for name in ("document_id", "version", "effective_from", "effective_to", "author")}
+    head = {name: value for name, value in row.items() if name not in {"kind", "body"}}
     return {**head, **with_consumed(kind, body, used)}
 
 
-async def read_documents(connection: Connection) -> list[dict[str, Any]]:
-    """The versions of all documents."""
-    return [dict(row) for row in await connection.fetch(_DOCUMENTS)]
+async def read_versions(
+    connection: Connection, document_id: str, kind: AllocationKind, before: int | None, limit: int
+) -> list[dict[str, Any]]:
+    """The heads of a document's versions, the newest first."""
+    now = await business_now(connection)
+    return [dict(row) for row in await connection.fetch(_VERSIONS, document_id, kind, now, before, limit)]
+
+
+async def read_documents(
+    connection: Connection, at: datetime | None, after: str, limit: int
+) -> tuple[list[dict[str, Any]], str | None]:
+    """The heads of all versions of documents after an id, and the last id where more may follow."""
+    names = [row["document_id"] for row in await connection.fetch(_NAMES, after, limit)]
+    rows = await connection.fetch(_DOCUMENTS, await business_now(connection), after, limit, at)
+    return [dict(row) for row in rows], names[-1] if len(names) == limit else None
 
 
 def with_consumed(kind: AllocationKind, body: Mapping[str, Any], used: Mapping[tuple[str, int], int]) -> dict[str, Any]:
@@ -211,20 +233,24 @@ def day_of(text: str) -> int:
     return datetime.fromisoformat(text).toordinal()
 
 
-async def _items_concerned(connection: Connection, head: DocumentHead, named: Sequence[str | None]) -> list[str] | None:
+async def items_concerned(connection: Connection, draft: Draft) -> list[str] | None:
     """The items of a document's lines, old and new; None: all items."""
-    old = [row["item_id"] for row in await connection.fetch(_ITEMS_OF, head.document_id)]
-    concerned = [*named, *old]
+    old = [row["item_id"] for row in await connection.fetch(_ITEMS_OF, draft.head.document_id)]
+    concerned = [*draft.named_items(), *old]
     return None if None in concerned else sorted({item for item in concerned if item is not None})
 
 
-async def _next_version(
-    connection: Connection, head: DocumentHead, kind: AllocationKind, effective_from: datetime
-) -> int:
-    former = await connection.fetchval(_LATEST, head.document_id)
-    version: int = (former or 0) + 1
+async def _next_version(connection: Connection, draft: Draft, effective_from: datetime) -> int:
+    head = draft.head
+    former = await connection.fetchrow(_LATEST, head.document_id)
+    current: int = 0 if former is None else former["version"]
+    if former is not None and former["kind"] != draft.kind:
+        raise OtherKind
+    if head.base is not None and head.base != current:
+        raise VersionMoved(current)
+    version = current + 1
     body = head.body.decode()
-    await connection.execute(_ADD_DOCUMENT, head.document_id, version, kind, effective_from, head.author, body)
+    await connection.execute(_ADD_DOCUMENT, head.document_id, version, draft.kind, effective_from, head.author, body)
     await connection.execute(_END_DOCUMENTS, head.document_id, version, effective_from)
     return version
 
@@ -254,16 +280,3 @@ async def _add_usage(connection: Connection, consumed: Mapping[UsageKey, int]) -
     ordered = sorted(consumed)
     columns = [[key[index] for key in ordered] for index in range(3)]
     await connection.execute(_ADD_USAGE, *columns, [consumed[key] for key in ordered])
-
-
-async def _lock_and_mark(connection: Connection, items: Sequence[str] | None, now: datetime, cause: str = CAUSE) -> int:
-    waiting = [row["item_id"] for row in await connection.fetch(_ITEMS_WAITING, items)]
-    await connection.fetch(_LOCK_POSITIONS, waiting)
-    await _mark(connection, waiting, now, cause)
-    return len(waiting)
-
-
-async def _mark(connection: Connection, items: Sequence[str], now: datetime, cause: str = CAUSE) -> None:
-    """Let the backorders of items be decided again; their positions are locked."""
-    if await connection.fetch(_MARK, list(items), now, cause):
-        await wake_redecision(connection)

@@ -2,20 +2,13 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from datetime import datetime
+from typing import Final, TypeVar
 
 import asyncpg
 
 from services.atp.adapters import allocations, items, region_rows
-from services.atp.application.planning import (
-    AllocationKind,
-    DocumentHead,
-    HierarchyRow,
-    PeriodsOverlap,
-    ProtectionRow,
-    QuotaRow,
-    Values,
-)
+from services.atp.application.planning import AllocationKind, Draft, PeriodsOverlap, Values, VersionMoved
 from services.chassis import audit
 from services.chassis.audit.chain import AuditEntry
 from services.chassis.business_time import business_now
@@ -23,6 +16,7 @@ from services.chassis.database import Connection, Database
 from services.contracts.items import CatalogItem
 
 T = TypeVar("T")
+AUDITED: Final = {"protection": "protections", "quota": "quotas", "hierarchy": "hierarchies"}  # in names of entries
 
 
 class PostgresPlanning:
@@ -43,33 +37,14 @@ class PostgresPlanning:
         """See the port."""
         return await self._database.read(lambda connection: items.read_item(connection, sku))
 
-    async def store_protections(self, head: DocumentHead, rows: Sequence[ProtectionRow]) -> int:
+    async def store_document(self, draft: Draft) -> int:
         """See the port."""
         try:
-            return await self._run(
-                lambda connection: _audited(
-                    connection, head, "protections", allocations.store_protections(connection, head, rows)
-                )
-            )
+            return await self._run(lambda connection: _audited(connection, draft))
         except asyncpg.ExclusionViolationError as error:
             raise PeriodsOverlap from error
-
-    async def store_quotas(self, head: DocumentHead, rows: Sequence[QuotaRow]) -> int:
-        """See the port."""
-        return await self._run(
-            lambda connection: _audited(connection, head, "quotas", allocations.store_quotas(connection, head, rows))
-        )
-
-    async def store_hierarchy(self, head: DocumentHead, row: HierarchyRow) -> int:
-        """See the port."""
-        try:
-            return await self._run(
-                lambda connection: _audited(
-                    connection, head, "hierarchies", allocations.store_hierarchy(connection, head, row)
-                )
-            )
-        except asyncpg.ExclusionViolationError as error:
-            raise PeriodsOverlap from error
+        except asyncpg.UniqueViolationError as error:
+            raise VersionMoved(None) from error
 
     async def serve_waiting(self) -> int:
         """See the port."""
@@ -83,28 +58,37 @@ class PostgresPlanning:
         """See the port."""
         return await self._database.read(region_rows.read_regions)
 
-    async def document(self, document_id: str, kind: AllocationKind, version: int | None = None) -> Values | None:
+    async def document(
+        self, document_id: str, kind: AllocationKind, version: int | None = None, at: datetime | None = None
+    ) -> Values | None:
         """See the port."""
         return await self._database.read(
-            lambda connection: allocations.read_document(connection, document_id, kind, version)
+            lambda connection: allocations.read_document(connection, document_id, kind, version, at)
         )
 
-    async def documents(self) -> list[Values]:
+    async def versions(self, document_id: str, kind: AllocationKind, before: int | None, limit: int) -> list[Values]:
         """See the port."""
-        return await self._database.read(allocations.read_documents)
+        return await self._database.read(
+            lambda connection: allocations.read_versions(connection, document_id, kind, before, limit)
+        )
+
+    async def documents(self, at: datetime | None, after: str, limit: int) -> tuple[list[Values], str | None]:
+        """See the port."""
+        return await self._database.read(lambda connection: allocations.read_documents(connection, at, after, limit))
 
     async def _run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         return await self._database.run(work, label="planning")
 
 
-async def _audited(connection: Connection, head: DocumentHead, what: str, storing: Awaitable[int]) -> int:
+async def _audited(connection: Connection, draft: Draft) -> int:
     """Store a version of a document, and write that it was; the audit trail is the last lock."""
-    version = await storing
+    head = draft.head
+    version = await allocations.store(connection, draft)
     detail = {
         "version": version,
         "effective_from": head.effective_from,
         "sha256": hashlib.sha256(head.body).hexdigest(),
     }
-    entry = AuditEntry(head.author, f"{what}.changed", head.document_id, detail)
+    entry = AuditEntry(head.author, f"{AUDITED[draft.kind]}.changed", head.document_id, detail)
     await audit.append(connection, [entry], await business_now(connection))
     return version

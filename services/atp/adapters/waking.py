@@ -1,12 +1,34 @@
-"""Waking the re-decision, in whichever process it runs."""
+"""Waking the re-decision, in whichever process it runs, for those who wait for items and may be served anew."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 from services.chassis.database import Connection, announce
 
 MARKED: Final = "position_marked"  # the subject of the NOTIFY that wakes the re-decision
+_MARK: Final = """
+WITH waiting AS (
+    SELECT item_id, array_agg(priority_rank ORDER BY priority_rank) AS ranks,
+        array_agg(quantity ORDER BY priority_rank) AS quantities
+    FROM (
+        SELECT item_id, priority_rank, sum(quantity)::bigint AS quantity FROM backorder
+        WHERE item_id = ANY($1::text[]) GROUP BY item_id, priority_rank
+    ) AS totals GROUP BY item_id
+)
+UPDATE position p SET version = p.version + 1, marked_at = $2, mark_cause = $3, mark_after = NULL,
+    waiting_ranks = w.ranks, waiting_quantities = w.quantities
+FROM waiting w WHERE p.item_id = w.item_id
+RETURNING p.item_id
+"""
 
 
 async def wake_redecision(connection: Connection) -> None:
     """Wake the re-decision once this transaction has committed: it marked positions."""
     await announce(connection, MARKED)
+
+
+async def mark_waiting(connection: Connection, items: Sequence[str], now: datetime, cause: str) -> None:
+    """Let those who wait for items be asked anew, as after freed quantity; their positions are locked."""
+    if items and await connection.fetch(_MARK, list(items), now, cause):
+        await wake_redecision(connection)

@@ -12,6 +12,18 @@ AllocationKind = Literal["protection", "quota", "hierarchy"]
 Values = dict[str, Any]
 
 
+class VersionMoved(Exception):  # noqa: N818 - says what is wrong
+    """The document's newest version is not the one that a change was made from; None: it was written just now."""
+
+    def __init__(self, current: int | None) -> None:
+        super().__init__(current)
+        self.current = current
+
+
+class OtherKind(Exception):  # noqa: N818 - says what is wrong
+    """The document exists and is of another kind."""
+
+
 class PeriodsOverlap(Exception):  # noqa: N818 - says what is wrong
     """Two periods of one tier at one position overlap, or two hierarchies of one item."""
 
@@ -76,12 +88,29 @@ class HierarchyRow:
 
 @dataclass(frozen=True, slots=True)
 class DocumentHead:
-    """A document's next version, from when it is in effect (None: at once), and who wrote it."""
+    """A document's next version, from when it is in effect (None: at once), and who wrote it.
+
+    `base` is the version that it was made from; 0: there was none; None: whichever is the newest.
+    """
 
     document_id: str
     effective_from: datetime | None
     author: str
     body: bytes
+    base: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A document's next version as it is stored: `rows` are of its kind, one for a hierarchy."""
+
+    kind: AllocationKind
+    head: DocumentHead
+    rows: tuple[ProtectionRow, ...] | tuple[QuotaRow, ...] | tuple[HierarchyRow]
+
+    def named_items(self) -> list[str | None]:
+        """The items that its rows name; None: a row is for all."""
+        return [row.item_id for row in self.rows]
 
 
 class Planning(Protocol):
@@ -99,16 +128,8 @@ class Planning(Protocol):
         """One item."""
         ...
 
-    async def store_protections(self, head: DocumentHead, rows: Sequence[ProtectionRow]) -> int:
-        """Write the next version of a protection document; its version. Raises PeriodsOverlap."""
-        ...
-
-    async def store_quotas(self, head: DocumentHead, rows: Sequence[QuotaRow]) -> int:
-        """Write the next version of a quota document; its version."""
-        ...
-
-    async def store_hierarchy(self, head: DocumentHead, row: HierarchyRow) -> int:
-        """Write the next version of a hierarchy document; its version. Raises PeriodsOverlap."""
+    async def store_document(self, draft: Draft) -> int:
+        """Write the next version of a document; its version. Raises PeriodsOverlap, VersionMoved, OtherKind."""
         ...
 
     async def serve_waiting(self) -> int:
@@ -123,10 +144,16 @@ class Planning(Protocol):
         """The zones of all regions."""
         ...
 
-    async def document(self, document_id: str, kind: AllocationKind, version: int | None = None) -> Values | None:
-        """A version of a document, by default the newest, with what each of its lines has given so far."""
+    async def document(
+        self, document_id: str, kind: AllocationKind, version: int | None = None, at: datetime | None = None
+    ) -> Values | None:
+        """A version of a document, by default the newest, or the one in effect at a time, with what its lines gave."""
         ...
 
-    async def documents(self) -> list[Values]:
-        """The versions of all documents: which, of what kind, from when to when, by whom."""
+    async def versions(self, document_id: str, kind: AllocationKind, before: int | None, limit: int) -> list[Values]:
+        """The versions of a document before one, the newest first: from when to when, by whom, written when."""
+        ...
+
+    async def documents(self, at: datetime | None, after: str, limit: int) -> tuple[list[Values], str | None]:
+        """The versions of documents after an id, or those in effect at a time; the last id where more may follow."""
         ...

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from itertools import pairwise
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from services.atp.application.planning import HierarchyRow, PeriodsOverlap, ProtectionRow, QuotaRow
+from services.atp.application.planning import AllocationKind, HierarchyRow, PeriodsOverlap, ProtectionRow, QuotaRow
 from services.atp.domain.model import Node
 from services.contracts.payload import Code, Day, Identifier, Moment, Payload, QuantityOrZero
 
@@ -171,12 +171,13 @@ class HierarchyPool(Payload):
 class ProtectionDocument(Payload):
     """Protections that change together. Without `effective_from` they are in effect at once."""
 
+    kind: ClassVar[AllocationKind] = "protection"
     effective_from: Moment | None = None
     lines: Annotated[tuple[ProtectionLine, ...], Field(max_length=ENTRIES_MAX)]
 
-    def rows(self) -> list[ProtectionRow]:
+    def rows(self) -> tuple[ProtectionRow, ...]:
         """As they are stored."""
-        return [line.row() for line in self.lines]
+        return tuple(line.row() for line in self.lines)
 
     def body(self) -> dict[str, Any]:
         """What is kept of the document beside its rows."""
@@ -186,6 +187,7 @@ class ProtectionDocument(Payload):
 class QuotaDocument(Payload):
     """Quotas that change together. Without `effective_from` they are in effect at once."""
 
+    kind: ClassVar[AllocationKind] = "quota"
     effective_from: Moment | None = None
     lines: Annotated[tuple[QuotaLine, ...], Field(max_length=ENTRIES_MAX)]
 
@@ -203,9 +205,9 @@ class QuotaDocument(Payload):
             _refuse_overlap(spans)
         return numbers
 
-    def rows(self) -> list[QuotaRow]:
+    def rows(self) -> tuple[QuotaRow, ...]:
         """As they are stored. Raises PeriodsOverlap."""
-        return [line.row(series) for line, series in zip(self.lines, self.series(), strict=True)]
+        return tuple(line.row(series) for line, series in zip(self.lines, self.series(), strict=True))
 
     def body(self) -> dict[str, Any]:
         """What is kept of the document beside its rows."""
@@ -221,6 +223,7 @@ class HierarchyDocument(Payload):
     where there is too little supply for all of them, again whenever supply changes.
     """
 
+    kind: ClassVar[AllocationKind] = "hierarchy"
     effective_from: Moment | None = None
     sku: Identifier
     periods: Annotated[tuple[Period, ...], Field(min_length=1, max_length=PERIODS_MAX)]
@@ -246,7 +249,7 @@ class HierarchyDocument(Payload):
             raise ValueError("periods come in order")
         return self
 
-    def row(self) -> HierarchyRow:
+    def rows(self) -> tuple[HierarchyRow]:
         """As it is stored. Raises PeriodsOverlap."""
         _refuse_overlap([(period.start, period.end) for period in self.periods])
         nodes = [
@@ -264,7 +267,7 @@ class HierarchyDocument(Payload):
         ]
         pool = Node(self.pool.node, None, "none", "", RANK_MAX, self.pool.quantities)
         periods = tuple((period.start.toordinal(), period.end.toordinal()) for period in self.periods)
-        return HierarchyRow(self.sku, periods, (*nodes, pool), self.pool.node, self.fair_share)
+        return (HierarchyRow(self.sku, periods, (*nodes, pool), self.pool.node, self.fair_share),)
 
     def body(self) -> dict[str, Any]:
         """What is kept of the document beside its row."""

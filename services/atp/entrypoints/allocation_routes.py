@@ -1,29 +1,60 @@
 """Protections, quotas, hierarchies and regions over HTTP: versioned documents with effective dates and an author."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import orjson
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from pydantic import Field
 
-from services.atp.application.planning import AllocationKind, DocumentHead, PeriodsOverlap, Planning
+from services.atp.application.planning import (
+    AllocationKind,
+    DocumentHead,
+    Draft,
+    OtherKind,
+    PeriodsOverlap,
+    Planning,
+    VersionMoved,
+)
 from services.atp.entrypoints.allocation_documents import (
     Document,
     HierarchyDocument,
     ProtectionDocument,
     QuotaDocument,
 )
-from services.atp.entrypoints.problem_codes import DOCUMENT_UNKNOWN, PERIODS_OVERLAP
+from services.atp.entrypoints.problem_codes import DOCUMENT_KIND, DOCUMENT_UNKNOWN, PERIODS_OVERLAP
 from services.chassis.auth import Principal, require
-from services.chassis.problems import VALIDATION_FAILED, Problem, problem_responses
-from services.contracts.payload import Code, Payload
+from services.chassis.problems import BAD_REQUEST, CONFLICT, PRECONDITION_FAILED, VALIDATION_FAILED, Problem
+from services.chassis.problems import problem_responses as problems
+from services.contracts.payload import Code, Moment, Payload
 
 ZONES_MAX: Final = 1_000  # of one region
+PAGE_MAX: Final = 1_000  # versions of one page
 Planner = Annotated[Principal, Depends(require("atp.configure"))]
 Reader = Annotated[Principal, Depends(require("atp.read"))]
 DocumentId = Annotated[Code, Path()]
 VersionAsked = Annotated[int | None, Query(ge=1, description="default: the newest")]
-WRITTEN: Final = problem_responses(VALIDATION_FAILED, PERIODS_OVERLAP)
+MomentAsked = Annotated[Moment | None, Query(description="the version in effect then; not with a version")]
+IfMatch = Annotated[
+    str | None,
+    Header(max_length=24, description='the version that this one was made from, as ETag gave it ("3"); "0": a first'),
+]
+WRITTEN: Final = problems(VALIDATION_FAILED, BAD_REQUEST, PERIODS_OVERLAP, DOCUMENT_KIND, CONFLICT, PRECONDITION_FAILED)
+
+
+class Shape(NamedTuple):
+    """A kind of document: where it is, what it is called, and what is written."""
+
+    path: str
+    kind: AllocationKind
+    noun: str
+    model: type[Document]
+
+
+SHAPES: Final = (
+    Shape("protections", "protection", "protection document", ProtectionDocument),
+    Shape("quotas", "quota", "quota document", QuotaDocument),
+    Shape("hierarchies", "hierarchy", "hierarchy of an item", HierarchyDocument),
+)
 
 
 class Region(Payload):
@@ -35,82 +66,134 @@ class Region(Payload):
 def allocation_routes(planning: Planning) -> APIRouter:
     """The routes."""
     router = APIRouter(tags=["allocation"])
-    _add_protections(router, planning)
-    _add_quotas(router, planning)
-    _add_hierarchies(router, planning)
+    for shape in SHAPES:
+        _add_document(router, planning, shape)
+    _add_list(router, planning)
     _add_regions(router, planning)
     return router
 
 
-async def store_document(planning: Planning, principal: Principal, document_id: str, body: Document) -> dict[str, Any]:
-    """Write the next version of a document of any kind. Raises Problem (409) where periods overlap."""
+def draft_of(body: Document, document_id: str, author: str, *, base: int | None = None) -> Draft:
+    """A document as it is stored. Raises Problem (409) where periods overlap."""
     try:
-        head = DocumentHead(document_id, body.effective_from, principal.subject, orjson.dumps(body.body()))
-        match body:
-            case ProtectionDocument():
-                version = await planning.store_protections(head, body.rows())
-            case QuotaDocument():
-                version = await planning.store_quotas(head, body.rows())
-            case HierarchyDocument():
-                version = await planning.store_hierarchy(head, body.row())
+        kind, rows = body.kind, body.rows()
+        encoded = orjson.dumps(body.body())
     except PeriodsOverlap:
         raise Problem(PERIODS_OVERLAP) from None
-    return {"document_id": document_id, "version": version}
+    return Draft(kind, DocumentHead(document_id, body.effective_from, author, encoded, base), rows)
+
+
+async def store_draft(planning: Planning, draft: Draft) -> int:
+    """Write the next version of a document of any kind; its number. Raises Problem (409, 412)."""
+    try:
+        return await planning.store_document(draft)
+    except (PeriodsOverlap, OtherKind, VersionMoved) as error:
+        raise refusal(error) from None
+
+
+def refusal(error: PeriodsOverlap | OtherKind | VersionMoved) -> Problem:
+    """Why a version is not written."""
+    match error:
+        case PeriodsOverlap():
+            return Problem(PERIODS_OVERLAP)
+        case OtherKind():
+            return Problem(DOCUMENT_KIND)
+        case VersionMoved(current=None):
+            return Problem(CONFLICT, "another version of the document was written at the same time; look at it first")
+        case VersionMoved(current=current):
+            return Problem(PRECONDITION_FAILED, "the document has another version by now", current_version=current)
 
 
 async def known_document(
-    planning: Planning, document_id: str, kind: AllocationKind, version: int | None = None
+    planning: Planning, document_id: str, kind: AllocationKind, version: int | None = None, at: Any = None
 ) -> dict[str, Any]:
     """A version of a document. Raises Problem (404) for one that there is not."""
-    document = await planning.document(document_id, kind, version)
+    document = await planning.document(document_id, kind, version, at)
     if document is None:
         raise Problem(DOCUMENT_UNKNOWN)
     return document
 
 
-def _add_protections(router: APIRouter, planning: Planning) -> None:
-    @router.put("/v1/protections/{document_id}", responses=WRITTEN)
-    async def put_protections(principal: Planner, document_id: DocumentId, body: ProtectionDocument) -> dict[str, Any]:
-        """Write the next version of a protection document; it replaces the former one from its effective date on."""
-        return await store_document(planning, principal, document_id, body)
-
-    @router.get("/v1/protections/{document_id}", responses=problem_responses(DOCUMENT_UNKNOWN, VALIDATION_FAILED))
-    async def get_protections(_: Reader, document_id: DocumentId, version: VersionAsked = None) -> dict[str, Any]:
-        """A version, with what each line has given so far and what it asks beyond the supply that covers it."""
-        return await known_document(planning, document_id, "protection", version)
+def base_of(if_match: str | None) -> int | None:
+    """The version that a change was made from. Raises Problem (400)."""
+    if if_match is None:
+        return None
+    number = if_match.strip().removeprefix('"').removesuffix('"')
+    if not (number.isascii() and number.isdecimal()):
+        raise Problem(BAD_REQUEST, 'If-Match: one version in quotes, as ETag gave it: "3"')
+    return int(number)
 
 
-def _add_quotas(router: APIRouter, planning: Planning) -> None:
-    @router.put("/v1/quotas/{document_id}", responses=WRITTEN)
-    async def put_quotas(principal: Planner, document_id: DocumentId, body: QuotaDocument) -> dict[str, Any]:
-        """Write the next version of a quota document; it replaces the former one from its effective date on."""
-        return await store_document(planning, principal, document_id, body)
+def _add_document(router: APIRouter, planning: Planning, shape: Shape) -> None:
+    async def put(
+        principal: Planner, response: Response, document_id: DocumentId, body: Any, if_match: IfMatch = None
+    ) -> dict[str, Any]:
+        draft = draft_of(body, document_id, principal.subject, base=base_of(if_match))
+        version = await store_draft(planning, draft)
+        response.headers["etag"] = f'"{version}"'
+        return {"document_id": document_id, "version": version}
 
-    @router.get("/v1/quotas/{document_id}", responses=problem_responses(DOCUMENT_UNKNOWN, VALIDATION_FAILED))
-    async def get_quotas(_: Reader, document_id: DocumentId, version: VersionAsked = None) -> dict[str, Any]:
-        """A version, with what each line has given so far."""
-        return await known_document(planning, document_id, "quota", version)
+    async def get(
+        _: Reader, response: Response, document_id: DocumentId, version: VersionAsked = None, at: MomentAsked = None
+    ) -> dict[str, Any]:
+        if version is not None and at is not None:
+            raise Problem(BAD_REQUEST, "a version or a moment, not both")
+        document = await known_document(planning, document_id, shape.kind, version, at)
+        response.headers["etag"] = f'"{document["version"]}"'
+        return document
+
+    async def get_versions(
+        _: Reader,
+        document_id: DocumentId,
+        before: Annotated[int | None, Query(ge=1)] = None,
+        limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
+    ) -> dict[str, Any]:
+        found = await planning.versions(document_id, shape.kind, before, limit)
+        if not found and before is None:
+            raise Problem(DOCUMENT_UNKNOWN)
+        return {"items": found, "next": found[-1]["version"] if len(found) == limit else None}
+
+    put.__annotations__["body"] = shape.model
+    path, name = f"/v1/{shape.path}/{{document_id}}", shape.path
+    router.put(
+        path,
+        name=f"put_{name}",
+        summary=f"Write the next version of a {shape.noun}",
+        description="It replaces the former one from its effective date on.",
+        responses=WRITTEN,
+    )(put)
+    router.get(
+        path,
+        name=f"get_{name}",
+        summary=f"A version of a {shape.noun}, with what each of its lines has given so far",
+        responses=problems(DOCUMENT_UNKNOWN, VALIDATION_FAILED, BAD_REQUEST),
+    )(get)
+    router.get(
+        f"{path}/versions",
+        name=f"get_versions_of_{name}",
+        summary=f"The versions of a {shape.noun}, the newest first: from when to when, written by whom and when",
+        responses=problems(DOCUMENT_UNKNOWN, VALIDATION_FAILED),
+    )(get_versions)
 
 
-def _add_hierarchies(router: APIRouter, planning: Planning) -> None:
-    @router.put("/v1/hierarchies/{document_id}", responses=WRITTEN)
-    async def put_hierarchy(principal: Planner, document_id: DocumentId, body: HierarchyDocument) -> dict[str, Any]:
-        """Write the next version of an item's hierarchy; it replaces the former one from its effective date on."""
-        return await store_document(planning, principal, document_id, body)
+def _add_list(router: APIRouter, planning: Planning) -> None:
+    @router.get("/v1/allocations", responses=problems(VALIDATION_FAILED))
+    async def get_documents(
+        _: Reader,
+        at: Annotated[Moment | None, Query(description="only what was, or will be, in effect then")] = None,
+        after: Annotated[str, Query(max_length=64, description="a document's id")] = "",
+        limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = PAGE_MAX,
+    ) -> dict[str, Any]:
+        """Documents in order of their ids with all their versions: of what kind, from when to when, by whom.
 
-    @router.get("/v1/hierarchies/{document_id}", responses=problem_responses(DOCUMENT_UNKNOWN, VALIDATION_FAILED))
-    async def get_hierarchy(_: Reader, document_id: DocumentId, version: VersionAsked = None) -> dict[str, Any]:
-        """A version, with what each node has given in each period so far."""
-        return await known_document(planning, document_id, "hierarchy", version)
-
-    @router.get("/v1/allocations")
-    async def get_documents(_: Reader) -> dict[str, Any]:
-        """All versions of all documents: of what kind, from when to when, by whom."""
-        return {"items": await planning.documents()}
+        `limit` counts documents; `next` is what to give as `after` for the following page.
+        """
+        found, following = await planning.documents(at, after, limit)
+        return {"items": found, "next": following}
 
 
 def _add_regions(router: APIRouter, planning: Planning) -> None:
-    @router.put("/v1/regions/{region}", responses=problem_responses(VALIDATION_FAILED))
+    @router.put("/v1/regions/{region}", responses=problems(VALIDATION_FAILED))
     async def put_region(_: Planner, region: Annotated[Code, Path()], body: Region) -> dict[str, Any]:
         """Let a region be these zones, and no others."""
         await planning.store_region(region, body.zones)

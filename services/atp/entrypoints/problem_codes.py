@@ -28,6 +28,7 @@ TIER_UNKNOWN: Final = register(ProblemCode("tier_unknown", 422, "No such tier"))
 LOCATION_UNKNOWN: Final = register(ProblemCode("location_unknown", 422, "A lane names a location that is not defined"))
 CALENDAR_UNKNOWN: Final = register(ProblemCode("calendar_unknown", 422, "A calendar is named that is not defined"))
 DOCUMENT_UNKNOWN: Final = register(ProblemCode("document_unknown", 404, "No such document"))
+DOCUMENT_KIND: Final = register(ProblemCode("document_kind", 409, "The document of this id is of another kind"))
 PERIODS_OVERLAP: Final = register(
     ProblemCode(
         "periods_overlap",
