@@ -31,6 +31,7 @@ from services.atp.adapters.planner_rows import PostgresPlanningReader
 from services.atp.adapters.planning import PostgresPlanning
 from services.atp.adapters.promise_lists import PostgresPromiseLists
 from services.atp.adapters.promise_reader import PostgresPromiseReader
+from services.atp.adapters.rehearsals import PostgresRehearsals
 from services.atp.adapters.segments import SegmentProjection
 from services.atp.adapters.service_levels import PostgresServiceLevels
 from services.atp.adapters.stock_reader import PostgresStockReader
@@ -99,6 +100,7 @@ from services.atp.entrypoints.list_routes import list_routes
 from services.atp.entrypoints.network_routes import network_routes
 from services.atp.entrypoints.order_intake import UNKNOWN_ORDER, OrderIntake
 from services.atp.entrypoints.planner_routes import planner_routes
+from services.atp.entrypoints.preview_routes import preview_routes
 from services.atp.entrypoints.service_level_routes import service_level_routes
 from services.atp.entrypoints.stock_routes import stock_routes
 from services.atp.entrypoints.supply_events import UNEXPECTED, CatalogEvents, FulfilmentEvents, SupplyEvents
@@ -238,8 +240,10 @@ class _Atp:
             self._collectors, {**{group: [topic] for group, topic in GROUPS.items()}, PROJECTION: PROJECTED}, REJECTS
         )
         stale_after = timedelta(seconds=settings.atp_tier_projection_stale_seconds)
+        transactions = PostgresTransactions(database, stale_after=stale_after)
+        self._rehearsals = PostgresRehearsals(database, transactions)
         self._engine = Engine(
-            PostgresTransactions(database, stale_after=stale_after),
+            transactions,
             {command: handler() for command, handler in HANDLERS},
             wall=self._wall,
             metrics=self._metrics,
@@ -298,6 +302,7 @@ class _Atp:
             network_routes(self._network),
             cut_over_routes(self._engine, self._planning),
             allocation_routes(self._planning),
+            preview_routes(self._rehearsals, self._engine),
             availability_routes(self._engine),
             explanation_routes(reader),
             validation_routes(self._engine, reader, PostgresHeldOrders(self._database), self._blocks),

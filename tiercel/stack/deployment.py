@@ -36,6 +36,7 @@ ALL_SCOPES: Final = (
     "atp.cut_over",
     "atp.release",
     "atp.plan",
+    "atp.preview",
     "atp.promise",
     "atp.read",
     "atp.supply",

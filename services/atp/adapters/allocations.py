@@ -18,7 +18,7 @@ import orjson
 from services.atp.adapters.ceilings import count_ledger, share_out, write_hierarchy, write_quotas
 from services.atp.adapters.configuration import raise_version
 from services.atp.adapters.protections import divide, write_protections
-from services.atp.adapters.waking import mark_waiting
+from services.atp.adapters.waking import LOCK_POSITIONS, mark_waiting
 from services.atp.application.planning import (
     AllocationKind,
     DocumentHead,
@@ -43,9 +43,6 @@ VALUES ($1, $2, $3, $4, $5, $6)
 _END_DOCUMENTS: Final = """
 UPDATE allocation_document SET effective_to = $3
 WHERE document_id = $1 AND version < $2 AND (effective_to IS NULL OR effective_to > $3)
-"""
-_LOCK_POSITIONS: Final = """
-SELECT FROM position WHERE item_id = ANY($1::text[]) ORDER BY item_id, location_id FOR UPDATE
 """
 _LOCK_COUNTERS: Final = "LOCK TABLE usage IN EXCLUSIVE MODE"
 _PROTECTION_CONSUMED: Final = """
@@ -121,7 +118,7 @@ async def store(connection: Connection, draft: Draft) -> int:
         await connection.execute(_LOCK_COUNTERS)
     items = await items_concerned(connection, draft)
     if items is not None:
-        await connection.fetch(_LOCK_POSITIONS, items)
+        await connection.fetch(LOCK_POSITIONS, items)
     now = await business_now(connection)
     effective_from = draft.head.effective_from or now
     version = await _next_version(connection, draft, effective_from)
@@ -139,7 +136,7 @@ async def store(connection: Connection, draft: Draft) -> int:
             await share_out(connection, items or [], now)
     if items is None:
         items = [row["item_id"] for row in await connection.fetch(_ITEMS_WAITING)]
-        await connection.fetch(_LOCK_POSITIONS, items)
+        await connection.fetch(LOCK_POSITIONS, items)
     await mark_waiting(connection, items, now, CAUSE)
     await raise_version(connection)
     return version
@@ -168,7 +165,7 @@ async def _write_protections(connection: Connection, written: _Written, rows: Se
 async def serve_waiting(connection: Connection) -> int:
     """Mark all positions of items of which something waits, so that it is offered what is free; how many items."""
     items = [row["item_id"] for row in await connection.fetch(_ITEMS_WAITING)]
-    await connection.fetch(_LOCK_POSITIONS, items)
+    await connection.fetch(LOCK_POSITIONS, items)
     await mark_waiting(connection, items, await business_now(connection), FREED)
     return len(items)
 

@@ -64,6 +64,12 @@ class ConfigurationCache:
         self._held: Configuration | None = None
         self._zones: tuple[int, ZoneMap] | None = None
 
+    def copy(self) -> "ConfigurationCache":
+        """Another one that has read as much: for a transaction whose changes nobody else may see."""
+        other = ConfigurationCache()
+        other._held, other._zones = self._held, self._zones
+        return other
+
     async def current(self, connection: Connection) -> Configuration:
         """The configuration at the version that this transaction sees."""
         version: int = await connection.fetchval(_VERSION)

@@ -2,7 +2,7 @@
 
 Every consumer process of the ATP reads the topics whole; only a higher sequence (or version) changes a row, so that
 any order and duplication of events ends in the same tables. An event that cannot be read is counted and left out: the
-former state stays in force.
+former state stays in force. Those who wait for what a changed customer waits for are asked anew.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,6 +13,8 @@ import orjson
 import structlog
 
 from services.atp.adapters.configuration import raise_version
+from services.atp.adapters.waking import mark_customers
+from services.chassis.business_time import business_now
 from services.chassis.database import Connection
 from services.chassis.deliveries import Delivery
 from services.contracts import catalogue
@@ -112,6 +114,7 @@ async def _store_segments(connection: Connection, segments: Sequence[SegmentCurr
         ordered = sorted(names)
         columns = ([system for system, _ in ordered], [name for _, name in ordered])
         await connection.execute(_ADD_IDENTIFIERS, *columns, [names[key] for key in ordered])
+    await mark_customers(connection, sorted(applied), await business_now(connection))
 
 
 async def _store_tiers(connection: Connection, tiers: Sequence[TierDefined]) -> None:

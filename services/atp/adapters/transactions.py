@@ -43,6 +43,7 @@ from services.chassis.inbox import first_seen
 from services.chassis.writes import Writes
 
 T = TypeVar("T")
+S = TypeVar("S", bound="PostgresSession")
 INBOX: Final = "atp"  # one memory of events for all topics: event ids are unique
 
 _FORGET: Final = "DELETE FROM inbox WHERE consumer = $1 AND event_id = ANY($2::text[])"
@@ -178,6 +179,10 @@ class PostgresTransactions:
             return await self._database.read(lambda connection: work(self._session(connection, locking=False)))
         except (DatabaseUnavailable, StillInConflict) as error:
             raise Unavailable(str(error)) from error
+
+    def session(self, connection: Connection, kind: type[S]) -> S:
+        """A session of another kind over a transaction that nobody else sees: without locks, its cache its own."""
+        return kind(connection, self._cache.copy(), stale_after=self._stale_after, locking=False)
 
     def _session(self, connection: Connection, *, locking: bool) -> PostgresSession:
         return PostgresSession(connection, self._cache, stale_after=self._stale_after, locking=locking)

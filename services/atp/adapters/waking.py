@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+from services.atp.adapters.customers import REGISTRY_SYSTEM
 from services.chassis.database import Connection, announce
 
 MARKED: Final = "position_marked"  # the subject of the NOTIFY that wakes the re-decision
@@ -21,6 +22,18 @@ UPDATE position p SET version = p.version + 1, marked_at = $2, mark_cause = $3, 
 FROM waiting w WHERE p.item_id = w.item_id
 RETURNING p.item_id
 """
+_AWAITED: Final = """
+SELECT item_id FROM backorder WHERE customer_id = ANY($1::text[])
+UNION SELECT b.item_id FROM segment_identifier i
+    JOIN backorder b ON b.customer_system = i.system AND b.customer_ref = i.external_id
+    WHERE i.customer_id = ANY($1::text[])
+UNION SELECT item_id FROM backorder WHERE customer_system = $2 AND customer_ref = ANY($1::text[])
+ORDER BY 1
+"""
+LOCK_POSITIONS: Final = """
+SELECT FROM position WHERE item_id = ANY($1::text[]) ORDER BY item_id, location_id FOR UPDATE
+"""
+TIER_CHANGED: Final = "tier_changed"
 
 
 async def wake_redecision(connection: Connection) -> None:
@@ -32,3 +45,17 @@ async def mark_waiting(connection: Connection, items: Sequence[str], now: dateti
     """Let those who wait for items be asked anew, as after freed quantity; their positions are locked."""
     if items and await connection.fetch(_MARK, list(items), now, cause):
         await wake_redecision(connection)
+
+
+async def items_awaited(connection: Connection, customer_ids: Sequence[str]) -> list[str]:
+    """The items for which orders of customers wait."""
+    rows = await connection.fetch(_AWAITED, list(customer_ids), REGISTRY_SYSTEM)
+    return [row["item_id"] for row in rows]
+
+
+async def mark_customers(connection: Connection, customer_ids: Sequence[str], now: datetime) -> None:
+    """Let customers whose tier changed be asked anew, and those who wait for the same; locks the positions."""
+    items = await items_awaited(connection, customer_ids)
+    if items:
+        await connection.fetch(LOCK_POSITIONS, items)
+        await mark_waiting(connection, items, now, TIER_CHANGED)

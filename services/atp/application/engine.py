@@ -50,7 +50,7 @@ class Engine:
         self._metrics = metrics
         self._currency = currency
         self._queues = Queues()
-        self._inquiries = Inquiries(transactions, self._load)
+        self._inquiries = Inquiries(transactions, self.load)
         self._came = asyncio.Event()
         self._room = asyncio.Event()
         self._stopped = False
@@ -107,6 +107,11 @@ class Engine:
         """
         return decide(await self._inquiries.picture(command))
 
+    async def rehearse(self, session: Session, commands: Sequence[Command]) -> list[Outcome]:
+        """Decide commands in a session that is never committed: nobody is answered and nothing is counted."""
+        _, outcomes = await self._work(commands, session)
+        return outcomes
+
     async def _decide(self, entries: Sequence[Entry]) -> None:
         self._deciding = sum(entry.command.lines for entry in entries)
         for lane in Lane:
@@ -130,7 +135,8 @@ class Engine:
         """Decide and answer the entries; the error if they could not be, with none of them answered."""
         error: BaseException | None = None
         for _ in range(ATTEMPTS_MAX):
-            task = asyncio.create_task(self._transactions.run(partial(self._work, entries)), name="engine: batch")
+            commands = [entry.command for entry in entries]
+            task = asyncio.create_task(self._transactions.run(partial(self._work, commands)), name="engine: batch")
             await asyncio.wait({task})
             error = asyncio.CancelledError() if task.cancelled() else task.exception()
             if error is None:
@@ -141,9 +147,8 @@ class Engine:
                 return error
         return error
 
-    async def _work(self, entries: Sequence[Entry], session: Session) -> tuple[Batch, list[Outcome]]:
-        commands = [entry.command for entry in entries]
-        batch = await self._load(session, commands)
+    async def _work(self, commands: Sequence[Command], session: Session) -> tuple[Batch, list[Outcome]]:
+        batch = await self.load(session, commands)
         unseen = {command.origin.event_id: None for command in commands if command.origin.event_id is not None}
         seen_first = await session.first_seen(list(unseen)) if unseen else set()
         pairs = [(each.remembered.caller, each.remembered.key) for each in commands if each.remembered is not None]
@@ -180,7 +185,8 @@ class Engine:
         known[remembered.caller, remembered.key] = answer_of(command, *remembered.render(outcome))
         return outcome
 
-    async def _load(self, session: Session, commands: Sequence[Command]) -> Batch:
+    async def load(self, session: Session, commands: Sequence[Command]) -> Batch:
+        """All that commands need, as a session has it."""
         needs = Needs()
         kinds: dict[type, list[Command]] = {}
         for command in commands:

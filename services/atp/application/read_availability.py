@@ -141,7 +141,7 @@ def _picture(batch: Batch, item: Item, position: Position, tiers: Sequence[Tier]
     book = batch.book
     curve = running_supply(position, item, book.today)
     offered = lookahead(changes(position, item, book.today), item, book.today)
-    rooms = [(tier.tier, _room(book, position, item, tier)) for tier in tiers]
+    rooms = [(tier.tier, tier_room(book, position, item, tier)) for tier in tiers]
     days = [*curve.days, *offered.days, *(day for _, room in rooms for day in room.days)]
     spans = _spans(sorted(dict.fromkeys(days)), view, book.today)
     return {
@@ -155,7 +155,7 @@ def _picture(batch: Batch, item: Item, position: Position, tiers: Sequence[Tier]
     }
 
 
-def _room(book: Book, position: Position, item: Item, tier: Tier) -> Room:
+def tier_room(book: Book, position: Position, item: Item, tier: Tier) -> Room:
     """What a tier may take: nothing while a planner stops the position."""
     return Room([book.today], [0]) if position.stopped(book.today) else room_for(book, position.key, item, tier)
 

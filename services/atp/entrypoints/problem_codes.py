@@ -29,6 +29,13 @@ LOCATION_UNKNOWN: Final = register(ProblemCode("location_unknown", 422, "A lane 
 CALENDAR_UNKNOWN: Final = register(ProblemCode("calendar_unknown", 422, "A calendar is named that is not defined"))
 DOCUMENT_UNKNOWN: Final = register(ProblemCode("document_unknown", 404, "No such document"))
 DOCUMENT_KIND: Final = register(ProblemCode("document_kind", 409, "The document of this id is of another kind"))
+CUSTOMER_UNKNOWN: Final = register(
+    ProblemCode("preview_customer_unknown", 422, "A customer is named that nobody knows")
+)
+RECEIPT_UNKNOWN: Final = register(ProblemCode("receipt_unknown", 422, "A scheduled receipt is named that is not known"))
+PREVIEW_TOO_LARGE: Final = register(
+    ProblemCode("preview_too_large", 422, "The change concerns more than a preview looks at; try a part of it")
+)
 PERIODS_OVERLAP: Final = register(
     ProblemCode(
         "periods_overlap",
