@@ -29,11 +29,8 @@ SCOPES = (
     "atp.promise",
     "atp.read",
     "atp.plan",
-<<<<<<< HEAD
     "atp.cut_over",
-=======
     "atp.preview",
->>>>>>> 37d70b0 (Preview changes: documents, receipts and tiers tried on copies by the code that makes the change)
     "atp.supply",
     "atp.configure",
     "atp.release",

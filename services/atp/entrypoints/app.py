@@ -24,13 +24,8 @@ from services.chassis.http import Readiness, create_app
 TITLE: Final = "Tiercel ATP"
 DESCRIPTION: Final = (
     "Promises orders by customer tier, keeps the promises true and says why. Scopes: `atp.promise`, `atp.read`,"
-<<<<<<< HEAD
-    " `atp.supply`, `atp.configure`, `atp.plan`, `atp.release`, `atp.cut_over`. An order is identified by (source,"
-    " order id), for ever: sent again with equal content it gets the stored promise."
-=======
-    " `atp.supply`, `atp.configure`, `atp.plan`, `atp.preview`, `atp.release`. An order is identified by (source, order"
-    " id), for ever: sent again with equal content it gets the stored promise."
->>>>>>> 37d70b0 (Preview changes: documents, receipts and tiers tried on copies by the code that makes the change)
+    " `atp.supply`, `atp.configure`, `atp.plan`, `atp.preview`, `atp.release`, `atp.cut_over`. An order is identified"
+    " by (source, order id), for ever: sent again with equal content it gets the stored promise."
 )
 
 
