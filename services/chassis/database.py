@@ -201,19 +201,21 @@ class Database:
         except TimeoutError:
             self._pool.terminate()
 
-    async def run(self, work: Work[T], *, label: str) -> T:
+    async def run(self, work: Work[T], *, label: str, by_key: bool = False) -> T:
         """Run `work` in one READ COMMITTED transaction and return, after the commit, what it returned.
+
+        `by_key` is for work on the hot path that finds rows by their keys: see `database_session.BY_KEY`.
 
         Raises:
             DatabaseUnavailable, StillInConflict, TransactionSpoiled: nothing was stored.
             CommitUnknown: it may be stored.
             Whatever the work raises: rolled back.
         """
-        return await self._shielded(self._attempts("read_committed", work, label), label)
+        return await self._shielded(self._attempts("read_committed", work, label, by_key=by_key), label)
 
-    async def read(self, work: Work[T], *, label: str = "read") -> T:
+    async def read(self, work: Work[T], *, label: str = "read", by_key: bool = False) -> T:
         """Run `work` in a REPEATABLE READ, READ ONLY transaction: one consistent picture, no lock, no write."""
-        return await self._shielded(self._attempts("repeatable_read", work, label), label)
+        return await self._shielded(self._attempts("repeatable_read", work, label, by_key=by_key), label)
 
     async def rehearse(self, work: Work[T], *, label: str) -> T:
         """Run `work` in a REPEATABLE READ transaction that is rolled back at its end: one picture, nothing stored.
@@ -255,10 +257,10 @@ class Database:
             task.add_done_callback(_report_abandoned)
             raise
 
-    async def _attempts(self, isolation: Isolation, work: Work[T], label: str) -> T:
+    async def _attempts(self, isolation: Isolation, work: Work[T], label: str, *, by_key: bool) -> T:
         for attempt in range(1, self._retry.attempts_max + 1):
             try:
-                return await self._attempt(isolation, work, label)
+                return await self._attempt(isolation, work, label, by_key=by_key)
             except _Again as again:
                 if attempt == self._retry.attempts_max or self._closing:
                     raise again.verdict(f"{label}: attempt {attempt}: {again.cause!r}") from again.cause
@@ -266,11 +268,11 @@ class Database:
             await asyncio.sleep(self._retry.pause_seconds(attempt))
         raise AssertionError("attempts_max is at least 1")
 
-    async def _attempt(self, isolation: Isolation, work: Work[T], label: str) -> T:
+    async def _attempt(self, isolation: Isolation, work: Work[T], label: str, *, by_key: bool) -> T:
         connection = await self._acquire()
         session = cast("Session", connection).itself  # the proxy stops working when the connection breaks
         try:
-            await session.begin(isolation)
+            await session.begin(isolation, by_key=by_key)
             result = await work(connection)
         except BaseException as error:
             closed = session.is_closed()

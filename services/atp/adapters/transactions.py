@@ -165,7 +165,7 @@ class PostgresTransactions:
             return result
 
         try:
-            return await self._database.run(whole, label="batch")
+            return await self._database.run(whole, label="batch", by_key=True)
         except asyncpg.UniqueViolationError as error:
             raise Collision(str(error.constraint_name)) from error
         except (DatabaseUnavailable, StillInConflict) as error:
@@ -176,7 +176,9 @@ class PostgresTransactions:
     async def read(self, work: Callable[[Session], Awaitable[T]]) -> T:
         """Run work on one consistent picture."""
         try:
-            return await self._database.read(lambda connection: work(self._session(connection, locking=False)))
+            return await self._database.read(
+                lambda connection: work(self._session(connection, locking=False)), by_key=True
+            )
         except (DatabaseUnavailable, StillInConflict) as error:
             raise Unavailable(str(error)) from error
 
