@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from services.atp.application.queues import Lane
 from services.atp.application.service_levels import MonthOfService, Running
 from services.atp.domain.service_figures import GOODS, added, costs, count, ratios
 from services.atp.domain.validation_rules import CHECKS
-from services.chassis.metrics import BUCKETS, OTHER, counter, gauge
+from services.chassis.metrics import OTHER, Durations, counter, gauge
 from services.contracts.promises import LineOutcome
 
 TIERS_MAX: Final = 50
@@ -111,12 +111,11 @@ class AtpMetrics:
         self._promises = Counter(
             "tiercel_promises_total", "Order lines answered for the first time.", ("tier", "outcome"), registry=registry
         )
-        self._seconds = Histogram(
+        self._seconds = Durations(
+            registry,
             "tiercel_promise_seconds",
             "From queue entry to committed answer, commands of requests and of the event log.",
-            registry=registry,
-            buckets=BUCKETS,
-        )
+        ).at()
         self._queued = gauge(
             registry, "tiercel_engine_queue_lines", "Order lines that wait to be decided.", {"lane": tuple(Lane)}
         )

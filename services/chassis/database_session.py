@@ -8,6 +8,7 @@ import asyncpg
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
+    from asyncpg.transaction import Transaction
 
     _DriverConnection = asyncpg.Connection[asyncpg.Record]
 else:
@@ -63,6 +64,7 @@ class Session(_DriverConnection):
     """
 
     __slots__ = ("_announcements",)
+    _top_xact: "Transaction | None"
     _builtin_types: ClassVar[dict[frozenset[int], Any]] = {}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

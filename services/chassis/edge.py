@@ -9,15 +9,15 @@ It is one class on purpose: five stacked middlewares would cost five more corout
 """
 
 import asyncio
+import os
 import re
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import structlog
-from fastapi import Request, Response
+from fastapi import FastAPI, Request, Response
 from opentelemetry.trace import SpanKind
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -52,6 +52,7 @@ SECURITY_HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"strict-transport-security", b"max-age=31536000"),
     (b"referrer-policy", b"no-referrer"),
 )
+_SECURITY_NAMES: Final = frozenset(name for name, _ in SECURITY_HEADERS)
 _log = structlog.get_logger(__name__)
 
 
@@ -142,11 +143,11 @@ class Edge:
         exchange = _Exchange(_correlation(headers), time.perf_counter())
         _set_context(exchange.correlation, headers.get(b"traceparent"))
         scope[CORRELATION_KEY] = exchange.correlation
-        self._metrics.in_flight.inc()
+        self._metrics.in_flight += 1
         try:
             await self._answer(scope, receive, _decorated(send, exchange), headers, exchange)
         finally:
-            self._metrics.in_flight.dec()
+            self._metrics.in_flight -= 1
             self._record(scope, exchange)
 
     async def _not_http(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -201,7 +202,12 @@ class Edge:
             return
         exchange.route = path
         response = await endpoint(Request(scope, receive, send))
-        await response(scope, receive, send)
+        if type(response) is not Response or response.background is not None:
+            await response(scope, receive, send)
+            return
+        # What the response would do by itself, without its two calls back.
+        await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
+        await send({"type": "http.response.body", "body": response.body})
 
     async def _admit(self, scope: Scope) -> Principal:
         principal = await self._authenticator.authenticate(scope["headers"])
@@ -264,6 +270,28 @@ class Edge:
         )
 
 
+def outermost(app: FastAPI) -> ASGIApp:
+    """The application as a server calls it: from the edge on, past what the framework puts in front of every request.
+
+    In front of the edge are the framework's net for errors, which the edge has itself, telemetry and a limit of bodies,
+    which are off. An application without an edge stays as it is.
+    """
+    if app.middleware_stack is None:
+        app.middleware_stack = app.build_middleware_stack()
+    layer: Any = app.middleware_stack
+    while layer is not None and not isinstance(layer, Edge):
+        layer = getattr(layer, "app", None)
+    if layer is None:
+        return app
+    edge = layer
+
+    def served(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        scope["app"] = app  # as the framework's own entrance does
+        return edge(scope, receive, send)
+
+    return served
+
+
 def _set_context(correlation: str, parent: bytes | None) -> None:
     # Always all of them: a request that waited behind another on its connection inherits that one's context.
     logs.correlation_id.set(correlation)
@@ -275,18 +303,19 @@ def _correlation(headers: Mapping[bytes, bytes]) -> str:
     given = headers.get(b"x-request-id")
     if given is not None and _SAFE_ID.fullmatch(given):
         return given.decode("ascii")
-    return secrets.token_hex(16)
+    return os.urandom(16).hex()
 
 
 def _decorated(send: Send, exchange: _Exchange) -> Send:
     async def decorated(message: Message) -> None:
         if message["type"] == "http.response.start":
             exchange.status = message["status"]
-            headers = list(message.get("headers", ()))
+            headers = message.get("headers", ())
             present = {name for name, _ in headers}
-            headers += [header for header in SECURITY_HEADERS if header[0] not in present]
-            headers.append((b"x-request-id", exchange.correlation.encode("ascii")))
-            message["headers"] = headers
+            wanted = SECURITY_HEADERS
+            if not present.isdisjoint(_SECURITY_NAMES):
+                wanted = tuple([header for header in SECURITY_HEADERS if header[0] not in present])
+            message["headers"] = [*headers, *wanted, (b"x-request-id", exchange.correlation.encode("ascii"))]
         await send(message)
 
     return decorated

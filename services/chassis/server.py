@@ -15,6 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from services.chassis.auth import check_routes
+from services.chassis.edge import outermost
 from services.chassis.http_protocol import BoundedProtocol
 
 GRACEFUL_SECONDS: Final = 8  # below the supervisor's stage deadline
@@ -56,7 +57,8 @@ async def serve(app: FastAPI, listener: socket.socket, stop: asyncio.Event) -> N
     check_routes(app)
     server = _SupervisedServer(
         uvicorn.Config(
-            app,
+            outermost(app),
+            interface="asgi3",
             http=BoundedProtocol,
             ws="none",
             lifespan="off",

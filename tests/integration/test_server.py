@@ -9,6 +9,7 @@ import httpx
 import orjson
 import pytest
 from fastapi import Request, Response
+from fastapi.responses import StreamingResponse
 
 from services.chassis import http_protocol, server
 from services.chassis.auth import RouteWithoutScope
@@ -78,6 +79,39 @@ async def test_it_answers() -> None:
         answer = await client.post("/length", content=b"12345")
         assert (answer.status_code, answer.text) == (200, "5")
         assert "server" not in answer.headers
+
+
+async def test_an_answer_has_one_head_whatever_its_kind() -> None:
+    async def in_parts(_: Request) -> Response:
+        return StreamingResponse(iter([b"one,", b"two"]), media_type="text/plain")
+
+    async def empty(_: Request) -> Response:
+        return Response(status_code=204)
+
+    endpoints = {"/length": _length_of_body, "/parts": in_parts, "/empty": empty}
+    async with _running(endpoints) as running:
+        asked = b" HTTP/1.1\r\nhost: x\r\n" + running.key_line
+        whole = await running.say(b"GET /length" + asked + b"connection: close\r\n\r\n")
+        assert whole.count(b"content-length: 1\r\n") == 1
+        assert whole.endswith(b"\r\nconnection: close\r\n\r\n0")
+        parts = await running.say(b"GET /parts" + asked + b"connection: close\r\n\r\n")
+        assert parts.endswith(b"\r\n\r\n4\r\none,\r\n3\r\ntwo\r\n0\r\n\r\n")
+        nothing = await running.say(b"GET /empty" + asked + b"connection: close\r\n\r\n")
+        assert nothing.startswith(b"HTTP/1.1 204 ")
+        assert nothing.endswith(b"\r\n\r\n")
+        both = await running.say(b"GET /length" + asked + b"\r\nGET /length" + asked + b"connection: close\r\n\r\n")
+        assert both.count(b"HTTP/1.1 200 OK\r\n") == 2
+
+
+async def test_a_header_that_would_be_two_is_never_sent() -> None:
+    async def split(_: Request) -> Response:
+        return Response("secret", headers={"x-note": "a\r\nset-cookie: b"})
+
+    async with _running({"/split": split}) as running:
+        answer = await running.say(b"GET /split HTTP/1.1\r\nhost: x\r\n" + running.key_line + b"\r\n")
+        assert answer.startswith(b"HTTP/1.1 500 ")
+        assert b"cookie" not in answer
+        assert b"secret" not in answer
 
 
 async def test_headers_that_never_end_are_refused() -> None:

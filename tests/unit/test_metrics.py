@@ -1,9 +1,20 @@
 """Metrics: closed label sets, series from the start, and a reference made from the registry."""
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import generate_latest
 
-from services.chassis.metrics import OTHER, HttpMetrics, counter, gauge, histogram, new_registry, render_reference
+from services.chassis.metrics import (
+    BUCKETS,
+    OTHER,
+    Durations,
+    HttpMetrics,
+    counter,
+    gauge,
+    histogram,
+    new_registry,
+    render_reference,
+)
 
 OUTCOMES = {"outcome": ("promised", "backordered"), "tier": ("gold", "basic")}
 
@@ -35,6 +46,23 @@ def test_gauges_and_histograms_are_closed_too(registry: CollectorRegistry) -> No
     histogram(registry, "work_seconds", "Work.", {"lane": ("urgent",)}).at("urgent").observe(0.02)
     assert registry.get_sample_value("age_seconds", {"lane": "urgent"}) == 3.0
     assert registry.get_sample_value("work_seconds_bucket", {"lane": "urgent", "le": "0.025"}) == 1.0
+
+
+def test_durations_are_shown_as_the_client_library_shows_its_own_histograms() -> None:
+    """But for the time of creation, which a scrape does not need."""
+    ours, theirs = CollectorRegistry(), CollectorRegistry()
+    durations = Durations(ours, "work_seconds", "Work.", ("lane",))
+    histogram = Histogram("work_seconds", "Work.", ("lane",), registry=theirs, buckets=BUCKETS)
+    for seconds in (0.0, 0.001, 0.0011, 0.1, 9.9, 10.0, 10.1, 1_000.0):
+        durations.at("urgent").observe(seconds)
+        histogram.labels("urgent").observe(seconds)
+    durations.at("bulk")
+    histogram.labels("bulk")
+
+    def shown(registry: CollectorRegistry) -> list[bytes]:
+        return [line for line in generate_latest(registry).splitlines() if b"_created" not in line]
+
+    assert shown(ours) == shown(theirs)
 
 
 def test_the_number_of_values_must_fit_the_declaration(registry: CollectorRegistry) -> None:

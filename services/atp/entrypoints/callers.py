@@ -17,7 +17,7 @@ from services.chassis.idempotency import fingerprint
 from services.chassis.problems import BAD_REQUEST, CORRELATION_KEY, Problem
 from services.contracts.orders import OrderPlaced
 
-KEY_HEADER: Final = "idempotency-key"
+KEY_HEADER: Final = b"idempotency-key"
 KEY_MAX_CHARS: Final = 128
 Renderer = Callable[[Outcome], Rendered]
 
@@ -30,9 +30,10 @@ def origin_of(request: Request) -> Origin:
 
 def key_of(request: Request) -> str | None:
     """The idempotency key, if there is one. Raises Problem (400) for one that cannot be kept."""
-    key = request.headers.get(KEY_HEADER)
-    if key is None:
+    given = next((value for name, value in request.scope["headers"] if name == KEY_HEADER), None)
+    if given is None:
         return None
+    key: str = given.decode("latin-1")
     if not (0 < len(key) <= KEY_MAX_CHARS and key.isascii() and key.isprintable() and key == key.strip()):
         raise Problem(BAD_REQUEST, f"Idempotency-Key: 1 to {KEY_MAX_CHARS} printable ASCII characters")
     return key
