@@ -257,7 +257,7 @@ class Database:
             task.add_done_callback(_report_abandoned)
             raise
 
-    async def _attempts(self, isolation: Isolation, work: Work[T], label: str, *, by_key: bool) -> T:
+    async def _attempts(self, isolation: Isolation, work: Work[T], label: str, *, by_key: bool = False) -> T:
         for attempt in range(1, self._retry.attempts_max + 1):
             try:
                 return await self._attempt(isolation, work, label, by_key=by_key)
