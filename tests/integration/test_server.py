@@ -1,7 +1,7 @@
 """The server on real sockets: slow, huge and endless clients are cut, and a stop loses no answer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -59,7 +59,7 @@ async def _length_of_body(request: Request) -> Response:
 
 @asynccontextmanager
 async def _running(
-    endpoints: dict[str, Callable[[Request], Awaitable[Response]]] | None = None, **options: Any
+    endpoints: Mapping[str, Callable[[Request], Awaitable[Response]]] | None = None, **options: Any
 ) -> AsyncIterator[Running]:
     credentials = Credentials()
     app = app_for_tests(credentials, **options)
