@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.atp.domain.ceilings import ceilings_for, left_of, portions
-from services.atp.domain.fair_share import fair_share, scaled, spread
+from services.atp.domain.fair_share import fair_share, rationed, scaled
 from services.atp.domain.model import (
     Book,
     Hierarchy,
@@ -83,9 +83,11 @@ def test_the_largest_remainders_get_what_is_left(total: int, weights: list[int],
     assert fair_share(total, weights) == shares
 
 
-def test_what_was_given_stays_where_it_was_given() -> None:
-    assert spread(41, [10, 0], [0, 30]) == [10, 31]
-    assert spread(5, [10, 0], [7, 30]) == [10, 0]
+def test_nobody_loses_his_share_to_what_others_take_within_theirs() -> None:
+    assert rationed([6, 6], [0, 0], 6) == [3, 3]
+    assert rationed([6, 6], [3, 0], 3) == [3, 3]
+    assert rationed([6, 6, 6], [5, 0, 0], 4) == [5, 2, 2]
+    assert rationed([4, 0], [1, 3], 9) == [4, 0]
 
 
 def test_an_order_takes_from_its_node_and_its_parents() -> None:

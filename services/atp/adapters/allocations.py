@@ -17,7 +17,7 @@ import orjson
 
 from services.atp.adapters.ceilings import count_ledger, share_out, write_hierarchy, write_quotas
 from services.atp.adapters.configuration import raise_version
-from services.atp.adapters.protections import divide, write_protections
+from services.atp.adapters.protections import COUNTS_FROM, divide, write_protections
 from services.atp.adapters.waking import LOCK_POSITIONS, mark_waiting
 from services.atp.application.planning import (
     AllocationKind,
@@ -56,14 +56,14 @@ WHERE r.document_id = $1 AND r.document_version = $2 AND NOT r.unconsumable AND 
 )
 """
 # Gross supply is not lowered by shipments: what left in the period is added to what is on hand.
-_SHIPPED: Final = """
+_SHIPPED: Final = f"""
 INSERT INTO usage (kind, limit_id, period_start, consumed)
-SELECT 'shipped', r.protection_id, r.start_day, sum(-m.quantity)::bigint
-FROM protection r JOIN movement m ON m.item_id = r.item_id AND m.location_id = r.location_id AND m.kind = 'shipment'
-    AND (m.occurred_at AT TIME ZONE 'UTC')::date - DATE '0001-01-01' + 1 BETWEEN r.start_day AND r.end_day
-WHERE r.document_id = $1 AND r.document_version = $2 AND r.basis <> 'quantity' GROUP BY 2, 3
+SELECT 'shipped', p.protection_id, p.start_day, sum(-m.quantity)::bigint
+FROM protection p JOIN movement m ON m.item_id = p.item_id AND m.location_id = p.location_id AND m.kind = 'shipment'
+    AND (m.occurred_at AT TIME ZONE 'UTC')::date - DATE '0001-01-01' + 1 BETWEEN {COUNTS_FROM} AND p.end_day
+WHERE p.document_id = $1 AND p.document_version = $2 AND (p.basis <> 'quantity' OR p.scope > 0) GROUP BY 2, 3
 ON CONFLICT (kind, limit_id, period_start) DO UPDATE SET consumed = excluded.consumed
-"""
+"""  # noqa: S608 - made of constants
 _POST: Final = """
 UPDATE commitment c SET postings = coalesce(c.postings, '[]'::jsonb) || k.posting
 FROM unnest($1::uuid[], $2::text[], $3::int[], $4::jsonb[]) AS k (promise_id, line, part, posting)

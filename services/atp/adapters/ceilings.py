@@ -16,7 +16,7 @@ from services.atp.adapters.protections import position_keys
 from services.atp.application.planning import DocumentHead, HierarchyRow, QuotaRow
 from services.atp.application.ports import EffectiveHierarchy, EffectiveQuota
 from services.atp.domain.ceilings import Ceiling, ceilings_for, node_key, portions
-from services.atp.domain.fair_share import scaled
+from services.atp.domain.fair_share import rationed
 from services.atp.domain.model import Book, Hierarchy, Item, Node, Posting, Quota, Request, Tier, UsageKey
 from services.atp.domain.supply_picture import Curve, running_supply
 from services.chassis.database import Connection
@@ -214,7 +214,7 @@ def _free_by(curve: Curve, day: int) -> int:
 
 
 async def _shares(store: PositionStore, hierarchy: Hierarchy, free: Sequence[int], today: int) -> dict[str, list[int]]:
-    """By node and period: what was taken, and of what is left of its quantity its fair share of free supply."""
+    """By node and period its fair share of what is there: what was taken, and what is free."""
     shares: dict[str, list[int]] = {node.name: list(node.quantities) for node in hierarchy.nodes}
     spoken_for = 0
     for index, (start, end) in enumerate(hierarchy.periods):
@@ -223,11 +223,11 @@ async def _shares(store: PositionStore, hierarchy: Hierarchy, free: Sequence[int
         keys = [node_key(hierarchy, node, start) for node in hierarchy.nodes]
         usage = await store.usage(sorted(keys))
         taken = [usage.get(key, 0) for key in keys]
-        wanted = [max(0, node.quantities[index] - given) for node, given in zip(hierarchy.nodes, taken, strict=True)]
-        left = scaled(wanted, max(0, free[index] - spoken_for))
-        spoken_for += sum(left)
-        for node, given, more in zip(hierarchy.nodes, taken, left, strict=True):
-            shares[node.name][index] = min(given, node.quantities[index]) + more
+        wanted = [node.quantities[index] for node in hierarchy.nodes]
+        given = rationed(wanted, taken, max(0, free[index] - spoken_for))
+        for node, share, used in zip(hierarchy.nodes, given, taken, strict=True):
+            shares[node.name][index] = share
+            spoken_for += max(0, share - used)
     return shares
 
 

@@ -8,7 +8,7 @@ Recomputed, in linear time, from rows that are written once and only closed late
   supply;
 - stock that is not available from the changes of all entries of its ledger;
 - counters of protections, quotas and nodes from the postings of commitments; of what was shipped in the period of a
-  protection that is a part of gross supply, while it is in force, from the supply ledger.
+  protection that depends on gross supply, while it is in force, from the supply ledger.
 
 A drift is a bug of this program or a hand in the database; the gauge `tiercel_ledger_drift_positions` is 0.
 """
@@ -16,6 +16,7 @@ A drift is a bug of this program or a hand in the database; the gauge `tiercel_l
 from dataclasses import dataclass
 from typing import Final
 
+from services.atp.adapters.protections import COUNTS_FROM
 from services.chassis.database import Connection, Database
 
 REPORTED_MAX: Final = 100  # drifts named one by one; the count is of all
@@ -90,12 +91,12 @@ SELECT posting ->> 0 AS kind, posting ->> 1 AS limit_id, (posting ->> 2)::int AS
     sum((posting ->> 3)::bigint)::bigint AS consumed
 FROM commitment, jsonb_array_elements(postings) AS posting WHERE postings IS NOT NULL GROUP BY 1, 2, 3
 """
-_LEFT: Final = """
-SELECT 'shipped' AS kind, r.protection_id AS limit_id, r.start_day AS period_start, sum(-m.quantity)::bigint AS consumed
-FROM protection r JOIN movement m ON m.item_id = r.item_id AND m.location_id = r.location_id AND m.kind = 'shipment'
-    AND (m.occurred_at AT TIME ZONE 'UTC')::date - DATE '0001-01-01' + 1 BETWEEN r.start_day AND r.end_day
-WHERE r.basis <> 'quantity' AND r.effective_to IS NULL GROUP BY 2, 3
-"""
+_LEFT: Final = f"""
+SELECT 'shipped' AS kind, p.protection_id AS limit_id, p.start_day AS period_start, sum(-m.quantity)::bigint AS consumed
+FROM protection p JOIN movement m ON m.item_id = p.item_id AND m.location_id = p.location_id AND m.kind = 'shipment'
+    AND (m.occurred_at AT TIME ZONE 'UTC')::date - DATE '0001-01-01' + 1 BETWEEN {COUNTS_FROM} AND p.end_day
+WHERE (p.basis <> 'quantity' OR p.scope > 0) AND p.effective_to IS NULL GROUP BY 2, 3
+"""  # noqa: S608 - made of constants
 _COUNTERS: Final = """
 SELECT * FROM usage u WHERE kind <> 'shipped' OR EXISTS (
     SELECT FROM protection r WHERE r.protection_id = u.limit_id AND r.effective_to IS NULL

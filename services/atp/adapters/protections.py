@@ -1,33 +1,39 @@
 """Protections as rows: read for decisions, written by documents, and divided over the positions of their locations.
 
 A line for several locations has a row at each position that it is for (`<document>.<version>.<line>@<location>`). Its
-quantity is divided by largest remainder: a position gets what it has given already, and of the rest its share by the
-supply that is still free there; again whenever supply changes. So a check stays local to its position.
+quantity, and what is expected of it, are divided as `services.atp.domain.dividing` says, again whenever supply changes.
+So a check stays local to its position.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from services.atp.adapters.items import items as read_items
 from services.atp.adapters.positions import PositionStore
+from services.atp.application.limits import counters_of
 from services.atp.application.planning import DocumentHead, ProtectionRow
-from services.atp.domain.fair_share import spread
-from services.atp.domain.model import Item, Position, PositionKey, Protection, UsageKey
-from services.atp.domain.supply_picture import running_supply
+from services.atp.domain.dividing import divided
+from services.atp.domain.model import PositionKey, Protection
+from services.atp.domain.protected_supply import Stand
 from services.chassis.database import Connection
 from services.chassis.writes import Writes
 
 _RANK_OF_UNKNOWN_TIER: Final = 1_000_001  # behind all: a protection for a tier that nobody knows restricts nobody
-_FOR_DECISIONS: Final = """
+COUNTS_FROM: Final = """
+CASE WHEN p.carry_stock THEN least(p.start_day, (p.effective_from AT TIME ZONE 'UTC')::date - DATE '0001-01-01' + 1)
+    ELSE p.start_day END
+"""
+_FOR_DECISIONS: Final = f"""
 SELECT p.protection_id, p.document_id, p.document_version, p.item_id, p.location_id, p.tier,
        CASE WHEN p.unconsumable THEN 0 ELSE coalesce(t.priority_rank, $3) END AS priority_rank, p.start_day, p.end_day,
        p.quantity, p.mode, p.lapse_days, p.carry_stock, p.basis, p.share, p.scope, p.unconsumable, p.strict, p.expected,
-       p.effective_from > $2 AS upcoming
+       p.effective_from > $2 AS upcoming, 0 AS lowered_by, {COUNTS_FROM} AS counts_from
 FROM unnest($1::text[]) AS k (item_id) JOIN protection p ON p.item_id = k.item_id LEFT JOIN tier t ON t.tier = p.tier
 WHERE p.effective_to IS NULL OR $2 < p.effective_to
 ORDER BY p.item_id, p.location_id, p.protection_id
-"""
+"""  # noqa: S608 - made of constants
 _END: Final = """
 UPDATE {table} SET effective_to = greatest($3, effective_from)
 WHERE document_id = $1 AND document_version < $2 AND (effective_to IS NULL OR effective_to > $3)
@@ -47,15 +53,15 @@ INSERT INTO protection_group (document_id, document_version, line, item_id, loca
     quantity, mode, lapse_days, carry_stock, basis, share, unconsumable, strict, expected, effective_from)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
 """
-_GROUPS: Final = """
-SELECT * FROM protection_group WHERE item_id = ANY($1::text[]) AND (effective_to IS NULL OR $2 < effective_to)
-ORDER BY item_id, document_id, document_version, line
-"""
+_GROUPS: Final = f"""
+SELECT p.*, {COUNTS_FROM} AS counts_from,
+    CASE WHEN p.unconsumable THEN 0 ELSE coalesce(t.priority_rank, $3) END AS priority_rank,
+    CASE WHEN p.locations IS NULL THEN 2 ELSE 1 END AS scope, p.effective_from > $2 AS upcoming
+FROM protection_group p LEFT JOIN tier t ON t.tier = p.tier
+WHERE p.item_id = ANY($1::text[]) AND (p.effective_to IS NULL OR $2 < p.effective_to)
+ORDER BY p.item_id, priority_rank, scope, p.start_day, p.document_id, p.document_version, p.line
+"""  # noqa: S608 - made of constants
 _KEYS: Final = "SELECT item_id, location_id FROM position WHERE item_id = ANY($1::text[]) ORDER BY 1, 2"
-_NARROWER: Final = """
-SELECT item_id, location_id, tier, scope, start_day, end_day FROM protection
-WHERE item_id = ANY($1::text[]) AND effective_from <= $2 AND (effective_to IS NULL OR $2 < effective_to) AND scope < 2
-"""
 _PUT: Final = f"""
 INSERT INTO protection ({_COLUMNS})
 SELECT a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t
@@ -63,8 +69,8 @@ FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::te
     $9::bigint[], $10::text[], $11::int[], $12::bool[], $13::text[], $14::bigint[], $15::smallint[], $16::bool[],
     $17::bool[], $18::bigint[], $19::timestamptz[], $20::timestamptz[])
     AS k (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t)
-ON CONFLICT (protection_id) DO UPDATE SET quantity = excluded.quantity
-WHERE protection.quantity <> excluded.quantity
+ON CONFLICT (protection_id) DO UPDATE SET quantity = excluded.quantity, expected = excluded.expected
+WHERE (protection.quantity, protection.expected) IS DISTINCT FROM (excluded.quantity, excluded.expected)
 """  # noqa: S608 - made of constants
 _COPIED: Final = (
     "tier",
@@ -83,6 +89,9 @@ _COPIED: Final = (
     "effective_from",
     "effective_to",
 )
+
+
+_OF_ROW: Final = ("protection_id", "quantity", "expected", "scope")
 
 
 async def protections(
@@ -144,69 +153,61 @@ async def write_protections(
 
 async def divide(connection: Connection, item_ids: Sequence[str], at: datetime) -> None:
     """Divide the protections of items over the positions of their locations; the positions are locked by the caller."""
-    groups = [dict(row) for row in await connection.fetch(_GROUPS, list(item_ids), at)]
+    groups = [dict(row) for row in await connection.fetch(_GROUPS, list(item_ids), at, _RANK_OF_UNKNOWN_TIER)]
     if not groups:
         return
-    items = await read_items(connection, sorted({group["item_id"] for group in groups}))
-    store = PositionStore(connection, Writes(connection), locking=False)
-    stored = await store.load(await position_keys(connection, list(items)))
-    narrower = [dict(row) for row in await connection.fetch(_NARROWER, list(items), at)]
-    rows: list[dict[str, Any]] = []
-    for group in groups:
-        scope = 2 if group["locations"] is None else 1
-        keys = [
-            key
-            for key in sorted(stored)
-            if key.item_id == group["item_id"] and (group["locations"] is None or key.location_id in group["locations"])
-        ]
-        ids = {key: _row_id(group, key) for key in keys}
-        counters = {key: UsageKey("protection", ids[key], group["start_day"]) for key in keys}
-        usage = await store.usage(list(counters.values())) if counters else {}
-        taken = [usage.get(counters[key], 0) for key in keys]
-        hidden = [any(_hides(row, group, key, scope) for row in narrower) for key in keys]
-        supply = [
-            0 if is_hidden else _free(stored[key].position, items[key.item_id], group, at.toordinal())
-            for key, is_hidden in zip(keys, hidden, strict=True)
-        ]
-        quantities = _divided(group["quantity"], taken, supply, hidden)
-        for key, quantity in zip(keys, quantities, strict=True):
-            given = {"scope": scope, "quantity": quantity if group["basis"] == "quantity" else 0}
-            rows.append({**group, **given, "protection_id": ids[key], "location_id": key.location_id})
+    found = await _scene(connection, groups, at)
+    rows = [row for group in groups for row in _rows(found, group)]
     if rows:
         names = ("protection_id", "document_id", "document_version", "item_id", "location_id", *_COPIED)
         await connection.execute(_PUT, *([row[name] for row in rows] for name in names))
 
 
-def _divided(total: int, taken: Sequence[int], supply: Sequence[int], hidden: Sequence[bool]) -> list[int]:
-    """`spread` over the positions at which the line counts; the others keep what they gave."""
-    open_places = [index for index, is_hidden in enumerate(hidden) if not is_hidden]
-    rest = total - sum(given for given, is_hidden in zip(taken, hidden, strict=True) if is_hidden)
-    shares = spread(max(0, rest), [taken[index] for index in open_places], [supply[index] for index in open_places])
-    quantities = list(taken)
-    for index, share in zip(open_places, shares, strict=True):
-        quantities[index] = share
-    return quantities
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """The positions of items with all that is kept there; rows of groups as far as they have been divided."""
+
+    stands: Mapping[PositionKey, Stand]
+    kept: dict[PositionKey, tuple[Protection, ...]]
 
 
-def _row_id(group: Mapping[str, Any], key: PositionKey) -> str:
-    return f"{group['document_id']}.{group['document_version']}.{group['line']}@{key.location_id}"
+async def _scene(connection: Connection, groups: Sequence[Mapping[str, Any]], at: datetime) -> _Scene:
+    items = await read_items(connection, sorted({group["item_id"] for group in groups}))
+    store = PositionStore(connection, Writes(connection), locking=False)
+    stored = await store.load(await position_keys(connection, list(items)))
+    before = await protections(connection, list(items), at)
+    counters = {key: None for own in before.values() for each in own for key in counters_of(each, at.toordinal())}
+    usage = await store.usage(sorted(counters)) if counters else {}
+    stands = {
+        key: Stand(each.position, items[key.item_id], at.toordinal(), usage) for key, each in sorted(stored.items())
+    }
+    return _Scene(stands, {key: tuple(each for each in before.get(key, ()) if not each.scope) for key in stands})
 
 
-def _hides(row: Mapping[str, Any], group: Mapping[str, Any], key: PositionKey, scope: int) -> bool:
-    return (
-        (row["item_id"], row["location_id"], row["tier"]) == (*key, group["tier"])
-        and row["scope"] < scope
-        and row["start_day"] <= group["end_day"]
-        and group["start_day"] <= row["end_day"]
+def _rows(scene: _Scene, group: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a group, which are added to what is kept."""
+    keys = [
+        key
+        for key in scene.stands
+        if key.item_id == group["item_id"] and (group["locations"] is None or key.location_id in group["locations"])
+    ]
+    rows = divided({key: _row(group, key) for key in keys}, scene.kept, scene.stands)
+    for key in keys:
+        scene.kept[key] = (*scene.kept[key], rows[key])
+    return [
+        {**group, **{name: getattr(row, name) for name in _OF_ROW}, "location_id": key.location_id}
+        for key, row in rows.items()
+    ]
+
+
+def _row(group: Mapping[str, Any], key: PositionKey) -> Protection:
+    """A group at a position, as if it had all of its quantity there."""
+    names = ("document_id", "document_version", "tier", "priority_rank", "quantity", "mode", "lapse_days")
+    more = ("carry_stock", "basis", "share", "scope", "unconsumable", "strict", "expected", "upcoming", "counts_from")
+    return Protection(
+        f"{group['document_id']}.{group['document_version']}.{group['line']}@{key.location_id}",
+        key=key,
+        start=group["start_day"],
+        end=group["end_day"],
+        **{name: group[name] for name in (*names, *more)},
     )
-
-
-def _free(position: Position, item: Item, group: Mapping[str, Any], today: int) -> int:
-    """The supply of a position that a protection could still keep: free by its end, or due within a future period."""
-    start, end = group["start_day"], group["end_day"]
-    if start > today and not group["carry_stock"]:
-        due = [each for each in position.receipts if start <= each.day <= end]
-        return sum(each.confirmed + (each.planned if item.planned_receipts_count else 0) for each in due)
-    curve = running_supply(position, item, today)
-    levels = [level for day, level in zip(curve.days, curve.available, strict=True) if day <= max(end, today)]
-    return max(0, levels[-1])

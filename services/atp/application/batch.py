@@ -273,9 +273,10 @@ class Loader:
         now: datetime,
     ) -> Book:
         session, configuration = self.session, self.configuration
+        today = now.date().toordinal()
         protected = dict.fromkeys((*items, *(key.item_id for key in stored))) if configuration.protections else {}
         protections = await session.protections(list(protected), now) if protected else {}
-        kept = [key for own in protections.values() for each in own for key in counters_of(each)]
+        kept = [key for own in protections.values() for each in own for key in counters_of(each, today)]
         postings = [
             posting.usage
             for order in self.orders.values()
@@ -285,7 +286,7 @@ class Loader:
         ]
         asked = sorted(dict.fromkeys((*kept, *counters, *postings)))
         return Book(
-            today=now.date().toordinal(),
+            today=today,
             items=items,
             positions={key: each.position for key, each in stored.items()},
             offers={

@@ -9,15 +9,15 @@ from services.atp.application.customers import Customer
 from services.atp.application.ports import Configuration, EffectiveHierarchy, EffectiveQuota
 from services.atp.domain.allocation import usage_of
 from services.atp.domain.ceilings import node_key
-from services.atp.domain.model import Hierarchy, Item, Node, Protection, Quota, UsageKey
-from services.atp.domain.protected_supply import shipped_key
+from services.atp.domain.model import Day, Hierarchy, Item, Node, Protection, Quota, UsageKey
+from services.atp.domain.protected_supply import asked_key, by_gross_supply, shipped_key
 
 
-def counters_of(protection: Protection) -> tuple[UsageKey, ...]:
-    """The counters of a protection; one that is a part of gross supply counts what has been shipped, too."""
-    if protection.basis == "quantity":
-        return (usage_of(protection),)
-    return usage_of(protection), shipped_key(protection)
+def counters_of(protection: Protection, today: Day) -> tuple[UsageKey, ...]:
+    """The counters of a protection: consumed, and what left and what was taken today as far as it depends on them."""
+    shipped = (shipped_key(protection),) if by_gross_supply(protection) else ()
+    asked = () if protection.expected is None else (asked_key(protection, today),)
+    return (usage_of(protection), *shipped, *asked)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,21 @@ def scaled(wanted: Sequence[int], supply: int) -> list[int]:
     return list(wanted) if sum(wanted) <= supply else fair_share(max(0, supply), wanted)
 
 
-def spread(total: int, taken: Sequence[int], weights: Sequence[int]) -> list[int]:
-    """`total` over places of which each has given `taken` already: that, and its share of what is left by weight.
+def rationed(wanted: Sequence[int], taken: Sequence[int], free: int) -> list[int]:
+    """What everybody may take in all, when `free` is left beside what was taken already.
 
-    The shares add up to the greater of `total` and what was taken.
+    All that is there, taken or free, is shared by what was wanted: nobody's share changes while everybody takes within
+    his own. Who took more than his share keeps that, and the others share the rest. Nobody gets more than he wanted.
     """
-    left = max(0, total - sum(taken))
-    return [given + more for given, more in zip(taken, fair_share(left, weights), strict=True)]
+    shares = list(wanted)
+    sharing = list(range(len(wanted)))
+    while True:
+        supply = free + sum(min(taken[index], wanted[index]) for index in sharing)
+        for index, share in zip(sharing, scaled([wanted[index] for index in sharing], supply), strict=True):
+            shares[index] = share
+        over = [index for index in sharing if shares[index] < min(taken[index], wanted[index])]
+        if not over:
+            return shares
+        for index in over:
+            shares[index] = min(taken[index], wanted[index])
+        sharing = [index for index in sharing if index not in over]

@@ -12,7 +12,7 @@ from services.atp.domain.validation_rules import Block, ValidationRules
 
 Day = int
 ProtectionMode = Literal["prioritised", "core"]
-UsageKind = Literal["protection", "quota", "node", "shipped"]
+UsageKind = Literal["protection", "quota", "node", "shipped", "asked"]
 Basis = Literal["quantity", "percent", "ratio"]
 TakenFrom = Literal["own", "parent", "borrowed"]
 BackorderPolicy = Literal["open", "none", "until", "limited", "discontinued"]
@@ -37,6 +37,7 @@ class UsageKey(NamedTuple):
     """A counter of what a protection, quota or node has given; the total order of locks.
 
     `shipped` counts what left a protection's position in its period: gross supply is never lowered by shipments.
+    `asked` counts, by the day of the decision, what was taken of a protection that is re-sized by an expectation.
     """
 
     kind: UsageKind
@@ -143,7 +144,7 @@ class Protection:
     order matches it. `strict`: what a request wants beyond its own protection is restricted by this one too, also if it
     is its own tier's. `expected`: the tier's demand expected in the whole period; no more is kept than is expected of
     its rest. `upcoming`: not in effect yet; it counts what is taken and keeps nothing. `lowered_by`: units less than
-    its document says.
+    its document says. `counts_from`: shipments lower its gross supply on no day from this one on (None: its start).
     """
 
     protection_id: str
@@ -166,6 +167,7 @@ class Protection:
     expected: int | None = None
     upcoming: bool = False
     lowered_by: int = 0
+    counts_from: Day | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,17 +2,19 @@
 
 `P(s)` of a protection is its quantity, or its part of gross supply by s: opening stock plus receipts from its start to
 min(s, end), never lowered by shipments. The opening stock of the current period is what was on hand at its start (on
-hand now, and what has been shipped since); with `carry_stock` that of a future period is what will be there by its
-start if nothing leaves; else it is nothing. Parts by percentage are rounded down; ratios share the whole, rounded down
-until the last receipt of the period and by largest remainder from then on. So P(s) never falls as s grows.
+hand now, and what has been shipped since); with `carry_stock` that of a future period is what is there by its start,
+shipped since the protection is in effect or not; else it is nothing. Parts by percentage are rounded down; ratios share
+the whole, rounded down until the last receipt of the period and by largest remainder from then on. So P(s) never falls
+as s grows.
 
 For the current period and with `carry_stock` all of P(s) is kept; a future period keeps only what is covered by
 receipts due within it, each unit covering one protection, in order of rank, then start. Units cover earliest first, so
 that a cover once given does not move as s grows. Assumed receipts cover nothing.
 
-What was consumed is kept no more; nor is what is not expected to be asked for in the rest of the period. Of nested
-scopes of one tier the narrowest counts: a protection for several locations keeps nothing at a position at which one of
-its own overlaps its period.
+What was consumed is kept no more; nor is what is not expected to be asked for in the rest of the period. Today's part
+of that expectation is lowered by what was taken today: else a protection would grow again by what it gives, at the cost
+of others (docs/adr/0025-shares-move-with-supply-alone.md). Of nested scopes of one tier the narrowest counts: a
+protection for several locations keeps nothing at a position at which one of its own overlaps its period.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,8 +48,24 @@ def consumed_key(protection: Protection) -> UsageKey:
 
 
 def shipped_key(protection: Protection) -> UsageKey:
-    """The counter of what left the position in the period of a protection that is a part of gross supply."""
+    """The counter of what left the position in the period of a protection that depends on gross supply."""
     return UsageKey("shipped", protection.protection_id, protection.start)
+
+
+def asked_key(protection: Protection, today: Day) -> UsageKey:
+    """The counter of what was taken today of a protection that is re-sized by what is expected."""
+    return UsageKey("asked", protection.protection_id, today)
+
+
+def counts_shipment(protection: Protection, day: Day) -> bool:
+    """Whether what leaves the position on a day is still gross supply of a protection."""
+    start = protection.start if protection.counts_from is None else protection.counts_from
+    return by_gross_supply(protection) and start <= day <= protection.end
+
+
+def by_gross_supply(protection: Protection) -> bool:
+    """Whether what has shipped counts for it: a part of gross supply, or divided over locations by it."""
+    return protection.basis != "quantity" or protection.scope > 0
 
 
 def kept(
@@ -56,7 +74,7 @@ def kept(
     """Every protection that is live with the quantity that it keeps, in order of rank, then start."""
     for protection, steps in covered(protections, position, item, today, usage):
         consumed = usage.get(consumed_key(protection), 0) + protection.lowered_by
-        yield protection, _within(_beyond(steps, consumed), _expected(protection, today))
+        yield protection, _within(_beyond(steps, consumed), _expected(protection, today, usage))
 
 
 def covered(
@@ -102,7 +120,7 @@ def _target(protection: Protection, live: Sequence[Protection], stand: Stand) ->
     """P(s) by its document, as steps, without regard to what covers it."""
     if protection.basis == "quantity":
         return [(max(protection.start, stand.today), protection.quantity)]
-    gross = _gross_supply(protection, stand)
+    gross = gross_supply(protection, stand)
     weights, place = [protection.share], 0
     whole = PERCENT
     if protection.basis == "ratio":
@@ -129,8 +147,8 @@ def _shares_with(protection: Protection, other: Protection) -> bool:
     )
 
 
-def _gross_supply(protection: Protection, stand: Stand) -> Steps:
-    """Gross supply of a period as steps, the opening stock first."""
+def gross_supply(protection: Protection, stand: Stand) -> Steps:
+    """Gross supply of the period as steps (day, units more), the opening stock first; see the module."""
     position, item, today, usage = stand
     start, end = protection.start, protection.end
     due = [(each.day, counted(each, item, today)) for each in position.receipts]
@@ -140,17 +158,19 @@ def _gross_supply(protection: Protection, stand: Stand) -> Steps:
         return [(today, max(0, opening)), *((day, quantity) for day, quantity in due if today < day <= end)]
     opening = 0
     if protection.carry_stock:
-        opening = max(0, position.on_hand + sum(quantity for day, quantity in due if day < start))
+        coming = sum(quantity for day, quantity in due if day < start)
+        opening = max(0, position.on_hand + usage.get(shipped_key(protection), 0) + coming)
     return [(start, opening), *((day, quantity) for day, quantity in due if start <= day <= end)]
 
 
-def _expected(protection: Protection, today: Day) -> int | None:
-    """What is expected to be asked for in the rest of the period, spread evenly over its days, rounded up."""
+def _expected(protection: Protection, today: Day, usage: Mapping[UsageKey, int]) -> int | None:
+    """What is still expected to be asked for: even over the period's days, rounded up, less what was taken today."""
     if protection.expected is None:
         return None
     days = protection.end - protection.start + 1
     left = protection.end - max(protection.start, today) + 1
-    return -(-protection.expected * left // days)
+    expected = -(-protection.expected * left // days)
+    return max(0, expected - usage.get(asked_key(protection, today), 0))
 
 
 def _cover(protection: Protection, target: Steps, free: dict[Day, int]) -> Steps:

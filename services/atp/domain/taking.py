@@ -25,7 +25,7 @@ from services.atp.domain.model import (
     Request,
     UsageKey,
 )
-from services.atp.domain.protected_supply import consumed_key, is_hidden
+from services.atp.domain.protected_supply import asked_key, consumed_key, is_hidden
 from services.atp.domain.supply_picture import horizon
 
 GRAMS: Final = 1_000  # in a kilogram
@@ -201,12 +201,14 @@ class Draft:
         if not protections and not quotas and not book.quotas and not book.hierarchies:
             return ()
         tier = self.request.tier.tier
-        postings = [
-            Posting(consumed_key(each), quantity)
+        own = [
+            each
             for each in protections
             if each.tier == tier and each.start <= day <= each.end and not each.unconsumable
             if each.upcoming or not is_hidden(each, protections)
         ]
+        postings = [Posting(consumed_key(each), quantity) for each in own]
+        postings += [Posting(asked_key(each, book.today), quantity) for each in own if each.expected is not None]
         postings.sort(key=_usage)
         for ceiling in (*quotas, *counting_for(book, self.request, item)):
             postings += portions(ceiling, book.usage, day, quantity)
