@@ -104,6 +104,24 @@ async def test_a_protection_over_locations_is_divided_by_supply_and_again_when_s
     assert await promised(atp, item, 200) == 210 - 41
 
 
+async def test_shares_over_locations_do_not_follow_promises_or_shipments(atp: Atp) -> None:
+    item = await atp.item(on_hand=40)
+    await atp.location("L2")
+    await stock(atp, item, 40, "L2")
+    silver = line(item, "silver", protected_qty=40, mode="core")
+    gold = line(item, "gold", location="L1", protected_qty=20, mode="core")
+    document = await put(atp, "protections", {"lines": [silver, gold]})
+    shares = "SELECT location_id, quantity FROM protection WHERE document_id = $1 AND scope = 2 ORDER BY location_id"
+    assert await atp.fetch(shares, document) == [("L1", 20), ("L2", 20)]
+    assert await promised(atp, item, 80) == 20
+    order = an_order((item, 10), customer={"system": "erp", "id": "g"}, latest_acceptable_arrival=in_days(11))
+    assert (await atp.place(order)).json()["lines"][0]["promised"] == 10
+    await shipped(atp, order["order"]["order_id"], item, 10)
+    assert await atp.fetch(shares, document) == [("L1", 20), ("L2", 20)]
+    assert await promised(atp, item, 80, "g") == 10
+    assert await promised(atp, item, 80, "s") == 40
+
+
 async def test_a_quota_is_consumed_in_its_own_period_then_nearest_first_and_given_back_exactly(atp: Atp) -> None:
     item = await atp.item(on_hand=1000)
     periods = [(in_days(7 * week), in_days(7 * week + 6)) for week in range(3)]
@@ -175,6 +193,19 @@ async def test_a_hierarchy_in_shortage_has_fair_shares(atp: Atp) -> None:
     for number in range(len(asked)):
         await atp.customer(f"c{number}", assigned("silver"))
     assert [await promised(atp, item, 500, f"c{number}") for number in range(7)] == [50, 25, 25, 100, 150, 50, 100]
+
+
+async def test_what_a_resized_protection_gave_today_is_expected_no_more_and_comes_back_on_cancel(atp: Atp) -> None:
+    item = await atp.item(on_hand=100)
+    expecting = line(item, "gold", (0, 9), location="L1", protected_qty=90, expected_qty=30, mode="core", lapse_days=0)
+    await put(atp, "protections", {"lines": [expecting, line(item, "silver", location="L1", protected_qty=0)]})
+    order = an_order((item, 20), customer={"system": "erp", "id": "g"})
+    answer = await atp.place(order)
+    assert answer.json()["lines"][0]["promised"] == 20
+    assert await promised(atp, item, 100, "s") == 70
+    await atp.client.post(f"/v1/promises/{answer.json()['promise_id']}:cancel", json={"version": 1})
+    counted = "SELECT consumed FROM usage WHERE kind = 'asked' AND limit_id IN (SELECT protection_id FROM protection p"
+    assert await atp.fetch(counted + " WHERE p.item_id = $1 AND p.expected IS NOT NULL)", item) == [(0,)]
 
 
 async def test_periods_that_overlap_are_refused(atp: Atp) -> None:

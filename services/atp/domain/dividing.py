@@ -2,7 +2,7 @@
 
 By gross supply, largest remainder. Gross supply is lowered neither by promises nor by shipments: shares move when
 supply changes and with nothing else, or a promise at one place would take from what is kept for others at another place
-(docs/adr/0025-shares-move-with-supply-alone.md). What a position cannot cover beside all else that is kept there goes
+(docs/adr/0027-shares-move-with-supply-alone.md). What a position cannot cover beside all else that is kept there goes
 to positions that can, those with most supply first; what nobody can cover stays where largest remainder put it.
 """
 

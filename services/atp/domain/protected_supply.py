@@ -13,7 +13,7 @@ that a cover once given does not move as s grows. Assumed receipts cover nothing
 
 What was consumed is kept no more; nor is what is not expected to be asked for in the rest of the period. Today's part
 of that expectation is lowered by what was taken today: else a protection would grow again by what it gives, at the cost
-of others (docs/adr/0025-shares-move-with-supply-alone.md). Of nested scopes of one tier the narrowest counts: a
+of others (docs/adr/0027-shares-move-with-supply-alone.md). Of nested scopes of one tier the narrowest counts: a
 protection for several locations keeps nothing at a position at which one of its own overlaps its period.
 """
 
