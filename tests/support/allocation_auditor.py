@@ -85,13 +85,12 @@ class AllocationAuditor:
         return found
 
     def level(self, key: PositionKey, day: int) -> int:
-        """A(day)."""
+        """A(day), asked for days before H: what is assumed is beyond it, and is no supply for anything before."""
         position = self.positions[key]
         supply = position.on_hand - position.buffer + sum(units for due, units in self.arriving(key) if due <= day)
         owed = sum(units for available, units in position.commitments if available <= day)
         for grant in self.grants:
-            stands_for_nothing = grant.assumed and grant.day >= self.today
-            if grant.key == key and grant.day <= day and not stands_for_nothing:
+            if grant.key == key and grant.day <= day:
                 owed += grant.open
         return supply - owed
 
