@@ -29,7 +29,7 @@ from tests.support.kafka import new_topic_name
 from tests.support.memory_log import MemoryEventLog, MemoryStore
 from tests.support.waiting import until
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)

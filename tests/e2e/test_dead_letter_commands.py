@@ -27,7 +27,7 @@ def _gauge(served: Served) -> float:
 async def _publish(served: Served) -> None:
     async with reach(served.data) as reached:
         producer = await reached.event_log.producer("test")
-        await producer.publish([NOT_AN_EVENT], deadline_seconds=10)
+        await producer.publish([NOT_AN_EVENT], deadline_seconds=60)
         await producer.close()
 
 

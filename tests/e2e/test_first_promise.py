@@ -12,7 +12,7 @@ from tests.support.serve import PROJECT, Served
 
 GUIDE = PROJECT / "docs" / "guides" / "first-promise.md"
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SECONDS_MAX = 300
+SECONDS_MAX = 600
 
 
 @pytest.mark.timeout(SECONDS_MAX + 60)  # some twenty commands, each a process of its own

@@ -10,10 +10,10 @@ import pytest
 
 from services.chassis.envelope import Event, from_record, to_record
 from services.contracts import topics
-from tests.support.processes import Deployment, deployed
+from tests.support.processes import READY_SECONDS, Deployment, deployed
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 
 def _order(order_id: str) -> dict[str, object]:
@@ -93,7 +93,7 @@ async def test_an_order_goes_through_processes_that_have_one_role_each(database_
         assert by_http.json()["lines"][0]["outcome"] == "promised"
 
         producer = await deployment.event_log.producer("shop")
-        await producer.publish([to_record(_placed("K-1"))], deadline_seconds=10)
+        await producer.publish([to_record(_placed("K-1"))], deadline_seconds=60)
         await producer.close()
 
         async def answered() -> bool:
@@ -115,5 +115,5 @@ async def test_a_process_without_anybody_to_let_in_does_not_start(database_url: 
             name: value for name, value in deployment.environment.items() if name != "TIERCEL_API_KEYS_FILE"
         }
         deployment.start("atp", "atp")
-        assert deployment.running["atp"].wait(60) == 1
+        assert deployment.running["atp"].wait(READY_SECONDS) == 1
         assert "nobody could be authenticated" in deployment.log_of("atp")

@@ -40,14 +40,14 @@ def _promise(served: Served) -> dict[str, Any]:
 
 def test_all_three_are_ready_when_the_file_is_there(served: Served) -> None:
     for name in SERVICES:
-        assert httpx.get(served.urls[name] + "/readyz").json()["ready"] is True
-        assert httpx.get(served.urls[name] + "/docs").status_code == 200
-        assert httpx.get(served.urls[name] + "/openapi.json").json()["openapi"].startswith("3.1")
+        assert served.look(name, "/readyz").json()["ready"] is True
+        assert served.look(name, "/docs").status_code == 200
+        assert served.look(name, "/openapi.json").json()["openapi"].startswith("3.1")
 
 
 def test_nobody_gets_an_answer_without_the_key(served: Served) -> None:
-    assert httpx.get(served.urls["atp"] + "/metrics").status_code == 401
-    assert httpx.post(served.urls["atp"] + "/v1/promises", json=ORDER).status_code == 401
+    assert served.look("atp", "/metrics").status_code == 401
+    assert httpx.post(served.urls["atp"] + "/v1/promises", json=ORDER, timeout=60).status_code == 401
 
 
 def test_an_order_is_promised_from_stock_that_was_just_received(served: Served) -> None:
@@ -63,6 +63,14 @@ def test_the_doctor_finds_it_well_while_it_runs(served: Served) -> None:
 
 
 def test_whatever_an_alert_or_the_dashboard_reads_is_measured(served: Served) -> None:
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while (missing := _not_measured(served)) and time.monotonic() < deadline:
+        time.sleep(0.2)  # some is measured by tasks that have their turn every few seconds
+    assert missing == []
+
+
+def _not_measured(served: Served) -> list[str]:
+    missing: list[str] = []
     measured: dict[str, set[str]] = {"up": {"job", "role"}}
     for name in SERVICES:
         for line in served.ask(name, "GET", "/metrics").text.splitlines():
@@ -72,9 +80,12 @@ def test_whatever_an_alert_or_the_dashboard_reads_is_measured(served: Served) ->
         for metric, matchers in re.findall(
             r"\b((?:tiercel|http|registry|reclassifier)_[a-z_]+)\b(?:\{([^}]*)\})?", expression
         ):
-            assert metric in measured, f"{metric} in {expression}"
             labels = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers))
-            assert labels <= measured[metric] | {"job", "instance", "role"}, f"{metric}: {labels}"
+            if metric not in measured:
+                missing.append(f"{metric} in {expression}")
+            elif not labels <= measured[metric] | {"job", "instance", "role"}:
+                missing.append(f"{metric}: {labels}")
+    return missing
 
 
 def _expressions() -> list[str]:
@@ -107,13 +118,12 @@ def test_its_audit_trails_are_whole_and_an_act_of_force_is_found(served: Served)
     assert "1 anchors are not signed by key" in done.stdout
 
 
-def test_a_second_one_on_the_same_folder_is_refused_and_harms_nothing(served: Served) -> None:
-    second = start(served.data, served.ready_file)
-    _, said = second.communicate(timeout=START_SECONDS_MAX)
-    assert second.returncode == 1
-    assert "in use by another process" in said
+def test_a_second_one_on_the_same_folder_is_refused_and_harms_nothing(served: Served, tmp_path: Path) -> None:
+    log = tmp_path / "second.log"
+    assert start(served.data, served.ready_file, log).wait(START_SECONDS_MAX) == 1
+    assert "in use by another process" in log.read_text()
     assert served.ready_file.exists()
-    assert httpx.get(served.urls["atp"] + "/readyz").status_code == 200
+    assert served.look("atp", "/readyz").status_code == 200
 
 
 def test_it_stops_in_good_order_and_takes_the_ready_file_with_it(served_folder: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from services.atp.adapters.ledger import verify
 from services.atp.adapters.oversell_audit import audit
-from tests.support.atp import TODAY, Atp, an_order, assigned, in_days, outcomes, running_atp, unique
+from tests.support.atp import Atp, an_order, assigned, in_days, outcomes, running_atp, today, unique
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def line(item: str, tier: str = "gold", days: tuple[int, int] = (0, 9), **fields
 
 async def stock(atp: Atp, item: str, quantity: int, location: str) -> None:
     """Let goods come in."""
-    movement = {"source": "wms", "reference": unique("in"), "kind": "adjustment", "occurred_at": f"{TODAY}T00:00:00Z"}
+    movement = {"source": "wms", "reference": unique("in"), "kind": "adjustment", "occurred_at": f"{today()}T00:00:00Z"}
     entry = {**movement, "sku": item, "location": location, "quantity": quantity}
     answer = await atp.client.post("/v1/supply/movements", json={"items": [entry]})
     assert answer.status_code == 200, answer.text
@@ -68,7 +68,7 @@ async def shipped(atp: Atp, order_id: str, item: str, quantity: int) -> None:
         "sku": item,
         "location": "L1",
         "quantity": quantity,
-        "occurred_at": f"{TODAY}T00:00:00Z",
+        "occurred_at": f"{today()}T00:00:00Z",
     }
     answer = await atp.client.post("/v1/fulfilments/shipped", json={"items": [body]})
     assert answer.status_code == 200, answer.text

@@ -11,7 +11,7 @@ from services.atp.application.reproduce import reproduce
 from services.atp.domain.model import Offer
 from services.contracts import catalogue
 from tests.integration.test_atp_master_data import catalog_event
-from tests.support.atp import TODAY, Atp, an_order, running_atp, unique
+from tests.support.atp import Atp, an_order, running_atp, today, unique
 
 WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -48,11 +48,11 @@ async def shipped_on(atp: Atp, location: str) -> date:
 
 async def test_goods_ship_on_working_and_pick_up_days(atp: Atp) -> None:
     working, pick_up = unique("work"), unique("pick")
-    in_two, in_four = TODAY + timedelta(days=2), TODAY + timedelta(days=4)
+    in_two, in_four = today() + timedelta(days=2), today() + timedelta(days=4)
     await put(
         atp,
         "/v1/calendars",
-        {"calendar": working, "weekdays": list(WEEK), "closed": [TODAY.isoformat(), in_two.isoformat()]},
+        {"calendar": working, "weekdays": list(WEEK), "closed": [today().isoformat(), in_two.isoformat()]},
         {"calendar": pick_up, "weekdays": [WEEK[in_two.weekday()], WEEK[in_four.weekday()]]},
     )
     location, service = await place_of(atp, calendar=working)
@@ -62,11 +62,11 @@ async def test_goods_ship_on_working_and_pick_up_days(atp: Atp) -> None:
     assert sum(len(reproduce(record)) for (record,) in records) >= 1
     found = (await atp.client.get("/v1/calendars")).json()["items"]
     assert [each["closed"] for each in found if each["calendar"] == working] == [
-        [TODAY.isoformat(), in_two.isoformat()]
+        [today().isoformat(), in_two.isoformat()]
     ]
     await put(atp, "/v1/calendars", {"calendar": working, "weekdays": list(WEEK)})
     await put(atp, "/v1/services", {"service": service})
-    assert await shipped_on(atp, location) == TODAY
+    assert await shipped_on(atp, location) == today()
 
 
 async def test_a_location_of_a_calendar_that_is_not_known_is_refused_by_hand_and_ships_nothing_by_event(
@@ -92,33 +92,33 @@ async def test_a_location_of_a_calendar_that_is_not_known_is_refused_by_hand_and
         catalog_event(catalogue.CATALOG_SERVICE, "s", {"service": "s", "version": 1}),
     )
     await atp.until("SELECT EXISTS (SELECT FROM calendar WHERE calendar_id = $1)", calendar)
-    assert await shipped_on(atp, location) == TODAY
+    assert await shipped_on(atp, location) == today()
 
 
 def test_work_begins_by_the_clock_of_the_location_and_after_the_cut_off_on_the_next_day() -> None:
     summer = datetime(2026, 7, 1, 14, 30, tzinfo=UTC)
-    today = summer.toordinal()
-    assert first_day(Clock("UTC", time(15, 0)), summer) == today
-    assert first_day(Clock("Europe/London", time(15, 0)), summer) == today + 1  # half past three, in summer time
+    day = summer.toordinal()
+    assert first_day(Clock("UTC", time(15, 0)), summer) == day
+    assert first_day(Clock("Europe/London", time(15, 0)), summer) == day + 1  # half past three, in summer time
     assert (
         first_day(Clock("Europe/London", time(15, 0)), summer.replace(month=1)) == summer.replace(month=1).toordinal()
     )
-    assert first_day(Clock("Pacific/Auckland", None), summer) == today + 1
-    assert first_day(Clock("America/Los_Angeles", None), summer.replace(hour=3)) == today - 1
+    assert first_day(Clock("Pacific/Auckland", None), summer) == day + 1
+    assert first_day(Clock("America/Los_Angeles", None), summer.replace(hour=3)) == day - 1
     offer = Offer("L", "s", "c", 1, 0, 1, 0, 0)
     assert in_time((offer,), {("L", "s"): Clock("America/Los_Angeles", None)}, summer.replace(hour=3)) == (offer,)
     late = in_time((offer,), {("L", "s"): Clock("Pacific/Auckland", None)}, summer)
-    assert late[0].not_before == today + 1
+    assert late[0].not_before == day + 1
 
 
 async def test_a_cut_off_that_has_passed_ships_the_next_day_and_is_named_as_the_reason(atp: Atp) -> None:
     location, service = await place_of(atp)
     await put(atp, "/v1/services", {"service": service, "cut_off": "00:00"})
-    assert await shipped_on(atp, location) == TODAY + timedelta(days=1)
+    assert await shipped_on(atp, location) == today() + timedelta(days=1)
     sku = unique("item")
     await atp.client.put(f"/v1/items/{sku}", json={"sku": sku})
     await atp.execute("INSERT INTO position (item_id, location_id, on_hand) VALUES ($1, $2, 5)", sku, location)
-    wish = (TODAY + timedelta(days=1)).isoformat()
+    wish = (today() + timedelta(days=1)).isoformat()
     line = (await atp.place(an_order((sku, 1), ship_to={"zone": location}, requested_arrival=wish))).json()["lines"][0]
     assert (line["outcome"], line["why"][0]["kind"]) == ("promised_late", "cut_off")
 

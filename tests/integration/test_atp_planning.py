@@ -9,7 +9,7 @@ import pytest
 
 from services.contracts import topics
 from services.contracts.promises import Promise, PromiseChanged
-from tests.support.atp import TODAY, Atp, an_order, assigned, in_days, outcomes, running_atp, unique
+from tests.support.atp import Atp, an_order, assigned, in_days, outcomes, running_atp, today, unique
 from tests.support.atp_proofs import prove
 
 
@@ -52,8 +52,8 @@ async def let_overrides_end(atp: Atp, made: httpx.Response) -> None:
     await atp.execute(
         "UPDATE promise SET overrides = replace(overrides::text, $2::text, $3::text)::jsonb WHERE promise_id = $1",
         made.json()["promise_id"],
-        str(TODAY.toordinal() + 3),
-        str(TODAY.toordinal() - 1),
+        str(today().toordinal() + 3),
+        str(today().toordinal() - 1),
     )
     await atp.execute("UPDATE due SET at = clock_timestamp() WHERE kind = 'overrides'")
 

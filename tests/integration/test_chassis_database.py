@@ -18,6 +18,7 @@ from services.chassis.database import (
     announce,
 )
 from tests.support.database_proxy import Cut, proxied
+from tests.support.waiting import until
 
 IMPATIENT = Retry(attempts_max=3, pause_first_seconds=0.001, pause_max_seconds=0.01)
 NAME = "runner under test"
@@ -300,7 +301,7 @@ async def test_a_cancelled_caller_leaves_at_once_and_the_work_finishes_whole(
     with pytest.raises(asyncio.CancelledError):
         await caller
     go_on.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await finished.wait()
     await database.close()
     assert await names(admin) == ["a", "b"]
@@ -320,10 +321,14 @@ async def test_callers_cancelled_at_any_moment_leave_no_open_transaction(
         caller.cancel()
         await asyncio.wait([caller])
     await database.run(work, label="after them")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while database.running:
             await asyncio.wait(database.running)
-    assert await states(admin) == {"idle"}
+
+    async def all_idle() -> bool:
+        return await states(admin) == {"idle"}
+
+    await until(all_idle)
     assert await admin.fetchval("SELECT count(*) FROM runner.counter") == 41
 
 
@@ -416,7 +421,7 @@ async def test_a_commit_is_announced_after_it_happened_and_a_rollback_is_not(
     with pytest.raises(LookupError):
         await database.run(failing, label="rolled back")
     await database.run(announcing, label="committed")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await heard.get()
     assert heard.empty()
 
@@ -429,7 +434,7 @@ async def test_an_announcement_on_any_other_connection_is_part_of_its_transactio
     plain = await asyncpg.connect(database_url, server_settings={"search_path": "runner"})
     await announce(plain, "news")
     await plain.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await heard.get() == "announced"
 
 
@@ -439,7 +444,7 @@ async def test_a_listener_hears_and_survives_the_loss_of_its_connection(
     heard: asyncio.Queue[str] = asyncio.Queue()
 
     async def next_wake() -> str:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await heard.get()
 
     async with database.listen("news", heard.put_nowait):

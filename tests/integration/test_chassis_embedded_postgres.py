@@ -15,7 +15,7 @@ import pytest
 
 from services.chassis.embedded_postgres import DataFolderInUse, EmbeddedPostgres, StartFailed
 
-STARTS_SECONDS = 60
+STARTS_SECONDS = 180
 
 
 @pytest.fixture

@@ -116,7 +116,7 @@ async def test_writers_are_not_kept_waiting_for_a_table_that_somebody_holds(chas
     await transaction.start()
     await reader.execute(f"SELECT FROM {chassis_database.schema}.outbox_default")
     keeper = asyncio.create_task(keep_partitions(chassis_database, stop, wall))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await reader.fetchval(SOMEBODY_WAITS):
             await put(chassis_database, [])
         await put(chassis_database, events(["writers get through"]))
@@ -132,5 +132,5 @@ async def test_the_periodic_task_works_at_once_and_ends_when_asked(chassis_datab
     stop = asyncio.Event()
     keeper = asyncio.create_task(keep_partitions(chassis_database, stop, SystemClock()))
     stop.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await keeper

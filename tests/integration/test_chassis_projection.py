@@ -108,7 +108,7 @@ async def running(projection: ProjectionRunner) -> AsyncIterator[None]:
         yield
     finally:
         stop.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await task
 
 
@@ -124,7 +124,7 @@ async def test_catching_up_applies_all_that_was_there(
 
 async def test_a_topic_without_records_is_caught_up_with_at_once(make: Make) -> None:
     projection = make()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await projection.catch_up()
     assert projection.caught_up
 
@@ -237,7 +237,7 @@ async def test_a_log_that_goes_away_is_followed_again(
 async def test_a_projection_that_cannot_follow_ends_the_process(store: MemoryStore, make: Make) -> None:
     store.failing = LogUnavailable("gone")
     with pytest.raises(ProjectionStalled):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await make(limits=Limits(stall_seconds=0.2, reopen=QUICK)).run(asyncio.Event())
 
 

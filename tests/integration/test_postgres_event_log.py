@@ -24,7 +24,7 @@ from services.chassis.event_log.postgres import PostgresEventLog
 from tests.support.database_proxy import Cut, proxied
 from tests.support.waiting import until
 
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ async def test_who_loses_the_lock_of_the_group_stops_consuming_and_can_come_back
     group = f"test.{uuid4().hex}"
     await publish(log, topic, b"1")
     consumer = await log.consumer(group, [topic])
-    assert len(await consumer.poll(10, 1.0)) == 1
+    assert len(await consumer.poll(10, DEADLINE_SECONDS)) == 1
 
     await administration.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "

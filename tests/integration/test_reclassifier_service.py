@@ -74,14 +74,14 @@ async def _publish(log: PostgresEventLog, kind: EventType, *payloads: tuple[str,
         to_record(delivery(kind, payload, key=key, name=f"{kind.stem} {number}").event)
         for number, (key, payload) in enumerate(payloads)
     ]
-    await producer.publish(records, deadline_seconds=10)
+    await producer.publish(records, deadline_seconds=60)
     await producer.close()
 
 
 async def _proposals(log: PostgresEventLog, count: int) -> Sequence[SegmentProposed]:
     reader = await log.reader([SEGMENTS_PROPOSALS.name])
     found: list[SegmentProposed] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(found) < count:
             for received in await reader.poll(100, 0.05):
                 event = from_record(received)

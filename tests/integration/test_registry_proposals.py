@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -142,7 +142,7 @@ async def test_a_new_identifier_does_not_make_a_proposal_stale(registry: Registr
 async def test_an_override_in_force_is_a_persons_decision(registry: RegistryUnderTest) -> None:
     customer = await registry.new_customer("protected", "silver")
     override = {"kind": "override", "reason": "board decision", "effective_to": "2100-01-01T00:00:00Z"}
-    override["effective_to"] = datetime.now(UTC).replace(year=datetime.now(UTC).year + 1).isoformat()
+    override["effective_to"] = (datetime.now(UTC) + timedelta(days=365)).isoformat()
     await registry.client.post(f"/v1/customers/{customer}/assignments", json={"tier": "silver", **override})
     await apply(registry, proposed(customer, "against it", based_on_sequence=3))
     assert await outcomes(registry, "against it") == [("refused", "override_in_force")]

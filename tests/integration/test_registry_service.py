@@ -29,7 +29,7 @@ from tests.support.http import Credentials, client_of, strangers_let_in
 from tests.support.registry_service import prepare
 from tiercel.topics import specs
 
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 SCOPES = ("registry.read", "registry.write", "registry.import", "replay.drive", "metrics.read")
 
 
@@ -112,7 +112,7 @@ async def propose(log: EventLog, customer: str, *, based_on: int) -> None:
         causation_id="c",
     )
     producer = await log.producer("test")
-    await producer.publish([to_record(event)], deadline_seconds=5.0)
+    await producer.publish([to_record(event)], deadline_seconds=60)
     await producer.close()
 
 
@@ -174,7 +174,7 @@ async def test_poison_goes_to_the_dead_letters(database_url: str, log: EventLog)
             correlation_id="c",
             causation_id="c",
         )
-        await producer.publish([to_record(event)], deadline_seconds=5.0)
+        await producer.publish([to_record(event)], deadline_seconds=60)
         await producer.close()
         reader = await log.reader([topics.dead_letters(topics.SEGMENTS_PROPOSALS.name)])
         letters = await until(reader, lambda events: len(events) > 0)

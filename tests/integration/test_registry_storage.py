@@ -18,6 +18,7 @@ from services.segment_registry.domain.timeline import Grounds, Kind
 from tests.support.registry_service import RegistryUnderTest, registry_over
 
 NOW = datetime.now(UTC)
+YEAR = timedelta(days=365)
 
 
 @pytest.fixture
@@ -56,11 +57,11 @@ async def test_two_of_a_kind_cannot_overlap(registry: RegistryUnderTest, kind: s
         f" recorded_at) SELECT customer_id, $2, 'gold', '{kind}', $3, $4, '', 'x', $3 FROM customer"
         " WHERE customer_id::text = $1"
     )
-    first, second, third = (NOW.replace(year=NOW.year + ahead) for ahead in (1, 2, 3))
+    first, second, third = (NOW + ahead * YEAR for ahead in (1, 2, 3))
     await execute(registry, insert, customer, 2, first, third)
     with pytest.raises(asyncpg.ExclusionViolationError):
-        await execute(registry, insert, customer, 3, second, third.replace(year=third.year + 1))
-    await execute(registry, insert, customer, 3, third, third.replace(year=third.year + 1))
+        await execute(registry, insert, customer, 3, second, third + YEAR)
+    await execute(registry, insert, customer, 3, third, third + YEAR)
 
 
 async def test_there_are_never_two_default_tiers(registry: RegistryUnderTest) -> None:

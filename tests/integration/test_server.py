@@ -19,7 +19,7 @@ from services.chassis.server import PortInUse, listen, serve
 from tests.support.http import Credentials, app_for_tests
 
 HOST = "127.0.0.1"
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = 60.0
 SCOPE = "thing.write"
 
 
@@ -75,7 +75,10 @@ async def _running(
 
 
 async def test_it_answers() -> None:
-    async with _running() as running, httpx.AsyncClient(base_url=running.url, headers=running.headers) as client:
+    async with (
+        _running() as running,
+        httpx.AsyncClient(base_url=running.url, headers=running.headers, timeout=DEADLINE_SECONDS) as client,
+    ):
         answer = await client.post("/length", content=b"12345")
         assert (answer.status_code, answer.text) == (200, "5")
         assert "server" not in answer.headers
@@ -212,7 +215,7 @@ async def test_a_stop_lets_the_request_in_flight_finish_and_takes_no_new_one() -
         return Response(b"done")
 
     async with _running({"/slow": slow}) as running, httpx.AsyncClient(headers=running.headers) as client:
-        answer = asyncio.create_task(client.get(f"{running.url}/slow"))
+        answer = asyncio.create_task(client.get(f"{running.url}/slow", timeout=DEADLINE_SECONDS))
         await inside.wait()
         running.stop.set()
         async with asyncio.timeout(DEADLINE_SECONDS):
@@ -228,7 +231,7 @@ async def test_a_stop_lets_the_request_in_flight_finish_and_takes_no_new_one() -
 
 
 async def test_an_idle_connection_does_not_hold_up_the_stop() -> None:
-    async with _running() as running, httpx.AsyncClient(base_url=running.url) as client:
+    async with _running() as running, httpx.AsyncClient(base_url=running.url, timeout=DEADLINE_SECONDS) as client:
         assert (await client.get("/livez")).status_code == 200
         running.stop.set()
         async with asyncio.timeout(DEADLINE_SECONDS / 2):

@@ -32,7 +32,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=240,
             check=False,
         )
 

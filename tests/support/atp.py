@@ -37,9 +37,8 @@ SCOPES = (
     "replay.drive",
     "metrics.read",
 )
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 NUMBERS = itertools.count(1)
-TODAY = datetime.now(UTC).date()
 
 
 def unique(prefix: str) -> str:
@@ -153,7 +152,7 @@ class Atp:
     async def publish(self, *events: Event) -> None:
         """Write events to the log, in order."""
         producer = await self.log.producer("test")
-        await producer.publish([to_record(event) for event in events], deadline_seconds=5)
+        await producer.publish([to_record(event) for event in events], deadline_seconds=60)
 
     async def published(self, topic: topics.Topic) -> list[dict[str, Any]]:
         """The payloads of a topic, once everything in the outbox is published, in the order of the log."""
@@ -261,9 +260,14 @@ def confirmed(order: dict[str, Any], *, version: int = 1, **changed: Any) -> Eve
     return order_event(catalogue.ORDER_CONFIRMED, {"order": reference}, **changed)
 
 
+def today() -> date:
+    """The day that a test runs on, from its begin to its end."""
+    return datetime.now(UTC).date()
+
+
 def in_days(days: int) -> str:
     """A day from today, as JSON."""
-    return (TODAY + timedelta(days=days)).isoformat()
+    return (today() + timedelta(days=days)).isoformat()
 
 
 def assigned(tier: str, *, sequence: int = 1, start: date | datetime | None = None, **more: Any) -> dict[str, Any]:

@@ -48,7 +48,7 @@ async def atp_process(database_url: str) -> AsyncIterator[tuple[asyncio.subproce
         async with asyncio.timeout(START_SECONDS_MAX):
             port = (await process.stdout.readline()).split()[0].decode()
         address = f"http://127.0.0.1:{port}"
-        async with httpx.AsyncClient(base_url=address, headers={"x-api-key": key}, timeout=30) as client:
+        async with httpx.AsyncClient(base_url=address, headers={"x-api-key": key}, timeout=60) as client:
             yield process, client
     finally:
         if process.returncode is None:

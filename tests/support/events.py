@@ -33,5 +33,5 @@ async def publish(log: EventLog, *sent: Event | Record) -> None:
     """Put events or records into the log."""
     producer = await log.producer("test")
     records = [each if isinstance(each, Record) else to_record(each) for each in sent]
-    await producer.publish(records, deadline_seconds=10)
+    await producer.publish(records, deadline_seconds=60)
     await producer.close()

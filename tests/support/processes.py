@@ -26,8 +26,8 @@ from tiercel.credentials import add_key
 from tiercel.parts import migrate_all
 
 PROJECT = Path(__file__).resolve().parents[2]
-READY_SECONDS = 90.0  # nine processes may start at once on two cores
-STOP_SECONDS = 30.0
+READY_SECONDS = 180.0  # nine processes may start at once on two cores that others use too
+STOP_SECONDS = 60.0
 LOOK_SECONDS = 0.1
 READY = "ready"
 SCOPES = (
@@ -82,7 +82,7 @@ class Deployment:
 
     async def ask(self, name: str, method: str, path: str, body: Any = None) -> httpx.Response:
         """A request to one of them, with the key."""
-        async with httpx.AsyncClient(timeout=20) as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             return await client.request(method, self.urls[name] + path, json=body, headers={"X-API-Key": self.key})
 
     def stop(self) -> dict[str, int]:

@@ -18,15 +18,15 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 SERVICES = ("atp", "segment_registry", "reclassifier")
-START_SECONDS_MAX = 60
-STOP_SECONDS_MAX = 30
+START_SECONDS_MAX = 180
+STOP_SECONDS_MAX = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
     """A running `tiercel serve`."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
     urls: dict[str, str]
     key: str
     data: Path
@@ -35,7 +35,11 @@ class Served:
     def ask(self, service: str, method: str, path: str, body: Any = None) -> httpx.Response:
         """A request with the key that was printed."""
         headers = {"X-API-Key": self.key}
-        return httpx.request(method, self.urls[service] + path, json=body, headers=headers, timeout=20)
+        return httpx.request(method, self.urls[service] + path, json=body, headers=headers, timeout=60)
+
+    def look(self, service: str, path: str) -> httpx.Response:
+        """A look without the key."""
+        return httpx.get(self.urls[service] + path, timeout=60)
 
     def stop(self) -> int:
         """SIGTERM; the exit status."""
@@ -55,36 +59,34 @@ def tiercel(*arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def start(data: Path, ready_file: Path) -> "subprocess.Popen[str]":
-    """Start it, on free ports."""
+def start(data: Path, ready_file: Path, log: Path) -> "subprocess.Popen[bytes]":
+    """Start it, on free ports; what it says goes into `log`, as a pipe that nobody reads would fill and block it."""
     command = [sys.executable, "-m", "tiercel", "serve", "--port", "0"]
-    return subprocess.Popen(
-        [*command, "--data", str(data), "--ready-file", str(ready_file)],
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [*command, "--data", str(data), "--ready-file", str(ready_file)], cwd=PROJECT, stdout=output, stderr=output
+        )
 
 
 @contextmanager
 def serving(data: Path, ready_file: Path) -> Iterator[Served]:
     """One that is ready; killed at the end, if it still runs."""
-    process = start(data, ready_file)
+    log = data.with_suffix(".log")
+    process = start(data, ready_file, log)
     try:
-        found = _await_ready(process, ready_file)
+        found = _await_ready(process, ready_file, log)
         yield Served(process, {name: found[name] for name in SERVICES}, found["api_key"], data, ready_file)
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
-def _await_ready(process: "subprocess.Popen[str]", ready_file: Path) -> dict[str, str]:
+def _await_ready(process: "subprocess.Popen[bytes]", ready_file: Path, log: Path) -> dict[str, str]:
     deadline = time.monotonic() + START_SECONDS_MAX
     while not ready_file.exists():
         if process.poll() is not None:
-            pytest.fail(f"it ended with status {process.returncode}: {process.communicate()}")
-        assert time.monotonic() < deadline, "not ready in time"
+            pytest.fail(f"it ended with status {process.returncode}: {log.read_text()}")
+        assert time.monotonic() < deadline, f"not ready in time: {log.read_text()}"
         time.sleep(0.05)
     found: dict[str, str] = json.loads(ready_file.read_text())
     return found

@@ -13,8 +13,10 @@ import os
 import re
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import pytest
@@ -31,6 +33,8 @@ EXAMPLES: Final = "generated examples that passed"
 """The property of a test's report that says how many."""
 
 PASSED: Final = re.compile(r"(\d+) passing")  # in what hypothesis says of a test, once for each of its phases
+
+DAYS_END_SECONDS: Final = 60.0  # longer than a test that reckons in days takes
 
 OUTCOMES: Final = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
 
@@ -70,6 +74,17 @@ def _sockets_only_where_they_belong(request: pytest.FixtureRequest) -> Iterator[
     disable_socket(allow_unix_socket=True)
     yield
     enable_socket()
+
+
+@pytest.fixture(autouse=True)
+def _within_one_day(request: pytest.FixtureRequest) -> None:
+    """Tests of a service reckon in days from today, by its clock and by theirs: none begins just before midnight."""
+    if kind_of(request.node.nodeid) not in WITHOUT_SOCKETS:
+        now = datetime.now(UTC)
+        later = now + timedelta(seconds=DAYS_END_SECONDS)
+        while now.date() != later.date():
+            time.sleep(0.1)
+            now = datetime.now(UTC)
 
 
 def pytest_runtest_teardown(item: pytest.Item) -> None:

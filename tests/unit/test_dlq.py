@@ -41,7 +41,7 @@ async def log(store: MemoryStore) -> MemoryEventLog:
 
 async def write(log: MemoryEventLog, *letters: Letter) -> None:
     producer = await log.producer("test")
-    await write_letters(producer, twin_of(TOPIC), letters, deadline_seconds=10)
+    await write_letters(producer, twin_of(TOPIC), letters, deadline_seconds=60)
 
 
 async def test_a_letter_comes_back_from_the_twin_as_it_was_written(log: MemoryEventLog) -> None:

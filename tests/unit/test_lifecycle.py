@@ -7,7 +7,7 @@ import pytest
 
 from services.chassis.lifecycle import Quiet, Stage, Supervisor, TaskDied
 
-PROMPTLY_SECONDS = 5.0
+PROMPTLY_SECONDS = 60.0
 
 
 def _obedient(log: list[str], name: str) -> Callable[[asyncio.Event], Awaitable[None]]:
