@@ -224,7 +224,7 @@ async def test_a_server_that_falls_silent_is_left_after_its_time(
     text: bytes,
     expected: type[Exception],
 ) -> None:
-    monkeypatch.setattr("services.chassis.database.COMMAND_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr("services.chassis.database.COMMAND_TIMEOUT_SECONDS", 2.0)
     async with proxied(database_url) as proxy:
         database = await Database.open(proxy.url, schema="runner", name=NAME, retry=IMPATIENT)
         proxy.cut(text, Cut.SILENCE)
@@ -240,7 +240,7 @@ async def test_a_pool_that_is_all_in_use_refuses_after_its_time(
     admin: object,  # noqa: ARG001 - makes the table
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("services.chassis.database.ACQUIRE_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr("services.chassis.database.ACQUIRE_TIMEOUT_SECONDS", 0.5)
     inside, leave = asyncio.Event(), asyncio.Event()
 
     async def occupy(_connection: Connection) -> None:

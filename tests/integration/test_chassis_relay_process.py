@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prometheus_client import CollectorRegistry
 
@@ -79,7 +79,8 @@ async def until(database: Database, enough: Callable[[Seen], bool]) -> Seen:
 def new_heir(database: Database) -> Relay:
     producer = TableProducer(database.url, database.schema, "heir")
     metrics = RelayMetrics(CollectorRegistry())
-    return Relay(database, producer, wall=SystemClock(), name="heir", metrics=metrics, settings=SETTINGS)
+    patient = replace(SETTINGS, lease_seconds=60.0, publish_deadline_seconds=20.0)  # it publishes nothing twice
+    return Relay(database, producer, wall=SystemClock(), name="heir", metrics=metrics, settings=patient)
 
 
 async def make_shelf(database: Database) -> None:

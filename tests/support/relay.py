@@ -96,10 +96,10 @@ QUICK = RelaySettings(
     poll_seconds=0.2,
     pace_seconds=0.0,
     publish_deadline_seconds=0.5,
-    lease_seconds=3.0,
+    lease_seconds=30.0,
     refresh_seconds=0.1,
     back_off_max_seconds=0.05,
-    drain_seconds=2.0,
+    drain_seconds=30.0,
 )
 
 

@@ -167,7 +167,7 @@ async def test_the_body_of_a_stranger_is_not_read(house: House) -> None:
 
 
 async def test_a_body_that_does_not_arrive_in_time_is_a_408() -> None:
-    house = House(deadlines_seconds={"/hot": 0.01})
+    house = House(deadlines_seconds={"/hot": 0.2})
 
     async def slow() -> Message:
         await asyncio.Event().wait()
