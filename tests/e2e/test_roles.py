@@ -13,7 +13,7 @@ from services.contracts import topics
 from tests.support.processes import READY_SECONDS, Deployment, deployed
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 
 
 def _order(order_id: str) -> dict[str, object]:

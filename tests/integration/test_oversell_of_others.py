@@ -82,7 +82,7 @@ def promised(answers: Iterable[httpx.Response]) -> int:
     return total
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 async def test_of_500_units_2000_requests_over_64_connections_get_exactly_500(database_url: str) -> None:
     async with running_atp(database_url, roles=frozenset()) as looking:
         item = await looking.item(on_hand=STOCK)

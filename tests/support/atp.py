@@ -37,7 +37,7 @@ SCOPES = (
     "replay.drive",
     "metrics.read",
 )
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 120.0
 NUMBERS = itertools.count(1)
 
 

@@ -129,6 +129,12 @@ class Company:
                     return document
                 await asyncio.sleep(0.02)
 
+    async def until_closed(self, month: str) -> None:
+        """Wait until a month that is due is closed."""
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while (await self.measured(month))["state"] != "closed":  # noqa: ASYNC110 - it is another's state
+                await asyncio.sleep(0.02)
+
     async def _order(self) -> None:
         chosen = self.chance.sample(self.items, self.chance.randrange(1, 3))
         lines = [(item, self.chance.randrange(1, 9)) for item in chosen]

@@ -16,7 +16,7 @@ from services.chassis.outbox import Lane, enqueue
 from services.chassis.relay import Beacon, Relay, RelaySettings
 from services.chassis.relay_metrics import RelayMetrics
 
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 120.0
 
 
 class Shelf:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 120.0
 LOOK_SECONDS = 0.002
 
 
