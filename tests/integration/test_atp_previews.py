@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from services.contracts import catalogue
-from tests.support.atp import TODAY, Atp, an_order, assigned, in_days, order_event, running_atp, unique
+from tests.support.atp import Atp, an_order, assigned, in_days, order_event, running_atp, today, unique
 
 Standings = dict[tuple[str, str], tuple[int, int]]  # by promise and line: promised less at risk, and backordered
 QUIET = """
@@ -209,7 +209,7 @@ async def test_what_a_preview_shows_is_what_the_change_does(atp: Atp, seed: int)
         await put(atp, path, {"lines": changed})
     else:
         moved = (await atp.fetch("SELECT due_day FROM scheduled_receipt WHERE reference = $1", name["reference"]))[0][0]
-        await due(atp, items[0], 90, moved - 1 - TODAY.toordinal(), version=2, name=name["reference"])
+        await due(atp, items[0], 90, moved - 1 - today().toordinal(), version=2, name=name["reference"])
     await atp.until(QUIET)
     assert await standings(atp) == foretold(picture, shown)
 
