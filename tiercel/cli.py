@@ -19,6 +19,8 @@ dlq = typer.Typer(no_args_is_help=True, help="Events that could not be processed
 keys = typer.Typer(no_args_is_help=True, help="API keys of the distributed form.")
 ledger = typer.Typer(no_args_is_help=True, help="The ledger of commitments and what decisions read.")
 audit = typer.Typer(no_args_is_help=True, help="The audit trails: who changed what, chained and anchored.")
+allocations = typer.Typer(no_args_is_help=True, help="Protections, quotas and hierarchies as CSV files.")
+app.add_typer(allocations, name="allocations")
 app.add_typer(audit, name="audit")
 app.add_typer(dlq, name="dlq")
 app.add_typer(keys, name="keys")
@@ -129,6 +131,64 @@ def import_file(
     print(f"{found.rows} rows: {found.good} {done}, {found.set_aside} set aside ({set_aside}).")
     if found.set_aside:
         raise typer.Exit(1)
+
+
+Kind = Annotated[str, typer.Argument(help="protections, quotas or hierarchies.")]
+
+
+@allocations.command("export")
+def allocations_export(
+    kind: Kind,
+    document: Annotated[str, typer.Argument(help="The document's id.")],
+    file: Annotated[Path, typer.Argument(help="Where it goes.")],
+    *,
+    version: Annotated[int | None, typer.Option(min=1, help="Default: the newest.")] = None,
+    url: Address = "http://127.0.0.1:8080",
+    key: ApiKey = "",
+) -> None:
+    """Write a version of a document to a CSV file, to be edited and imported."""
+    from tiercel.commands import allocation_files
+
+    _check_kind(kind)
+    found = _reporting(lambda: allocation_files.export(kind, document, file, version=version, url=url, key=key))
+    print(f"version {found} of {document} is in {file}.")
+
+
+@allocations.command("import")
+def allocations_import(
+    kind: Kind,
+    file: Annotated[Path, typer.Argument(help="CSV, as it was exported.", exists=True)],
+    *,
+    document: Annotated[str, typer.Option(help="Default: the one that the file names.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")] = False,
+    base_version: Annotated[int | None, typer.Option(min=0, help="Default: what the file says; 0: a new one.")] = None,
+    effective_from: Annotated[str | None, typer.Option(help="Default: at once.")] = None,
+    without_bad_rows: Annotated[bool, typer.Option("--without-bad-rows", help="Write the rows that are good.")] = False,
+    set_aside: Annotated[Path, typer.Option(help="Where bad rows are listed.")] = Path("set_aside.csv"),
+    url: Address = "http://127.0.0.1:8080",
+    key: ApiKey = "",
+) -> None:
+    """Write the next version of a document from a CSV file. Status 1 if a row was set aside."""
+    from tiercel.commands import allocation_files
+
+    _check_kind(kind)
+
+    def run() -> tuple[list[str], bool]:
+        named = document or allocation_files.document_named_in(file)
+        sent = allocation_files.Sent(kind, named, dry_run, base_version, effective_from, without_bad_rows)
+        return allocation_files.import_file(sent, file, set_aside=set_aside, url=url, key=key)
+
+    told, whole = _reporting(run)
+    print("\n".join(told))
+    if not whole:
+        raise typer.Exit(1)
+
+
+def _check_kind(kind: str) -> None:
+    from tiercel.commands import allocation_files
+
+    if kind not in allocation_files.KINDS:
+        raise typer.BadParameter(f"KIND is one of {', '.join(allocation_files.KINDS)}")
 
 
 @app.command("reconcile-stock")

@@ -87,6 +87,7 @@ from services.atp.application.withdraw_part import (
     end_overrides,
 )
 from services.atp.application.work_due import DueWork, Maker
+from services.atp.entrypoints.allocation_csv_routes import allocation_csv_routes
 from services.atp.entrypoints.allocation_routes import allocation_routes
 from services.atp.entrypoints.app import create_atp_app
 from services.atp.entrypoints.availability_routes import availability_routes
@@ -302,6 +303,7 @@ class _Atp:
             network_routes(self._network),
             cut_over_routes(self._engine, self._planning),
             allocation_routes(self._planning),
+            allocation_csv_routes(self._planning, self._rehearsals, self._engine),
             preview_routes(self._rehearsals, self._engine),
             availability_routes(self._engine),
             explanation_routes(reader),

@@ -57,6 +57,33 @@ def test_files_are_imported_once_and_their_bad_rows_are_set_aside(served: Served
     assert tiercel("reconcile-stock", *against, "--tolerance", "2").returncode == 0
 
 
+def test_an_allocation_document_goes_out_is_edited_looked_at_and_comes_back(served: Served, tmp_path: Path) -> None:
+    for sku in ("ROUND-1", "ROUND-2"):
+        assert served.ask("atp", "PUT", f"/v1/items/{sku}", {"sku": sku, "version": 1}).status_code == 200
+    period = {"start": "2026-12-01", "end": "2026-12-31", "quantity": 10}
+    document = {"lines": [{**period, "sku": "ROUND-1"}, {**period, "sku": "ROUND-2"}]}
+    assert served.ask("atp", "PUT", "/v1/quotas/ROUND", document).status_code == 200
+    file, aside = tmp_path / "quotas.csv", tmp_path / "aside.csv"
+    to = ("--url", served.urls["atp"], "--key", served.key)
+    done = tiercel("allocations", "export", "quotas", "ROUND", str(file), *to)
+    assert "version 1 of ROUND" in done.stdout, done.stdout + done.stderr
+    file.write_text(file.read_text().replace(",10,,ROUND-1,", ",25,,ROUND-1,"))
+    dry = tiercel("allocations", "import", "quotas", str(file), "--dry-run", "--set-aside", str(aside), *to)
+    assert dry.returncode == 0, dry.stdout + dry.stderr
+    for told in ("changed sku=ROUND-1", "quantity: 10 -> 25", "open promises would be touched", "nothing was written"):
+        assert told in dry.stdout
+    done = tiercel("allocations", "import", "quotas", str(file), "--set-aside", str(aside), *to)
+    assert "1 differ, 1 do not; version 2 was written" in done.stdout, done.stdout + done.stderr
+    again = tiercel("allocations", "import", "quotas", str(file), "--set-aside", str(aside), *to)
+    assert (again.returncode, "precondition_failed" in again.stderr) == (1, True)
+    with file.open("a") as text:
+        text.write("ROUND,,2026-12-01,soon,1,,ROUND-1\n")
+    bad = tiercel(
+        "allocations", "import", "quotas", str(file), "--base-version", "2", "--set-aside", str(aside), *to, "--dry-run"
+    )
+    assert (bad.returncode, [line for line, _ in _aside(aside)]) == (1, ["4"]), bad.stdout + bad.stderr
+
+
 def test_every_template_names_the_columns_of_its_kind() -> None:
     for kind, sheet in SHEETS.items():
         told = tiercel("import", "--template", kind)

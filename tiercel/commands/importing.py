@@ -16,6 +16,7 @@ from typing import Any, Final
 import httpx
 from pydantic import ValidationError
 
+from services.atp.entrypoints.allocation_csv import defused
 from services.contracts.catalogue import describe
 from services.contracts.costs import ActivityRate, ActivityReported, LandedCost
 from services.contracts.items import CatalogItem
@@ -322,7 +323,8 @@ def import_file(kind: str, file: Path, *, url: str, key: str, set_aside: Path, d
             entry = _entry(sheet, known, row)
             if isinstance(entry, str):
                 imported.set_aside += 1
-                aside.writerow((rows.line_num, entry, " | ".join(str(value) for value in row.values())))
+                content = " | ".join(str(value) for value in row.values())
+                aside.writerow((rows.line_num, entry, defused(content)))
                 continue
             imported.good += 1
             good.append(entry)

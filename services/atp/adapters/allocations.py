@@ -24,6 +24,7 @@ from services.atp.application.planning import (
     DocumentHead,
     Draft,
     HierarchyRow,
+    Names,
     OtherKind,
     VersionMoved,
 )
@@ -104,6 +105,9 @@ SELECT limit_id, period_start, consumed FROM usage WHERE kind = $1 AND starts_wi
 _ITEMS_OF: Final = """
 SELECT item_id FROM protection WHERE document_id = $1 UNION SELECT item_id FROM protection_group WHERE document_id = $1
 UNION SELECT item_id FROM quota WHERE document_id = $1 UNION SELECT item_id FROM hierarchy WHERE document_id = $1
+"""
+_UNKNOWN: Final = """
+SELECT name FROM unnest($1::text[]) AS asked (name) WHERE NOT EXISTS (SELECT FROM {table} WHERE {column} = name)
 """
 
 
@@ -205,6 +209,16 @@ async def read_documents(
     names = [row["document_id"] for row in await connection.fetch(_NAMES, after, limit)]
     rows = await connection.fetch(_DOCUMENTS, await business_now(connection), after, limit, at)
     return [dict(row) for row in rows], names[-1] if len(names) == limit else None
+
+
+async def unknown_names(connection: Connection, names: Names) -> Names:
+    """Those of the names that nobody knows."""
+    columns = (("item", "item_id"), ("location", "location_id"), ("tier", "tier"))
+    found = []
+    for asked, (table, column) in zip(names, columns, strict=True):
+        rows = await connection.fetch(_UNKNOWN.format(table=table, column=column), list(asked))
+        found.append(tuple(row["name"] for row in rows))
+    return Names(*found)
 
 
 def with_consumed(kind: AllocationKind, body: Mapping[str, Any], used: Mapping[tuple[str, int], int]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import asyncpg
 
 from services.atp.adapters import allocations, items, region_rows
-from services.atp.application.planning import AllocationKind, Draft, PeriodsOverlap, Values, VersionMoved
+from services.atp.application.planning import AllocationKind, Draft, Names, PeriodsOverlap, Values, VersionMoved
 from services.chassis import audit
 from services.chassis.audit.chain import AuditEntry
 from services.chassis.business_time import business_now
@@ -75,6 +75,10 @@ class PostgresPlanning:
     async def documents(self, at: datetime | None, after: str, limit: int) -> tuple[list[Values], str | None]:
         """See the port."""
         return await self._database.read(lambda connection: allocations.read_documents(connection, at, after, limit))
+
+    async def unknown(self, names: Names) -> Names:
+        """See the port."""
+        return await self._database.read(lambda connection: allocations.unknown_names(connection, names))
 
     async def _run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         return await self._database.run(work, label="planning")

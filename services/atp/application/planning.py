@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from services.atp.domain.model import Node
 from services.contracts.items import CatalogItem
@@ -113,6 +113,14 @@ class Draft:
         return [row.item_id for row in self.rows]
 
 
+class Names(NamedTuple):
+    """Names of items, locations and tiers."""
+
+    items: tuple[str, ...]
+    locations: tuple[str, ...]
+    tiers: tuple[str, ...]
+
+
 class Planning(Protocol):
     """Keeps what planners set; each method is one transaction."""
 
@@ -156,4 +164,8 @@ class Planning(Protocol):
 
     async def documents(self, at: datetime | None, after: str, limit: int) -> tuple[list[Values], str | None]:
         """The versions of documents after an id, or those in effect at a time; the last id where more may follow."""
+        ...
+
+    async def unknown(self, names: Names) -> Names:
+        """Those of the names that nobody knows."""
         ...

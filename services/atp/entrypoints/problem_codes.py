@@ -33,6 +33,10 @@ CUSTOMER_UNKNOWN: Final = register(
     ProblemCode("preview_customer_unknown", 422, "A customer is named that nobody knows")
 )
 RECEIPT_UNKNOWN: Final = register(ProblemCode("receipt_unknown", 422, "A scheduled receipt is named that is not known"))
+SHEET_REFUSED: Final = register(ProblemCode("sheet_refused", 422, "The file is no table of this kind of document"))
+ROWS_SET_ASIDE: Final = register(
+    ProblemCode("rows_set_aside", 422, "Some rows cannot be taken; nothing was written. Mend them, or leave them out")
+)
 PREVIEW_TOO_LARGE: Final = register(
     ProblemCode("preview_too_large", 422, "The change concerns more than a preview looks at; try a part of it")
 )
