@@ -14,7 +14,11 @@ UNITS_MAX: Final = 20  # units of one item; trade uses five
 GROUPS_MAX: Final = 20  # groups that one item is in
 SUBSTITUTES_MAX: Final = 5  # each is looked at whenever the item runs short
 UNIT_FACTOR_MAX: Final = 1_000_000  # base units in a unit; a quantity in it still fits 64 bits
+PERIODS_MAX: Final = 366  # days in a period, or periods in a window: a year, beyond which nobody plans by day
 WEIGHT_MAX_GRAMS: Final = 10**9  # a thousand tonnes: more is a slip of the pen
+
+
+Periods = Annotated[int, Field(strict=True, ge=0, le=PERIODS_MAX)]
 
 
 class ItemUnit(Payload):
@@ -45,6 +49,29 @@ class Backordering(Payload):
         return self
 
 
+class PromisingRule(Payload):
+    """What is offered of supply for a day; a rule can only offer less than `cumulative`, ATP with look-ahead.
+
+    `discrete`: what is uncommitted of the receipt before the day until the next one. `periods`: what the day's period of
+    `period_days` has left (weeks begin on Monday); a shortage takes from up to `backward_periods` before its period, then
+    from up to `forward_periods` after it, the nearest first, and what up to `accumulation_periods` before a period have
+    left is offered with it.
+    """
+
+    kind: Literal["cumulative", "discrete", "periods"] = "cumulative"
+    period_days: Annotated[int, Field(strict=True, ge=1, le=PERIODS_MAX)] = 1
+    backward_periods: Periods = 0
+    forward_periods: Periods = 0
+    accumulation_periods: Periods = 0
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        windows = (self.backward_periods, self.forward_periods, self.accumulation_periods)
+        if self.kind != "periods" and (self.period_days != 1 or any(windows)):
+            raise ValueError("lengths and windows of periods go with the kind periods")
+        return self
+
+
 class CatalogItemV1(Payload):
     """`catalog.item.v1`: an item that may be promised."""
 
@@ -72,6 +99,7 @@ class CatalogItem(CatalogItemV1):
     criticality: Literal["vital", "essential", "desirable"] | None = None
     substitutes: Annotated[tuple[Identifier, ...], Field(max_length=SUBSTITUTES_MAX)] = ()
     backorders: Backordering = Backordering()
+    promising_rule: PromisingRule = PromisingRule()
 
     @model_validator(mode="after")
     def _told_apart(self) -> Self:

@@ -75,6 +75,7 @@ class Constraint(Payload):
         "stop",
         "calendar",
         "cut_off",
+        "rule",
     ]
     reference: str
     allowed: QuantityOrZero | None = None

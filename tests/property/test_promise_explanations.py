@@ -24,7 +24,7 @@ def _answer(book: Book, request: Request) -> LineDecision:
     return inquire(book, request).lines[0]
 
 
-def _is_feasible(book: Book, request: Request, before: LineDecision) -> bool:
+def is_feasible(book: Book, request: Request, before: LineDecision) -> bool:
     """Whether a line now gets what it did not get before."""
     after = _answer(book, request)
     promised = sum(part.quantity for part in after.planned)
@@ -102,12 +102,12 @@ def check_quantities(book: Book, request: Request) -> None:
         enough = book
         for binding in change:
             enough = _applied(enough, binding, binding.needed or 0)
-        assert _is_feasible(enough, request, before), change
+        assert is_feasible(enough, request, before), change
         for less in change:
             short = book
             for binding in change:
                 short = _applied(short, binding, (binding.needed or 0) - (binding is less))
-            assert not _is_feasible(short, request, before), (change, less)
+            assert not is_feasible(short, request, before), (change, less)
 
 
 @given(worlds.books(locations=1, limited=False, waiting=True), worlds.requests(lines_max=1))
@@ -133,8 +133,8 @@ def test_the_date_named_is_the_first_that_helps(book: Book, asked: Request) -> N
         named = re.search(r"arrival of (\d{4}-\d\d-\d\d)", binding.would_help)
         if named:
             day = date.fromisoformat(named.group(1)).toordinal()
-            assert _is_feasible(book, _shifted(request, before, day), before)
-            assert not _is_feasible(book, _shifted(request, before, day - 1), before)
+            assert is_feasible(book, _shifted(request, before, day), before)
+            assert not is_feasible(book, _shifted(request, before, day - 1), before)
 
 
 @given(worlds.books(waiting=True), worlds.requests(lines_max=1))
@@ -156,4 +156,4 @@ def test_a_stop_is_named_exactly_where_lifting_it_helps(book: Book, asked: Reque
     named = {binding.reference for binding in before.why if binding.kind == "stop"}
     for key in keys:
         lifted = replace(stopped, positions={**stopped.positions, key: book.positions[key]})
-        assert _is_feasible(lifted, request, before) == (key.location_id in named)
+        assert is_feasible(lifted, request, before) == (key.location_id in named)

@@ -5,12 +5,14 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from services.atp.domain.model import (
+    CUMULATIVE,
     Book,
     Day,
     Item,
     Offer,
     Position,
     PositionKey,
+    PromisingRule,
     Protection,
     ProtectionMode,
     Quota,
@@ -31,6 +33,11 @@ ITEM = Item("I1")
 
 days = st.integers(TODAY, TODAY + SPAN_DAYS)
 few = st.integers(0, 12)
+windows = st.sampled_from((0, 0, 1, 2, 30))
+rules = st.one_of(
+    st.just(PromisingRule("discrete")),
+    st.builds(PromisingRule, st.just("periods"), st.sampled_from((1, 2, 7)), windows, windows, windows),
+)
 
 
 @st.composite
@@ -129,14 +136,16 @@ def books(
     limited: bool = True,
     horizon: bool = True,
     waiting: bool = False,
+    ruled: bool = False,
 ) -> Book:
-    """A book of one item at up to `locations` places."""
+    """A book of one item at up to `locations` places; `ruled`: promised by a stricter rule."""
     keys = [PositionKey("I1", f"L{place}") for place in range(draw(st.integers(1, locations)))]
     item = replace(
         ITEM,
         planned_receipts_count=draw(st.booleans()),
         past_due_supply_days=draw(st.integers(0, 8)),
         checking_horizon_days=draw(st.one_of(st.none(), st.integers(0, SPAN_DAYS))) if horizon else None,
+        rule=draw(rules) if ruled else CUMULATIVE,
     )
     return Book(
         TODAY,

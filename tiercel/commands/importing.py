@@ -39,6 +39,10 @@ WHOLE_NUMBERS: Final = frozenset(
         "pack_size",
         "weight_grams",
         "backorder_limit",
+        "rule_period_days",
+        "rule_backward_periods",
+        "rule_forward_periods",
+        "rule_accumulation_periods",
         "processing_days",
         "dock_to_stock_days",
         "transit_days",
@@ -54,6 +58,13 @@ FLAGS: Final = frozenset({"active", "planned_receipts_count"})
 LISTS: Final = frozenset({"groups", "substitutes", "weekdays", "closed", "opened"})
 ORDER: Final = {"order_source": "source", "order_id": "order_id"}
 BACKORDERS: Final = {"backorder_policy": "policy", "backorder_until": "until", "backorder_limit": "limit"}
+RULES: Final = {
+    "promising_rule": "kind",
+    "rule_period_days": "period_days",
+    "rule_backward_periods": "backward_periods",
+    "rule_forward_periods": "forward_periods",
+    "rule_accumulation_periods": "accumulation_periods",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +100,11 @@ SHEETS: Final[Mapping[str, Sheet]] = {
             "backorder_policy": "open",
             "backorder_until": "",
             "backorder_limit": "",
+            "promising_rule": "cumulative",
+            "rule_period_days": "",
+            "rule_backward_periods": "",
+            "rule_forward_periods": "",
+            "rule_accumulation_periods": "",
             "checking_horizon_days": "",
             "past_due_supply_days": "7",
             "planned_receipts_count": "no",
@@ -355,6 +371,8 @@ def _values(row: Mapping[str | None, str | list[str] | None]) -> dict[str, objec
             value = _value(name, cell.strip())
             if name in BACKORDERS:
                 found.setdefault("backorders", {})[BACKORDERS[name]] = value
+            elif name in RULES:
+                found.setdefault("promising_rule", {})[RULES[name]] = value
             elif name in ORDER:
                 found.setdefault("order", {})[ORDER[name]] = value
             else:

@@ -8,22 +8,24 @@ import asyncpg
 import orjson
 
 from services.atp.adapters.deficits import ask_for_items
-from services.atp.domain.model import OPEN, Backordering, Item
+from services.atp.domain import model
+from services.atp.domain.model import CUMULATIVE, OPEN, Backordering, Item
 from services.chassis.database import Connection
-from services.contracts.items import CatalogItem
+from services.contracts.items import CatalogItem, PromisingRule
 
 _COLUMNS: Final = """item_id, version, active, planned_receipts_count, checking_horizon_days, past_due_supply_days,
     base_unit, units, pack_size, weight_grams, item_groups, criticality, substitutes,
-    backorder_policy, backorder_until, backorder_limit"""
+    backorder_policy, backorder_until, backorder_limit, promising_rule"""
 # Lists travel as JSON: an array of arrays of different lengths has no type in PostgreSQL.
 _UPSERT: Final = f"""
 INSERT INTO item ({_COLUMNS})
 SELECT item_id, version, active, planned_receipts_count, checking_horizon_days, past_due_supply_days, base_unit,
     units, pack_size, weight_grams, ARRAY(SELECT jsonb_array_elements_text(item_groups)), criticality,
     ARRAY(SELECT jsonb_array_elements_text(substitutes)), backorder_policy, backorder_until,
-    backorder_limit
+    backorder_limit, promising_rule
 FROM unnest($1::text[], $2::bigint[], $3::bool[], $4::bool[], $5::int[], $6::int[], $7::text[], $8::jsonb[],
-    $9::bigint[], $10::bigint[], $11::jsonb[], $12::text[], $13::jsonb[], $14::text[], $15::int[], $16::bigint[])
+    $9::bigint[], $10::bigint[], $11::jsonb[], $12::text[], $13::jsonb[], $14::text[], $15::int[], $16::bigint[],
+    $17::jsonb[])
     AS k ({_COLUMNS})
 ON CONFLICT (item_id) DO UPDATE SET version = excluded.version, active = excluded.active,
     planned_receipts_count = excluded.planned_receipts_count,
@@ -32,7 +34,7 @@ ON CONFLICT (item_id) DO UPDATE SET version = excluded.version, active = exclude
     weight_grams = excluded.weight_grams, item_groups = excluded.item_groups, criticality = excluded.criticality,
     substitutes = excluded.substitutes,
     backorder_policy = excluded.backorder_policy, backorder_until = excluded.backorder_until,
-    backorder_limit = excluded.backorder_limit
+    backorder_limit = excluded.backorder_limit, promising_rule = excluded.promising_rule
 WHERE item.version < excluded.version
 RETURNING item_id
 """  # noqa: S608 - made of constants
@@ -41,11 +43,12 @@ _ONE: Final = f"SELECT {_COLUMNS} FROM item WHERE item_id = $1"  # noqa: S608
 _FOR_DECISIONS: Final = """
 SELECT i.item_id, i.active, i.planned_receipts_count, i.checking_horizon_days, i.past_due_supply_days, i.base_unit,
     i.pack_size, i.weight_grams, i.units, i.item_groups, i.criticality, i.substitutes, i.backorder_policy,
-    i.backorder_until, i.backorder_limit
+    i.backorder_until, i.backorder_limit, i.promising_rule
 FROM unnest($1::text[]) AS k (item_id) JOIN item i ON i.item_id = k.item_id
 """
 _LOCK: Final = "SELECT FROM item WHERE item_id = ANY($1::text[]) ORDER BY item_id FOR NO KEY UPDATE"
 _NO_UNITS: Final = "[]"
+_CUMULATIVE: Final = PromisingRule().model_dump_json()
 
 
 async def store_items(connection: Connection, items: Sequence[CatalogItem]) -> int:
@@ -85,7 +88,7 @@ async def items(connection: Connection, item_ids: Sequence[str]) -> dict[str, It
     found = {}
     for row in await connection.fetch(_FOR_DECISIONS, item_ids):
         item_id, active, planned, horizon, past_due, base_unit, pack, *more = row
-        weight, units, groups, criticality, substitutes, *rest = more
+        weight, units, groups, criticality, substitutes, *rest, rule = more
         found[item_id] = Item(
             item_id,
             active,
@@ -100,8 +103,14 @@ async def items(connection: Connection, item_ids: Sequence[str]) -> dict[str, It
             criticality,
             tuple(substitutes),
             OPEN if rest[0] == OPEN.policy else Backordering(*rest),
+            CUMULATIVE if rule is None else _rule(PromisingRule.model_validate_json(rule)),
         )
     return found
+
+
+def _rule(said: PromisingRule) -> model.PromisingRule:
+    windows = (said.backward_periods, said.forward_periods, said.accumulation_periods)
+    return model.PromisingRule(said.kind, said.period_days, *windows)
 
 
 def _row(item: CatalogItem) -> tuple[Any, ...]:
@@ -123,6 +132,7 @@ def _row(item: CatalogItem) -> tuple[Any, ...]:
         backorders.policy,
         None if backorders.until is None else backorders.until.toordinal(),
         backorders.limit,
+        None if item.promising_rule == PromisingRule() else item.promising_rule.model_dump_json(),
     )
 
 
@@ -147,4 +157,5 @@ def _document(row: asyncpg.Record) -> dict[str, Any]:
             "until": None if until is None else date.fromordinal(until).isoformat(),
             "limit": row["backorder_limit"],
         },
+        "promising_rule": orjson.loads(row["promising_rule"] or _CUMULATIVE),
     }

@@ -57,6 +57,7 @@ REASONS: Final[Mapping[str, str]] = {
     "backorders": "We take no orders for a later delivery of this article.",
     "stop": "This article cannot be delivered at the moment.",
     "calendar": "We do not dispatch on every day.",
+    "rule": "We cannot promise more of this article for these days.",
     "cut_off": "Your order came too late for today's dispatch.",
 }
 CHECKS: Final[Mapping[Check, str]] = {

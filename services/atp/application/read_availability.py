@@ -15,6 +15,7 @@ from services.atp.application.documents import Document, iso
 from services.atp.domain.allocation import room_for
 from services.atp.domain.explanation import LAST_DAY
 from services.atp.domain.model import Book, Day, Item, Position, PositionKey, Tier
+from services.atp.domain.promising_rules import figures, is_stricter
 from services.atp.domain.supply_picture import Curve, Room, changes, lookahead, running_supply
 
 ROWS_MAX: Final = 20_000  # of one answer, each tier of a row counted: some megabytes; a page ends before
@@ -53,6 +54,14 @@ class ReadAvailability:
     limit: int = 100
     remembered: Remembered | None = None
     lines: int = 1
+
+
+class _Offers(NamedTuple):
+    """The picture, cumulative ATP, and what a stricter rule offers by itself (None: the item has none)."""
+
+    curve: Curve
+    atp: Room
+    rule: Room | None
 
 
 class TierUnknown(Exception):  # noqa: N818 - says what is wrong
@@ -103,6 +112,7 @@ def _page(batch: Batch, command: ReadAvailability) -> tuple[list[Document], Plac
         shown: list[Document] = []
         known = item is not None
         found.append({"sku": item_id, "known": known, "active": item is not None and item.active, "locations": shown})
+        found[-1]["promising_rule"] = None if item is None else item.rule.kind
         past = after.location if number == after.item else ""
         for position in _positions(batch, item, command.location_id, past):
             if locations >= command.limit or rows >= ROWS_MAX:
@@ -140,9 +150,10 @@ def _positions(batch: Batch, item: Item | None, location_id: str | None, past: s
 def _picture(batch: Batch, item: Item, position: Position, tiers: Sequence[Tier], view: View) -> Document:
     book = batch.book
     curve = running_supply(position, item, book.today)
-    offered = lookahead(changes(position, item, book.today), item, book.today)
+    atp = lookahead(changes(position, item, book.today), item, book.today)
+    rule = figures(position, item, book.today) if is_stricter(item) else None
     rooms = [(tier.tier, tier_room(book, position, item, tier)) for tier in tiers]
-    days = [*curve.days, *offered.days, *(day for _, room in rooms for day in room.days)]
+    days = [*curve.days, *atp.days, *(day for _, room in rooms for day in room.days), *(rule.days if rule else ())]
     spans = _spans(sorted(dict.fromkeys(days)), view, book.today)
     return {
         "location": position.key.location_id,
@@ -151,7 +162,7 @@ def _picture(batch: Batch, item: Item, position: Position, tiers: Sequence[Tier]
         "version": position.version,
         "stopped_through": iso(min(position.stopped_through or 0, LAST_DAY)) if position.stopped(book.today) else None,
         "supply_assumed_from": None if curve.horizon is None else iso(curve.horizon),
-        "days": [_row(first, last, curve, offered, rooms=rooms, view=view) for first, last in spans],
+        "days": [_row(first, last, _Offers(curve, atp, rule), rooms=rooms, view=view) for first, last in spans],
     }
 
 
@@ -176,16 +187,18 @@ def _spans(changing: Sequence[Day], view: View, today: Day) -> Iterator[tuple[Da
 def _row(
     first: Day,
     last: Day | None,
-    curve: Curve,
-    offered: Room,
+    offers: _Offers,
     *,
     rooms: Sequence[tuple[str, Room]],
     view: View,
 ) -> Document:
     day = first if last is None else last
+    curve, rule = offers.curve, offers.rule
     place = bisect_right(curve.days, day) - 1
     open_ended = curve.horizon is not None and day >= curve.horizon
-    atp = None if open_ended else max(0, offered.at(day))
+    atp = None if open_ended else max(0, offers.atp.at(day))
+    by_rule = None if open_ended or rule is None else rule.at(day)
+    offered = atp if atp is None or by_rule is None else min(atp, max(0, by_rule))
     row: dict[str, Any] = {
         "first_day": iso(first),
         "last_day": None if last is None else iso(last),
@@ -193,8 +206,10 @@ def _row(
         "committed": curve.committed[place],
         "available": curve.available[place],
         "atp": atp,
+        "by_rule": by_rule,
+        "offered": offered,
     }
-    shares = [{"tier": tier, **_share(atp, room.at(day))} for tier, room in rooms]
+    shares = [{"tier": tier, **_share(offered, room.at(day))} for tier, room in rooms]
     if view.tier is not None:
         row |= {name: shares[0][name] for name in ("restricted", "confirmable")}
     elif view.by_tier:
@@ -202,8 +217,8 @@ def _row(
     return row
 
 
-def _share(atp: int | None, room: int) -> Document:
-    """What of the ATP is kept from a tier, and what it may take; both null where supply is assumed without limit."""
-    if atp is None:
+def _share(offered: int | None, room: int) -> Document:
+    """What of the offer is kept from a tier, and what it may take; both null where supply is assumed without limit."""
+    if offered is None:
         return {"restricted": None, "confirmable": None}
-    return {"restricted": atp - min(atp, max(0, room)), "confirmable": max(0, room)}
+    return {"restricted": offered - min(offered, max(0, room)), "confirmable": max(0, room)}

@@ -24,6 +24,7 @@ from services.atp.domain.model import (
     Position,
     PositionKey,
     Posting,
+    PromisingRule,
     Protection,
     Quota,
     Receipts,
@@ -97,6 +98,8 @@ def _item(fields: Fields) -> Item:
         lists["units"] = tuple((unit, quantity) for unit, quantity in fields["units"])
     if "backorders" in fields:
         lists["backorders"] = Backordering(*fields["backorders"])
+    if "rule" in fields:
+        lists["rule"] = PromisingRule(*fields["rule"])
     return Item(**{**fields, **lists})
 
 

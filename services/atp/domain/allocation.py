@@ -5,7 +5,7 @@ tier k. A protection that has not lapsed keeps its remaining quantity, max(0, P(
 in prioritised mode from the tiers that rank behind its own, in core mode from all others and from its own tier for
 days outside its period; an unconsumable one from everybody. What P(s) is, `services.atp.domain.protected_supply` says;
 what strict privilege takes off, `services.atp.domain.strict_privilege`; quotas and hierarchies are the ceilings of
-`services.atp.domain.ceilings`.
+`services.atp.domain.ceilings`; what an item's stricter rule offers, `services.atp.domain.promising_rules`.
 
 Guarantee (tests/property): what a tier may still take under its protection is not lowered by the decision for a tier
 that the protection restricts, where all protections of a position have one mode; and shipping what was promised
@@ -25,6 +25,7 @@ from services.atp.domain.model import (
     Tier,
     UsageKey,
 )
+from services.atp.domain.promising_rules import is_stricter, offered
 from services.atp.domain.protected_supply import Steps, consumed_key, kept
 from services.atp.domain.strict_privilege import Kept, is_own, privileged, restricts_others
 from services.atp.domain.supply_picture import Room, changes, horizon, lookahead
@@ -37,6 +38,16 @@ def confirmable(book: Book, key: PositionKey, item: Item, tier: Tier, day: Day) 
 
 def room_for(book: Book, key: PositionKey, item: Item, tier: Tier, *, behind_waiting: bool = True) -> Room:
     """`confirmable` for all days at once, not clipped at 0. Whoever is served in turn is not behind those who wait."""
+    room = _of_supply(book, key, item, tier, behind_waiting=behind_waiting)
+    if not is_stricter(item):
+        return room
+    position = book.positions[key]
+    free = lookahead(changes(position, item, book.today), item, book.today)
+    return offered(room, free, position, item, book.today)
+
+
+def _of_supply(book: Book, key: PositionKey, item: Item, tier: Tier, *, behind_waiting: bool) -> Room:
+    """What cumulative ATP leaves for a tier."""
     position = book.positions[key]
     by_day = changes(position, item, book.today)
     if behind_waiting and position.waiting:

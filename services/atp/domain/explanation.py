@@ -8,10 +8,11 @@ one, its minimum for one that fell below it. One unit or one day less does not. 
 from collections.abc import Sequence
 from typing import Final
 
-from services.atp.domain.model import Binding, Day, Offer, Position, Request, RequestLine
+from services.atp.domain.model import Binding, Day, Item, Offer, Position, Request, RequestLine
 from services.atp.domain.outlook import Outlook, Plan, offers_of, stopped_of
+from services.atp.domain.promising_rules import is_stricter
 from services.atp.domain.shortage import NAMED_MAX, Shortage, units_text
-from services.atp.domain.smallest_change import lifting_helps, smallest
+from services.atp.domain.smallest_change import lifting_helps, lifting_rule_helps, smallest
 from services.atp.domain.sourcing import best_plan, units_by
 
 LAST_DAY: Final = 3_652_059  # the last day that can be written
@@ -39,6 +40,11 @@ def because_stopped(position: Position) -> Binding:
     location, through = position.key.location_id, position.stopped_through
     ends = through if through is not None and through <= LAST_DAY else None
     return Binding("stop", location, 0, ends, would_help=f"the stop at {location} lifted")
+
+
+def because_of_rule(item: Item, units: int, deadline: Day | None) -> Binding:
+    """The item's promising rule offers less by a day (None: by any) than there is."""
+    return Binding("rule", item.rule.kind, units, deadline, would_help="the item promised by the cumulative rule")
 
 
 def because_not_stocked(line: RequestLine, offers: Sequence[Offer]) -> tuple[Binding, ...]:
@@ -75,11 +81,14 @@ def explain(outlook: Outlook, plan: Plan | None) -> tuple[Binding, ...]:
 
 
 def _lacking(outlook: Outlook, need: int, deadline: Day | None, units: int) -> tuple[Binding, ...]:
+    item = outlook.ask.item
+    ruled = is_stricter(item) and lifting_rule_helps(outlook, need, deadline)
+    rule = (because_of_rule(item, units, deadline),) if ruled else ()
     lacking = smallest(outlook, need, deadline, tuple(Shortage(outlook, need, deadline, units).bindings()))
-    draft, item_id = outlook.draft, outlook.ask.item.item_id
+    draft, item_id = outlook.draft, item.item_id
     offers = offers_of(draft.book, draft.request)
     stopped = [each for each in stopped_of(draft.book, offers, item_id) if lifting_helps(outlook, each, need, deadline)]
-    return (*lacking, *(because_stopped(each) for each in stopped))
+    return (*rule, *lacking, *(because_stopped(each) for each in stopped))
 
 
 def _because_cheaper(outlook: Outlook, plan: Plan) -> Binding:

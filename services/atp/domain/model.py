@@ -15,6 +15,7 @@ ProtectionMode = Literal["prioritised", "core"]
 UsageKind = Literal["protection", "quota", "node", "shipped", "asked"]
 Basis = Literal["quantity", "percent", "ratio"]
 TakenFrom = Literal["own", "parent", "borrowed"]
+RuleKind = Literal["cumulative", "discrete", "periods"]
 BackorderPolicy = Literal["open", "none", "until", "limited", "discontinued"]
 
 
@@ -73,6 +74,19 @@ class Backordering(NamedTuple):
 OPEN: Final = Backordering()
 
 
+class PromisingRule(NamedTuple):
+    """What is offered of supply; see `services.atp.domain.promising_rules`. Windows are in periods."""
+
+    kind: RuleKind = "cumulative"
+    period_days: int = 1
+    backward: int = 0
+    forward: int = 0
+    accumulation: int = 0
+
+
+CUMULATIVE: Final = PromisingRule()
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """What the master data says of an item.
@@ -94,6 +108,7 @@ class Item:
     criticality: str | None = None
     substitutes: tuple[str, ...] = ()
     backorders: Backordering = OPEN
+    rule: PromisingRule = CUMULATIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,6 +358,7 @@ class Binding:
         "stop",
         "calendar",
         "cut_off",
+        "rule",
     ]
     reference: str
     allowed: int | None = None

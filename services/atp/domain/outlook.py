@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from services.atp.domain.allocation import room_for
 from services.atp.domain.ceilings import Ceiling, below, ceilings_for
 from services.atp.domain.model import Book, Day, Item, Offer, Position, PositionKey, Request
+from services.atp.domain.promising_rules import is_stricter
 from services.atp.domain.shipping_days import is_timed
 from services.atp.domain.supply_picture import Room, horizon
 from services.atp.domain.taking import Draft, Lane, Piece
@@ -101,7 +102,7 @@ class Outlook:
     def adds_up(self) -> bool:
         """Whether parts on several days give no more than the best day of each position (the room only grows)."""
         tier, protections = self.draft.request.tier.tier, self.draft.book.protections
-        if self.quotas:
+        if self.quotas or is_stricter(self.ask.item):
             return False
         return not any(
             each.strict or (each.mode == "core" and each.tier == tier)

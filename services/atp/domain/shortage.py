@@ -16,6 +16,7 @@ from services.atp.domain.allocation import room_for
 from services.atp.domain.ceilings import lefts
 from services.atp.domain.model import Binding, Day, Position, PositionKey, Protection
 from services.atp.domain.outlook import FAR, Outlook, most
+from services.atp.domain.promising_rules import is_stricter, start_of_period
 from services.atp.domain.protected_supply import Stand, asked_quantity, is_live, kept
 from services.atp.domain.sourcing import units_by
 from services.atp.domain.strict_privilege import restricts
@@ -110,11 +111,20 @@ class Shortage:
         position = book.positions[spot.key]
         supply = lookahead(changes(position, item, book.today), item, book.today).at(spot.day)
         held = list(self._held(position, spot)) if supply > spot.room else []
-        if supply < spot.room + spot.missing or not held:
+        if supply < spot.room + spot.missing or not held or is_stricter(item):
             help_ = self._help(spot) + later
-            day = None if self.deadline is None else self._by_day(spot)
-            yield Binding("supply", spot.key.location_id, max(0, supply), day, would_help=help_, needed=spot.missing)
+            day = None if self.deadline is None and not is_stricter(item) else self._by_day(spot)
+            missing = spot.missing + self._absorbed(position)
+            yield Binding("supply", spot.key.location_id, max(0, supply), day, would_help=help_, needed=missing)
         yield from held
+
+    def _absorbed(self, position: Position) -> int:
+        """What of more supply the shortages of other periods and what is protected may take, at most, under a rule."""
+        if not is_stricter(self.outlook.ask.item):
+            return 0
+        kept_for_others = sum(self._most(each) for each in self.outlook.draft.book.protections.get(position.key, ()))
+        owed = sum(quantity for _, quantity in position.commitments)
+        return owed + kept_for_others - min(0, position.on_hand - position.buffer)
 
     def _held(self, position: Position, spot: _Spot) -> Iterator[Binding]:
         """Protections that keep something from the line at a position, and those who wait ahead of it."""
@@ -179,8 +189,13 @@ class Shortage:
         )
 
     def _by_day(self, spot: _Spot) -> Day:
-        """The last day on which more supply helps: what is due within a future period covers its protection first."""
-        today = self.outlook.draft.book.today
+        """The last day on which more supply helps: what is due within a future period covers its protection first.
+
+        Under a rule it has to come in the period that it is for, and at its start.
+        """
+        today, item = self.outlook.draft.book.today, self.outlook.ask.item
+        if is_stricter(item):
+            return start_of_period(self.outlook.draft.book.positions[spot.key], item, today, spot.day)
         starts = [
             protection.start - 1
             for protection in self.outlook.draft.book.protections.get(spot.key, ())

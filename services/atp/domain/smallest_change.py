@@ -1,9 +1,9 @@
 """The smallest change where a line can be split over periods: searched with the planner itself, in few steps.
 
-`services.atp.domain.shortage` works out what lacks for a line in one part. Where quotas or the tier's own core
-protections have periods, parts on several days may need less. Each change is tried on a copy of the book: applied, the
-line is feasible; one unit less, it is not. The search is bounded in steps, so that it is deterministic and a refusal
-stays cheap; a change whose search ends early helps all the same and may not be the smallest.
+`services.atp.domain.shortage` works out what lacks for a line in one part. Where quotas, the tier's own core
+protections or the item's promising rule have periods, parts on several days may need less. Each change is tried on a
+copy of the book: applied, the line is feasible; one unit less, it is not. The search is bounded in steps, so that it is
+deterministic and a refusal stays cheap; a change whose search ends early helps and may not be the smallest.
 """
 
 import re
@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
-from services.atp.domain.model import Binding, Book, Day, Position, PositionKey
+from services.atp.domain.model import CUMULATIVE, Binding, Book, Day, Position, PositionKey
 from services.atp.domain.outlook import FAR, Outlook, lanes_of, offers_of
+from services.atp.domain.promising_rules import is_stricter
 from services.atp.domain.sourcing import units_by
 from services.atp.domain.taking import Draft, with_receipts
 
@@ -24,7 +25,8 @@ Change = Mapping[Binding, int]
 
 def smallest(outlook: Outlook, need: int, deadline: Day | None, found: Sequence[Binding]) -> tuple[Binding, ...]:
     """The bindings with the sizes of their changes made the smallest; what is not needed at all is left out."""
-    if outlook.adds_up or not outlook.draft.request.tier.split_allowed:
+    in_one_part = outlook.adds_up or not outlook.draft.request.tier.split_allowed
+    if in_one_part and not is_stricter(outlook.ask.item):
         return tuple(found)
     search = _Search(outlook, need, FAR if deadline is None else deadline)
     quotas = [each for each in found if each.kind == "quota" and each.needed]
@@ -50,6 +52,13 @@ def lifting_helps(outlook: Outlook, stopped: Position, need: int, deadline: Day 
     book = replace(draft.book, positions=positions, usage=dict(draft.book.usage))
     lanes = lanes_of(book, offers_of(book, draft.request), ask.item.item_id)
     lifted = Outlook.of(Draft(book, draft.request, draft.in_turn), ask, lanes)
+    return units_by(lifted, FAR if deadline is None else deadline) >= need
+
+
+def lifting_rule_helps(outlook: Outlook, need: int, deadline: Day | None) -> bool:
+    """Whether the line is feasible once its item is promised by the cumulative rule."""
+    ask = outlook.ask._replace(item=replace(outlook.ask.item, rule=CUMULATIVE))
+    lifted = Outlook.of(outlook.draft, ask, outlook.lanes)
     return units_by(lifted, FAR if deadline is None else deadline) >= need
 
 

@@ -16,6 +16,7 @@ from services.atp.application.read_availability import (
     availability,
     availability_of_many,
 )
+from services.atp.domain.model import RuleKind
 from services.atp.entrypoints.callers import origin_of
 from services.atp.entrypoints.problem_codes import ITEM_UNKNOWN, TIER_UNKNOWN
 from services.chassis.auth import Principal, require
@@ -30,7 +31,7 @@ Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
 
 
 class TierShare(Payload):
-    """What of the ATP protections and waiting backorders keep from a tier, and what it may take."""
+    """What of the offer protections and waiting backorders keep from a tier, and what it may take."""
 
     tier: Code
     restricted: int | None
@@ -41,7 +42,9 @@ class AvailableDay(Payload):
     """The picture on the last day of a row (null: from its first day on, without end).
 
     `available` is supply less commitments and may be negative; `atp` is what can be promised of it without breaking an
-    earlier promise. Null where supply is assumed without limit, or no tier was asked for.
+    earlier promise; `offered` is what of it the item's promising rule offers, which by itself would offer `by_rule` (it
+    may be negative; null: the item has no stricter rule). Null where supply is assumed without limit, or no tier was
+    asked for.
     """
 
     first_day: date
@@ -50,6 +53,8 @@ class AvailableDay(Payload):
     committed: int
     available: int
     atp: int | None
+    by_rule: int | None
+    offered: int | None
     restricted: int | None = None
     confirmable: int | None = None
     tiers: tuple[TierShare, ...] = ()
@@ -72,6 +77,7 @@ class ItemAvailability(Payload):
 
     sku: str
     active: bool
+    promising_rule: RuleKind
     as_of: datetime
     tier: str | None
     locations: tuple[LocationAvailability, ...]
@@ -84,6 +90,7 @@ class OneOfMany(Payload):
     sku: str
     known: bool
     active: bool
+    promising_rule: RuleKind | None
     locations: tuple[LocationAvailability, ...]
 
 
