@@ -52,10 +52,10 @@ class Backordering(Payload):
 class PromisingRule(Payload):
     """What is offered of supply for a day; a rule can only offer less than `cumulative`, ATP with look-ahead.
 
-    `discrete`: what is uncommitted of the receipt before the day until the next one. `periods`: what the day's period of
-    `period_days` has left (weeks begin on Monday); a shortage takes from up to `backward_periods` before its period, then
-    from up to `forward_periods` after it, the nearest first, and what up to `accumulation_periods` before a period have
-    left is offered with it.
+    `discrete`: what is uncommitted of the receipt before the day until the next one. `periods`: what the day's period
+    of `period_days` has left (weeks begin on Monday); a shortage takes from up to `backward_periods` before its period,
+    then from up to `forward_periods` after it, the nearest first, and what up to `accumulation_periods` before a period
+    have left is offered with it.
     """
 
     kind: Literal["cumulative", "discrete", "periods"] = "cumulative"

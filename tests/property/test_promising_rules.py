@@ -1,6 +1,7 @@
 """Stricter promising rules against arithmetic of its own: a row of numbers for every period, one unit at a time."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,9 +79,9 @@ class RuledAuditor(Auditor):
         rule, today = item.rule, self.book.today
         days = [day for day in self.days if day < self.end(item)]
         supplies = [self.supply(key, item, day) for day in days]
-        news = [supplies[0], *(after - before for before, after in zip(supplies, supplies[1:], strict=False))]
+        news = [supplies[0], *(after - before for before, after in pairwise(supplies))]
         owed = [self.owed(key, item, day) for day in days]
-        owes = [owed[0], *(after - before for before, after in zip(owed, owed[1:], strict=False))]
+        owes = [owed[0], *(after - before for before, after in pairwise(owed))]
         if rule.kind == "discrete":
             number, numbers = 0, []
             for place, new in enumerate(news):

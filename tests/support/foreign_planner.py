@@ -89,7 +89,7 @@ def _keep(plan: Plan, body: Body) -> Body:
 
 
 def _pot(plan: Plan, body: Body) -> Body:
-    plan.pots[body["pot"]] = (body["within"], body["pieces"])
+    plan.pots[body["pot"]] = (body.get("within"), body["pieces"])
     return {}
 
 

@@ -50,7 +50,7 @@ async def test_what_an_endpoint_does_not_offer_is_told_apart() -> None:
     less = whole.model_copy(update={"operations": {"item": [], "ask": whole.operations["ask"]}})
     findings = await found_at(planner(), less)
     assert {each.verdict for each in findings} == {"not offered"}
-    assert findings[-1] == Finding("protection/P10", "not offered", "needs fair_share")
+    assert findings[-1] == Finding("protection/P10", "not offered", "needs stock, share_out, share")
 
 
 async def test_an_answer_that_is_not_where_the_mapping_says_is_a_failure() -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 from tiercel.conformance.mapping import Operation
 
 Cases = Mapping[str, Any]
-P8_ALLOCATIONS: Final = (("NE", "EAST", 50), ("EAST", "ROOT", 20), ("ROOT", None, 10))
+P8_ALLOCATIONS: Final = {"leaf_quantity": 50, "middle_quantity": 20, "root_quantity": 10}
 """P8 names no allocations; these are chosen: the node, its parent and the root have 80 together."""
 
 RANKS_FROM: Final = (
@@ -126,8 +126,8 @@ def _protection(cases: Sequence[Cases]) -> list[Check]:
     return [
         Check("protection/P1", ("item", "stock", "group", "protect", "ask"), _minimum(by_id["P1"])),
         Check("protection/P7", ("item", "stock", "group", "protect_percent", "ask"), _percentages(by_id["P7"])),
-        Check("protection/P8", ("item", "stock", "node", "take_at_node"), _hierarchy(by_id["P8"])),
-        Check("protection/P10", ("fair_share",), _fair_share(by_id["P10"])),
+        Check("protection/P8", ("item", "stock", "tree", "take_at_node"), _hierarchy(by_id["P8"])),
+        Check("protection/P10", ("item", "stock", "share_out", "share"), _fair_share(by_id["P10"])),
     ]
 
 
@@ -167,8 +167,7 @@ def _hierarchy(case: Cases) -> Script:
     async def run(endpoint: Endpoint, item: str) -> None:
         await endpoint.do("item", item=item)
         await endpoint.do("stock", item=item, quantity=case["order"])
-        for node, parent, quantity in reversed(P8_ALLOCATIONS):
-            await endpoint.do("node", item=item, node=node, parent=parent, quantity=quantity)
+        await endpoint.do("tree", item=item, leaf=case["node"], middle="EAST", root="ROOT", **P8_ALLOCATIONS)
         found = await endpoint.ask("take_at_node", item=item, node=case["node"], quantity=case["order"], period=1)
         _same(case["parents_only_consumed"], found, "what an order takes from its node and its parents")
 
@@ -177,7 +176,15 @@ def _hierarchy(case: Cases) -> Script:
 
 def _fair_share(case: Cases) -> Script:
     async def run(endpoint: Endpoint, item: str) -> None:
-        found = await endpoint.ask("fair_share", item=item, demands=case["import"], supply=case["supply"])
+        demands: Sequence[int] = case["import"]
+        everyone = {f"demand_{place}": demand for place, demand in enumerate(demands)}
+        await endpoint.do("item", item=item)
+        await endpoint.do("stock", item=item, quantity=case["supply"])
+        await endpoint.do("share_out", item=item, supply=case["supply"], **everyone)
+        found = [
+            await endpoint.ask("share", item=item, place=place, demand=demand, supply=case["supply"], **everyone)
+            for place, demand in enumerate(demands)
+        ]
         _same(case["alloc"], found, "the shares")
 
     return run

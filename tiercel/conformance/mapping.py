@@ -24,7 +24,7 @@ Operation = Literal[
     "group",
     "protect",
     "protect_percent",
-    "node",
+    "tree",
     "projected",
     "atp",
     "period",
@@ -33,7 +33,8 @@ Operation = Literal[
     "backward_then_forward",
     "ask",
     "take_at_node",
-    "fair_share",
+    "share_out",
+    "share",
 ]
 _ONE_VARIABLE: Final = re.compile(r"\{(\w+)\}")
 _CHOICE: Final = re.compile(r"(?P<name>\w+)(?P<how><=|=)(?P<value>.*)")
