@@ -11,7 +11,7 @@ import pytest
 from services.atp.adapters.items import items
 from services.atp.adapters.oversell_audit import audit
 from services.atp.application.reproduce import reproduce
-from services.atp.domain.model import Backordering, Item
+from services.atp.domain.model import Backordering, Item, PromisingRule
 from services.chassis.database import Connection
 from services.chassis.envelope import Event
 from services.chassis.ids import new_id
@@ -69,6 +69,13 @@ async def test_what_is_said_of_an_item_comes_back_and_is_what_decisions_see(atp:
         "criticality": "vital",
         "substitutes": [other],
         "backorders": {"policy": "until", "until": "2026-05-01", "limit": None},
+        "promising_rule": {
+            "kind": "periods",
+            "period_days": 7,
+            "backward_periods": 4,
+            "forward_periods": 1,
+            "accumulation_periods": 2,
+        },
     }
     answer = await atp.client.put(f"/v1/items/{sku}", json=said)
     assert (answer.status_code, answer.json()) == (200, {"stored": 1})
@@ -85,6 +92,7 @@ async def test_what_is_said_of_an_item_comes_back_and_is_what_decisions_see(atp:
         criticality="vital",
         substitutes=(other,),
         backorders=Backordering("until", datetime(2026, 5, 1, tzinfo=UTC).toordinal()),
+        rule=PromisingRule("periods", 7, 4, 1, 2),
     )
 
 
