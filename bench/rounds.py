@@ -59,7 +59,7 @@ async def settled(clients: ServiceClients) -> None:
     async with asyncio.timeout(SETTLE_SECONDS_MAX):
         for service in ("atp", "reclassifier"):
             # What is asked has no event to wait for.
-            while not (await clients.call(service, "GET", "/internal/quiet"))["quiet"]:  # noqa: ASYNC110
+            while not (await clients.call(service, "GET", "/internal/quiet?wait_seconds=1"))["quiet"]:  # noqa: ASYNC110
                 await asyncio.sleep(SETTLE_POLL_SECONDS)
 
 

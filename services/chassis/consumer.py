@@ -85,8 +85,12 @@ class ConsumerRunner:
         member: str | None = None,
         limits: Limits | None = None,
         wall: WallClock | None = None,
+        committed: Callable[[], None] | None = None,
     ) -> None:
-        """`dead_letters` names the twin of a topic; `member` is a name that survives a restart, if there is one."""
+        """`dead_letters` names the twin of a topic; `member` is a name that survives a restart, if there is one.
+
+        `committed` is called whenever offsets were stored.
+        """
         self._log = log
         self._group = group
         self._topics = tuple(topics)
@@ -97,6 +101,7 @@ class ConsumerRunner:
         self._member = member
         self._limits = limits or Limits()
         self._wall = wall or SystemClock()
+        self._committed = committed
         self._fuse = Fuse(self._limits.fuse_records, self._limits.fuse_window_seconds)
         self._stopped: dict[TopicPartition, _Stopped] = {}
         self._progressed_at = self._wall.monotonic()
@@ -274,6 +279,8 @@ class ConsumerRunner:
             await consumer.commit(offsets)
         except OwnershipLost as error:  # whoever has them now reads again what we applied, and its inbox knows
             _log.info("partitions_lost", consumer=self._group, error=str(error))
+        if self._committed is not None:
+            self._committed()
 
     async def _measure_lag(self, consumer: GroupConsumer) -> None:
         now = self._wall.monotonic()

@@ -4,6 +4,7 @@ Guarantees
 * `run` commits the work whole or not at all, and says which. Serialization failures, deadlocks, lock time-outs and
   connections lost before COMMIT was sent are tried again a bounded number of times: the work runs again from its start,
   so it must have no effect outside the transaction.
+* `ask` is one statement without a transaction around it, for a third of the round trips.
 * Work runs in a task of its own. A cancelled caller leaves at once; the work goes on to its end. A connection whose
   state is in doubt is terminated, never pooled.
 * The server is durable (`fsync`, `full_page_writes`, `synchronous_commit`), or `open` refuses.
@@ -177,6 +178,7 @@ class Database:
         self._retry = retry
         self._running: set[asyncio.Task[Any]] = set()
         self._closing = False
+        self._on_commit: list[Callable[[], None]] = []
         self._announcements: frozenset[str] = frozenset()
         self._announced = asyncio.Event()
         self._announcer = asyncio.create_task(self._announce(), name=f"{name}: announce commits")
@@ -231,6 +233,16 @@ class Database:
         except _Rehearsed as done:
             return cast("T", done.result)
 
+    async def ask(self, question: str, *parameters: Any, label: str = "ask") -> list[asyncpg.Record]:
+        """The rows of one statement that writes nothing: one consistent picture by itself."""
+        return await self._shielded(
+            self._attempts(None, lambda connection: connection.fetch(question, *parameters), label), label
+        )
+
+    def on_commit(self, call: Callable[[], None]) -> None:
+        """Call this after every transaction of `run` that has committed; it must be quick and not fail."""
+        self._on_commit.append(call)
+
     def listen(self, channel: str, wake: Callable[[str], None]) -> AbstractAsyncContextManager[None]:
         """Call `wake(payload)` on every NOTIFY on `channel`, and `wake("")` when some may have been missed.
 
@@ -257,7 +269,7 @@ class Database:
             task.add_done_callback(_report_abandoned)
             raise
 
-    async def _attempts(self, isolation: Isolation, work: Work[T], label: str, *, by_key: bool = False) -> T:
+    async def _attempts(self, isolation: Isolation | None, work: Work[T], label: str, *, by_key: bool = False) -> T:
         for attempt in range(1, self._retry.attempts_max + 1):
             try:
                 return await self._attempt(isolation, work, label, by_key=by_key)
@@ -268,17 +280,22 @@ class Database:
             await asyncio.sleep(self._retry.pause_seconds(attempt))
         raise AssertionError("attempts_max is at least 1")
 
-    async def _attempt(self, isolation: Isolation, work: Work[T], label: str, *, by_key: bool) -> T:
+    async def _attempt(self, isolation: Isolation | None, work: Work[T], label: str, *, by_key: bool) -> T:
+        """One attempt; without an isolation there is no transaction around the work."""
         connection = await self._acquire()
         session = cast("Session", connection).itself  # the proxy stops working when the connection breaks
         try:
-            await session.begin(isolation, by_key=by_key)
+            if isolation is not None:
+                await session.begin(isolation, by_key=by_key)
             result = await work(connection)
         except BaseException as error:
             closed = session.is_closed()
             await self._end_failed(connection, session, error)
             _raise_if_repeatable(error, label, connection_closed=closed)
             raise
+        if isolation is None:
+            await self._pool.release(connection)
+            return result
         try:
             whole = await session.commit()
         except BaseException as error:
@@ -292,6 +309,9 @@ class Database:
         if not whole:
             raise TransactionSpoiled(f"{label}: an SQL error was caught without a savepoint; nothing was stored")
         self._announce_soon(announcements)
+        if isolation == "read_committed":
+            for call in self._on_commit:
+                call()
         return result
 
     async def _acquire(self) -> "PoolConnectionProxy[asyncpg.Record]":

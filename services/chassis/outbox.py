@@ -28,6 +28,10 @@ FROM unnest({text_array(1)}::uuid[], {text_array(2)}, {text_array(3)}, {text_arr
     AS event (id, topic, key, type, payload, headers, version, bucket)
 """  # noqa: S608 - made of constants
 
+PENDING: Final = """
+SELECT count(*) FROM (SELECT FROM outbox WHERE published_at IS NULL AND refused IS NULL LIMIT 100000) AS unpublished
+"""
+
 
 class Lane(IntEnum):
     """How urgent: the bulk lane is throttled, and an urgent event never waits behind a million bulk ones."""
@@ -79,10 +83,7 @@ async def enqueue_with(
     await announce(connection, CHANNEL)
 
 
-async def pending(connection: Connection, limit: int = 100_000) -> int:
-    """How many events are not yet published (counted up to `limit`): 0 means that the log has all."""
-    count: int = await connection.fetchval(
-        "SELECT count(*) FROM (SELECT FROM outbox WHERE published_at IS NULL AND refused IS NULL LIMIT $1) unpublished",
-        limit,
-    )
+async def pending(connection: Connection) -> int:
+    """How many events are not yet published (counted up to a limit): 0 means that the log has all."""
+    count: int = await connection.fetchval(PENDING)
     return count

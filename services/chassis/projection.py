@@ -97,8 +97,9 @@ class ProjectionRunner:
         batch_max: int = BATCH_MAX,
         limits: Limits | None = None,
         wall: WallClock | None = None,
+        followed: Callable[[], None] | None = None,
     ) -> None:
-        """`apply` works in the transaction that it is given, on events in order."""
+        """`apply` works in the transaction that it is given, on events in order; `followed` is called behind them."""
         self._log = log
         self._topics = tuple(topics)
         self._database = database
@@ -109,6 +110,7 @@ class ProjectionRunner:
         self._batch_max = batch_max
         self._limits = limits or Limits()
         self._wall = wall or SystemClock()
+        self._followed = followed
         self._heard: dict[int, datetime | None] = {}
         self._reader: LogReader | None = None
         self._applied: dict[TopicPartition, int] = {}
@@ -202,6 +204,8 @@ class ProjectionRunner:
                 if received:
                     await self._take(isolation, received)
                 self._applied = await reader.positions()
+                if received and self._followed is not None:
+                    self._followed()
                 self._progressed_at = self._wall.monotonic()
                 self._metrics.polled_at.at(self._name).set(self._wall.now().timestamp())
                 self.caught_up = self.caught_up or _reached(self._applied, ends)

@@ -32,6 +32,7 @@ from services.chassis.lifecycle import Quiet, Role, Service, SideTask, Stage
 from services.chassis.metrics import new_registry
 from services.chassis.partitions import keep_partitions
 from services.chassis.projection import Heartbeats, ProjectionRunner
+from services.chassis.quiet import Stir
 from services.chassis.relay import Relay
 from services.chassis.relay_metrics import RelayMetrics
 from services.contracts import catalogue
@@ -99,6 +100,7 @@ class _Reclassifier:
         self._producer: Producer | None = None
         self._projection: ProjectionRunner | None = None
         self._tasks: list[SideTask] = []
+        self._stir = Stir()
 
     def service(self, authenticator: Authenticator) -> Service:
         """As its process hosts it."""
@@ -110,6 +112,7 @@ class _Reclassifier:
             registry=self._collectors,
             readiness=self._ready,
             quiet=self._quiet,
+            stir=self._stir,
         )
         return Service(
             name=NAME,
@@ -126,6 +129,7 @@ class _Reclassifier:
         self._database = await Database.open(
             self._database_url, schema=SCHEMA, name=NAME, max_size=self._settings.database_pool_max
         )
+        self._database.on_commit(self._stir.tell)
         self._transactions.attach(self._database)
         await self._store_first_rule_set()
         self._tasks.append(SideTask("partitions", self._keep_partitions))
@@ -174,6 +178,7 @@ class _Reclassifier:
             name=PROJECTION,
             metrics=self._consumer_metrics,
             heartbeats=Heartbeats(catalogue.SEGMENT_HEARTBEAT.name, SEGMENTS_CURRENT.name),
+            followed=self._stir.tell,
         )
 
     def _consumer_tasks(self) -> list[SideTask]:
@@ -191,6 +196,7 @@ class _Reclassifier:
             dead_letters=dead_letters,
             metrics=self._consumer_metrics,
             limits=Limits(gather_seconds=0.0 if self._settings.replay else self._settings.reclassifier_gather_seconds),
+            committed=self._stir.tell,
         )
         watch = DeadLetterWatch(
             self._event_log, [ORDERS_RECORDED.name], dead_letters=dead_letters, metrics=self._consumer_metrics
@@ -263,12 +269,10 @@ class _Reclassifier:
     async def _quiet(self) -> Quiet:
         left = await self._transactions.read(backlog)
         self._metrics.due.set(left.customers_due)
-        pending = {
-            "customers_due": left.customers_due,
-            "events_unpublished": left.events_unpublished,
-            "orders_unread": await self._orders_unread(),
-            "segments_unread": await self._segments_unread(),
-        }
+        pending = {"customers_due": left.customers_due, "events_unpublished": left.events_unpublished}
+        if not any(pending.values()):  # only then is it worth asking the log, which takes longest
+            orders, segments = await asyncio.gather(self._orders_unread(), self._segments_unread())
+            pending |= {"orders_unread": orders, "segments_unread": segments}
         return Quiet(quiet=not any(pending.values()), activity=left.activity, pending=pending)
 
     async def _orders_unread(self) -> int:

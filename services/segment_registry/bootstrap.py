@@ -28,6 +28,7 @@ from services.chassis.ids import new_id
 from services.chassis.lifecycle import Quiet, Role, Service, SideTask, Stage
 from services.chassis.metrics import new_registry
 from services.chassis.partitions import keep_partitions
+from services.chassis.quiet import Stir
 from services.chassis.rate_limit import Budget, RateLimiter
 from services.chassis.relay import Beacon, Relay, RelaySettings
 from services.chassis.relay_metrics import RelayMetrics
@@ -86,6 +87,7 @@ class _Registry:
         self._database: Database | None = None
         self._producer: Producer | None = None
         self._tasks: list[SideTask] = []
+        self._stir = Stir()
 
     def service(self, authenticator: Authenticator) -> Service:
         """As its process hosts it."""
@@ -96,6 +98,7 @@ class _Registry:
             registry=self._collectors,
             readiness=self._ready,
             quiet=self._quiet,
+            stir=self._stir,
             limiter=self._limiter,
         )
         return Service(
@@ -113,6 +116,7 @@ class _Registry:
         self._database = await Database.open(
             self._database_url, schema=SCHEMA, name=NAME, max_size=self._settings.database_pool_max
         )
+        self._database.on_commit(self._stir.tell)
         self._transactions.attach(self._database)
         await self._seed()
         self._tasks.append(SideTask("partitions", self._keep_partitions))
@@ -165,6 +169,7 @@ class _Registry:
             dead_letters=dead_letters,
             metrics=metrics,
             wall=self._wall,
+            committed=self._stir.tell,
         )
         return [
             SideTask("proposals", runner.run),

@@ -28,7 +28,7 @@ async def quiet(atp: Atp) -> dict[str, Any]:
     """The answer, once it says quiet."""
     async with asyncio.timeout(DEADLINE_SECONDS):
         while True:
-            answer: dict[str, Any] = (await atp.client.get("/internal/quiet")).json()
+            answer: dict[str, Any] = (await atp.client.get("/internal/quiet?wait_seconds=1")).json()
             if answer["quiet"]:
                 return answer
 

@@ -184,19 +184,19 @@ async def test_poison_goes_to_the_dead_letters(database_url: str, log: EventLog)
 
 
 async def is_quiet(registry: Running, *, activity: int = 0) -> bool:
-    document = (await registry.client.get("/internal/quiet")).json()
+    document = (await registry.client.get("/internal/quiet?wait_seconds=1")).json()
     return bool(document["quiet"]) and document["activity"] >= activity
 
 
 async def test_it_is_quiet_when_all_is_published_and_read(database_url: str, log: EventLog) -> None:
     async with running(database_url, log) as registry:
         await waiting.until(lambda: is_quiet(registry))
-        before = (await registry.client.get("/internal/quiet")).json()["activity"]
+        before = (await registry.client.get("/internal/quiet?wait_seconds=1")).json()["activity"]
         body = {"identifiers": [{"system": "erp", "id": "quiet"}]}
         customer = (await registry.client.post("/v1/customers", json=body)).json()["customer_id"]
         await propose(log, customer, based_on=1)
         await waiting.until(lambda: is_quiet(registry, activity=before + 2))
-        after = (await registry.client.get("/internal/quiet")).json()
+        after = (await registry.client.get("/internal/quiet?wait_seconds=1")).json()
         assert after["pending"] == {"events_unpublished": 0, "proposals_unread": 0, "proposals_waiting": 0}
 
 

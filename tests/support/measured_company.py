@@ -79,7 +79,7 @@ class Company:
     async def quiet(self) -> None:
         """Wait until all that was sent is applied and published."""
         async with asyncio.timeout(DEADLINE_SECONDS):
-            while not (await self.atp.client.get("/internal/quiet")).json()["quiet"]:  # noqa: ASYNC110 - it is another's state
+            while not (await self.atp.client.get("/internal/quiet?wait_seconds=1")).json()["quiet"]:  # noqa: ASYNC110 - it is another's state
                 await asyncio.sleep(0.01)
 
     async def work_a_day(self) -> None:

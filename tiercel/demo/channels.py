@@ -21,10 +21,10 @@ REQUEST_SECONDS_MAX: Final = 120.0
 PUBLISH_SECONDS_MAX: Final = 30.0
 POLL_RECORDS_MAX: Final = 2_000
 POLL_SECONDS: Final = 0.2
-AWAY_SECONDS_MAX: Final = 60.0  # a killed process is up again by then
+AWAY_SECONDS_MAX: Final = 300.0  # a killed process is up again by then, also on a starved machine
 AGAIN_SECONDS: Final = 0.05
 ASKED_AGAIN: Final = frozenset({httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.GATEWAY_TIMEOUT})
-ANSWER_SECONDS_MAX: Final = 300.0  # the longest that a chunk of orders may take before the replay gives up
+SILENCE_SECONDS_MAX: Final = 600.0  # without a promise on the log while one is waited for; then the replay gives up
 EVENT_NAMESPACE: Final = uuid.UUID("6f1c1c1e-3a4b-5c6d-8e9f-0a1b2c3d4e5f")
 
 
@@ -134,7 +134,7 @@ class LogChannel:
         self._producer: Producer | None = None
         self._reader: LogReader | None = None
         self._task: asyncio.Task[None] | None = None
-        self._news = asyncio.Condition()
+        self._news = asyncio.Event()
         self._ids: set[str] = set()
         self.answers = Answers()
 
@@ -167,38 +167,33 @@ class LogChannel:
     async def answered(self, order_ids: Sequence[str]) -> None:
         """Wait until each of these orders has an answer."""
         missing = set(order_ids)
-
-        def complete() -> bool:
-            missing.difference_update(self.answers.first.keys() & missing)
-            return not missing or self._ended()
-
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS_MAX), self._news:
-                await self._news.wait_for(complete)
-        except TimeoutError:
-            message = (
-                f"{len(missing)} orders were not answered in {ANSWER_SECONDS_MAX:.0f} s, {sorted(missing)[:5]} first"
-            )
-            raise ReplayFailedError(message) from None
-        if missing:
-            raise ReplayFailedError("reading promises.v1 ended before every order was answered")
+        while True:
+            missing -= self.answers.first.keys()
+            if not missing:
+                return
+            await self._hear(f"{len(missing)} orders were not answered, {sorted(missing)[:5]} first")
 
     async def caught_up(self) -> None:
         """Wait until all that was published on `promises.v1` has been read."""
         if self._reader is None:
             raise ReplayFailedError("the channel is not open")
-        reader = self._reader
-        ends = await reader.end_offsets()
+        ends = await self._reader.end_offsets()
+        while True:
+            at = await self._reader.positions()
+            if all(at.get(place, 0) >= end for place, end in ends.items()):
+                return
+            await self._hear("promises.v1 was not read to its end")
 
-        async with asyncio.timeout(ANSWER_SECONDS_MAX), self._news:
-            while not self._ended():
-                at = await reader.positions()
-                if all(at.get(place, 0) >= end for place, end in ends.items()):
-                    return
-                await self._news.wait()
-
-    def _ended(self) -> bool:
-        return self._task is None or self._task.done()
+    async def _hear(self, missing: str) -> None:
+        """Wait for news; `ReplayFailedError` with what is missing if there are none for too long."""
+        if self._task is None or self._task.done():
+            raise ReplayFailedError(f"reading promises.v1 ended: {missing}")
+        heard = asyncio.ensure_future(self._news.wait())
+        await asyncio.wait([heard, self._task], timeout=SILENCE_SECONDS_MAX, return_when=asyncio.FIRST_COMPLETED)
+        if not heard.done():
+            heard.cancel()
+            if not self._task.done():
+                raise ReplayFailedError(f"nothing came on promises.v1 for {SILENCE_SECONDS_MAX:.0f} s: {missing}")
 
     async def _listen(self, reader: LogReader) -> None:
         while True:
@@ -208,8 +203,8 @@ class LogChannel:
                 except MalformedEvent as error:
                     message = f"promises.v1 holds a record that is no event: {error}"
                     raise ReplayFailedError(message) from error
-            async with self._news:
-                self._news.notify_all()
+            news, self._news = self._news, asyncio.Event()
+            news.set()
 
     def _take(self, event: Event) -> None:
         self.answers.records += 1

@@ -23,7 +23,7 @@ from tiercel.demo.stock_model import Delivery, StockPlan
 from tiercel.demo.warehouse import Warehouse
 from tiercel.demo.world import CUSTOMER_SYSTEM, PURCHASING, SOURCE
 
-CHUNK_LINES_MAX: Final = 400  # lines in one chunk of orders, whichever channel it takes
+CHUNK_LINES_MAX: Final = 1_000  # lines in one chunk of orders, whichever channel it takes: some 300 kB
 SUPPLY_ITEMS_MAX: Final = 1_000  # movements or receipts in one request
 COPY_ONE_IN: Final = 100
 TRIES_MAX: Final = 100
@@ -138,10 +138,11 @@ class Replay:
             else:
                 await self._log(_placed(chunk, bodies, next(self._partitions)), at)
                 self.sent.orders_by_log += len(chunk)
-            await self.channel.answered([order.order_id for order in chunk])
+                await self.channel.answered([order.order_id for order in chunk])
             self._by_http = not self._by_http
         await settled(self.clients)
         await self._settle(at)
+        await self.channel.answered([order.order_id for order in orders])
 
     async def _by_http_batch(self, bodies: list[dict[str, Any]]) -> None:
         """Orders whose answer says that it is not known, or not now, are sent again."""

@@ -3,16 +3,29 @@
 from dataclasses import dataclass
 from typing import Final
 
-from services.atp.adapters.backorders import marked_items, marked_positions
-from services.atp.adapters.deficits import reviews_pending
-from services.atp.adapters.due_rows import count_due
+from services.atp.adapters.backorders import marked_items
 from services.atp.adapters.waking import wake_redecision
 from services.atp.application.ports import MarkedItem
 from services.chassis import outbox
 from services.chassis.business_time import Phase, ReplayState, replay_state, set_replay
 from services.chassis.database import Connection, Database
 
-_ACTIVITY: Final = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM outbox_position"
+# Marked positions and what is due are no backlog in a replay's intake phase: they wait for the settle phase. A day that
+# nobody has looked at yet may bring deficits about, and counts as one review.
+_BACKLOG: Final = f"""
+WITH clock AS (
+    SELECT coalesce(max(at), clock_timestamp()) AS now, coalesce(max(phase) = '{Phase.INTAKE}', false) AS taking_in
+    FROM business_clock.replay
+)
+SELECT (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM outbox_position) AS activity,
+    ({outbox.PENDING}) AS events_unpublished,
+    CASE WHEN taking_in THEN 0 ELSE (SELECT count(*) FROM position WHERE marked_at IS NOT NULL) END AS positions_marked,
+    (SELECT count(*) FROM deficit_review)
+        + (SELECT (day < (now AT TIME ZONE 'UTC')::date - date '0001-01-01' + 1)::int FROM supply_day)
+        AS deficits_unreviewed,
+    CASE WHEN taking_in THEN 0 ELSE (SELECT count(*) FROM due WHERE at <= now) END AS due
+FROM clock
+"""  # noqa: S608 - made of constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +39,10 @@ class Backlog:
     due: int
 
 
-async def backlog(connection: Connection) -> Backlog:
-    """Marked positions and what is due are no backlog in a replay's intake phase: they wait for the settle phase."""
-    taking_in = await _taking_in(connection)
-    marked = 0 if taking_in else await marked_positions(connection)
-    due = 0 if taking_in else await count_due(connection)
-    activity: int = await connection.fetchval(_ACTIVITY)
-    return Backlog(activity, await outbox.pending(connection), marked, await reviews_pending(connection), due)
+async def backlog(database: Database) -> Backlog:
+    """What is left to do now, in one question."""
+    (row,) = await database.ask(_BACKLOG, label="backlog")
+    return Backlog(**row)
 
 
 async def items_to_serve(database: Database, limit: int, lines: int) -> list[MarkedItem]:

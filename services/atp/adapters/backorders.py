@@ -43,7 +43,6 @@ CROSS JOIN LATERAL (
     SELECT count(*) AS lines FROM (SELECT FROM backorder b WHERE b.item_id = m.item_id LIMIT $2) first_lines
 ) waiting
 """
-_MARKED: Final = "SELECT count(*) FROM position WHERE marked_at IS NOT NULL"
 _FIRST: Final = ServiceKey(-1, -1, "", "", "", "")  # before all places
 
 
@@ -86,9 +85,3 @@ def _columns(places: Mapping[str, Place]) -> list[list[Any]]:
 async def marked_items(connection: Connection, limit: int, lines: int) -> list[MarkedItem]:
     """Items with a marked position, the one marked first before others; their backorders counted up to `lines`."""
     return [MarkedItem(*row) for row in await connection.fetch(_MARKED_ITEMS, limit, lines)]
-
-
-async def marked_positions(connection: Connection) -> int:
-    """How many positions have freed quantity that is not offered to all backorders yet."""
-    count: int = await connection.fetchval(_MARKED)
-    return count

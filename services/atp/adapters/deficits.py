@@ -58,7 +58,6 @@ _FINISHED: Final = "DELETE FROM deficit_review WHERE item_id = $1 AND location_i
 _REVIEWS: Final = """
 SELECT item_id, location_id, cause FROM deficit_review ORDER BY asked_at, item_id, location_id LIMIT $1
 """
-_COUNT: Final = "SELECT count(*) FROM deficit_review"
 _DAY: Final = "SELECT day FROM supply_day"
 _NEW_DAY: Final = "UPDATE supply_day SET day = $1 WHERE day < $1 RETURNING day"
 # Where the start of a day can change who goes short: a receipt becomes too late, an assumed one comes within the
@@ -145,13 +144,6 @@ async def asked_reviews(database: Database, limit: int) -> list[tuple[PositionKe
 
     rows = await database.run(work, label="deficit reviews")
     return [(PositionKey(row["item_id"], row["location_id"]), row["cause"]) for row in rows]
-
-
-async def reviews_pending(connection: Connection) -> int:
-    """How many positions have to be looked at; a day that nobody has looked at yet counts as one."""
-    today = (await business_now(connection)).date().toordinal()
-    asked: int = await connection.fetchval(_COUNT)
-    return asked + int((await connection.fetchval(_DAY)) < today)
 
 
 def _open_part(row: asyncpg.Record, documents: dict[Any, Document]) -> OpenPart:

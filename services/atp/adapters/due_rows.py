@@ -19,7 +19,6 @@ _REMOVE: Final = """
 DELETE FROM due d USING unnest($1::text[], $2::text[]) AS k (kind, key) WHERE d.kind = k.kind AND d.key = k.key
 """
 _NOW: Final = "SELECT kind, key FROM due WHERE at <= $1 ORDER BY at, kind, key LIMIT $2"
-_COUNT: Final = "SELECT count(*) FROM due WHERE at <= $1"
 
 
 class DueStore:
@@ -49,12 +48,6 @@ async def due_now(database: Database, limit: int) -> list[Due]:
         return [Due(row["kind"], tuple(orjson.loads(row["key"]))) for row in rows]
 
     return await database.read(look, label="due")
-
-
-async def count_due(connection: Connection) -> int:
-    """How many rows are due by the business time."""
-    count: int = await connection.fetchval(_COUNT, await business_now(connection))
-    return count
 
 
 def _encode(key: tuple[str, ...]) -> str:

@@ -1,20 +1,16 @@
 """For the driver of a replay: whether nothing is left to do, and moving the business time of all services."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Final
+from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import Field
 
 from services.atp.entrypoints.problem_codes import NOT_A_REPLAY
-from services.chassis.auth import Principal, require
 from services.chassis.business_time import Phase, ReplayState
-from services.chassis.lifecycle import Quiet
 from services.chassis.problems import Problem, problem_responses
+from services.chassis.quiet import Driver, Look, Stir, quiet_route
 from services.contracts.payload import Moment, Payload
-
-REPLAY_SCOPE: Final = "replay.drive"
-Driver = Annotated[Principal, Depends(require(REPLAY_SCOPE))]
 
 
 class ReplayStep(Payload):
@@ -25,15 +21,9 @@ class ReplayStep(Payload):
     step: Annotated[int, Field(ge=0, le=2**53)]
 
 
-def internal_routes(
-    quiet: Callable[[], Awaitable[Quiet]], move: Callable[[ReplayState], Awaitable[None]] | None
-) -> APIRouter:
+def internal_routes(quiet: Look, stir: Stir, move: Callable[[ReplayState], Awaitable[None]] | None) -> APIRouter:
     """`move` sets the business time; None if this process does not take part in a replay."""
-    router = APIRouter(tags=["internal"])
-
-    @router.get("/internal/quiet", summary="Whether nothing is left to do")
-    async def get_quiet(_: Driver) -> dict[str, Any]:
-        return (await quiet()).document()
+    router = quiet_route(quiet, stir)
 
     @router.put(
         "/internal/replay",

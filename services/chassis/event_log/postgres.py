@@ -8,7 +8,7 @@ import asyncio
 import zlib
 from collections.abc import Sequence
 from itertools import count
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import asyncpg
 import orjson
@@ -114,7 +114,7 @@ class PostgresEventLog:
 
     async def group_lag(self, group: str, topics: Sequence[str]) -> int:
         """See the port."""
-        rows = await self.run(lambda connection: connection.fetch(sql.COMMITTED, group, list(topics)), "lag")
+        rows = await self.ask("lag", sql.COMMITTED, group, list(topics))
         return sum(row["next_offset"] - row["position"] for row in rows)
 
     async def close(self) -> None:
@@ -143,6 +143,17 @@ class PostgresEventLog:
         """
         try:
             return await self._database.run(work, label=label)
+        except (DatabaseError, asyncpg.PostgresError, OSError) as error:
+            raise LogUnavailable(f"{label}: {error!r}") from error
+
+    async def ask(self, label: str, question: str, *parameters: Any) -> list[asyncpg.Record]:
+        """The rows of one statement that writes nothing.
+
+        Raises:
+            LogUnavailable: the database did not answer.
+        """
+        try:
+            return await self._database.ask(question, *parameters, label=label)
         except (DatabaseError, asyncpg.PostgresError, OSError) as error:
             raise LogUnavailable(f"{label}: {error!r}") from error
 
@@ -179,7 +190,7 @@ class PostgresEventLog:
             self._topics[row["name"]] = TopicSpec(row["name"], row["partitions"], compacted=row["compacted"])
 
     async def _look(self) -> dict[TopicPartition, int]:
-        rows = await self.run(lambda connection: connection.fetch(sql.HEADS), "look for records")
+        rows = await self.ask("look for records", sql.HEADS)
         return {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
 
     async def _keep_maintaining(self) -> None:

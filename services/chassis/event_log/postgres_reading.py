@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import asyncpg
 import orjson
@@ -21,6 +21,10 @@ class Runner(Protocol):
 
     async def run(self, work: Work[T], label: str) -> T:
         """Run work on the database; `LogUnavailable` if it was not done."""
+        ...
+
+    async def ask(self, label: str, question: str, *parameters: Any) -> list[asyncpg.Record]:
+        """The rows of one statement that writes nothing; `LogUnavailable` if the database did not answer."""
         ...
 
 
@@ -58,9 +62,7 @@ class _Reading:
         topics = [topic for topic, _ in chosen]
         partitions = [partition for _, partition in chosen]
         positions = [self._positions[place] for place in chosen]
-        rows = await self._log.run(
-            lambda connection: connection.fetch(sql.READ, topics, partitions, positions, share), "read"
-        )
+        rows = await self._log.ask("read", sql.READ, topics, partitions, positions, share)
         received = [_received(row) for row in rows if row["record_offset"] is not None]
         taken: dict[TopicPartition, list[int]] = {}
         for each in received:
@@ -150,9 +152,7 @@ class PostgresGroupConsumer(_Reading):
         self._generation = generation
 
     async def _committed(self) -> dict[TopicPartition, asyncpg.Record]:
-        rows = await self._log.run(
-            lambda connection: connection.fetch(sql.COMMITTED, self._group, list(self._topics)), "committed offsets"
-        )
+        rows = await self._log.ask("committed offsets", sql.COMMITTED, self._group, list(self._topics))
         places = {(row["topic"], row["partition"]): row for row in rows}
         return {place: row for place, row in places.items() if place in self._membership.partitions}
 
@@ -166,7 +166,7 @@ class PostgresReader(_Reading):
 
     async def end_offsets(self) -> dict[TopicPartition, int]:
         """See the port."""
-        rows = await self._log.run(lambda connection: connection.fetch(sql.HEADS), "end offsets")
+        rows = await self._log.ask("end offsets", sql.HEADS)
         heads = {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
         return {place: heads[place] for place in self._positions}
 

@@ -1,15 +1,14 @@
 """The reclassifier's HTTP application: its routes in the shell that all services share."""
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Final
+from typing import Final
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from services.chassis.audit.routes import audit_routes
-from services.chassis.auth import Authenticator, Principal, require
+from services.chassis.auth import Authenticator
 from services.chassis.http import Readiness, create_app
-from services.chassis.lifecycle import Quiet
+from services.chassis.quiet import Look, Stir, quiet_route
 from services.reclassifier.entrypoints.routes import Desk, routes
 
 TITLE: Final = "Tiercel reclassifier"
@@ -27,9 +26,13 @@ def create_reclassifier_app(
     authenticator: Authenticator,
     registry: CollectorRegistry,
     readiness: Readiness,
-    quiet: Callable[[], Awaitable[Quiet]],
+    quiet: Look,
+    stir: Stir | None = None,
 ) -> FastAPI:
-    """The application; `quiet` answers the driver of a replay. Without a desk it has health and metrics only."""
+    """The application. Without a desk it has health and metrics only.
+
+    `quiet` answers the driver of a replay, woken by `stir`.
+    """
     app = create_app(
         title=TITLE,
         version=version,
@@ -47,15 +50,5 @@ def create_reclassifier_app(
                 what="rule sets",
             )
         )
-        app.include_router(_internal_routes(quiet))
+        app.include_router(quiet_route(quiet, stir or Stir()))
     return app
-
-
-def _internal_routes(quiet: Callable[[], Awaitable[Quiet]]) -> APIRouter:
-    router = APIRouter(tags=["internal"])
-
-    @router.get("/internal/quiet", summary="Whether nothing is left to do, for the driver of a replay")
-    async def get_quiet(_: Annotated[Principal, Depends(require("replay.drive"))]) -> dict[str, Any]:
-        return (await quiet()).document()
-
-    return router

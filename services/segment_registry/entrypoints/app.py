@@ -1,16 +1,15 @@
 """The registry's HTTP application: its routes in the shell that all services share."""
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Final
+from typing import Final
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from services.chassis.audit.routes import audit_routes
-from services.chassis.auth import Authenticator, Principal, require
+from services.chassis.auth import Authenticator
 from services.chassis.edge import Limiter
 from services.chassis.http import Readiness, create_app
-from services.chassis.lifecycle import Quiet
+from services.chassis.quiet import Look, Stir, quiet_route
 from services.segment_registry.entrypoints.assignment_routes import assignment_routes
 from services.segment_registry.entrypoints.bulk_routes import IMPORT_BODY_MAX_BYTES, IMPORT_PATH, bulk_routes
 from services.segment_registry.entrypoints.customer_routes import customer_routes
@@ -33,10 +32,14 @@ def create_registry_app(
     authenticator: Authenticator,
     registry: CollectorRegistry,
     readiness: Readiness,
-    quiet: Callable[[], Awaitable[Quiet]],
+    quiet: Look,
+    stir: Stir | None = None,
     limiter: Limiter | None = None,
 ) -> FastAPI:
-    """The application; `quiet` answers the driver of a replay. Without a desk it has health and metrics only."""
+    """The application. Without a desk it has health and metrics only.
+
+    `quiet` answers the driver of a replay, woken by `stir`.
+    """
     app = create_app(
         title=TITLE,
         version=version,
@@ -60,17 +63,7 @@ def create_registry_app(
             scope="registry.read",
             what="tiers, customers and assignments",
         ),
-        _internal_routes(quiet),
+        quiet_route(quiet, stir or Stir()),
     ):
         app.include_router(router)
     return app
-
-
-def _internal_routes(quiet: Callable[[], Awaitable[Quiet]]) -> APIRouter:
-    router = APIRouter(tags=["internal"])
-
-    @router.get("/internal/quiet", summary="Whether nothing is left to do, for the driver of a replay")
-    async def get_quiet(_: Annotated[Principal, Depends(require("replay.drive"))]) -> dict[str, Any]:
-        return (await quiet()).document()
-
-    return router
