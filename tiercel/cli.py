@@ -113,19 +113,22 @@ def import_file(
     url: Address = "http://127.0.0.1:8080",
     key: ApiKey = "",
     set_aside: Annotated[Path, typer.Option(help="Where rows go that cannot be imported.")] = Path("set_aside.csv"),
+    encoding: Annotated[str | None, typer.Option(help="Of the file, if it is neither UTF-8 nor UTF-16.")] = None,
 ) -> None:
-    """Import master data or supply from a CSV file. Status 1 if a row was set aside."""
-    from tiercel.commands import importing
+    """Import master data, supply or open orders from a CSV file. Status 1 if a row was set aside."""
+    from tiercel.commands import import_sheets, importing
 
-    if (template or kind) not in importing.SHEETS:
-        raise typer.BadParameter(f"KIND is one of {', '.join(importing.SHEETS)}")
+    if (template or kind) not in import_sheets.SHEETS:
+        raise typer.BadParameter(f"KIND is one of {', '.join(import_sheets.SHEETS)}")
     if template:
-        print(importing.template(template))
+        print(import_sheets.template(template))
         return
     if file is None:
         raise typer.BadParameter("a FILE is needed; --template KIND prints its columns")
     found = _reporting(
-        lambda: importing.import_file(kind, file, url=url, key=key, set_aside=set_aside, dry_run=dry_run)
+        lambda: importing.import_file(
+            kind, file, url=url, key=key, set_aside=set_aside, dry_run=dry_run, encoding=encoding
+        )
     )
     done = "would be sent" if dry_run else "sent"
     print(f"{found.rows} rows: {found.good} {done}, {found.set_aside} set aside ({set_aside}).")
