@@ -30,6 +30,7 @@ Data = Annotated[
     Path | None,
     typer.Option("--data", help="The folder of an embedded deployment; without it, the one of the TIERCEL_ settings."),
 ]
+SHOWN_MAX = 20  # of each kind of finding; the report has all
 Topic = Annotated[str, typer.Argument(help="The topic of the events, without .dlq.")]
 Partition = Annotated[int, typer.Option(min=0, help="Where the event was read.")]
 Offset = Annotated[int, typer.Option(min=0, help="Where the event was read.")]
@@ -196,22 +197,37 @@ def _check_kind(kind: str) -> None:
 
 @app.command("reconcile-stock")
 def reconcile_stock(
-    extract: Annotated[Path, typer.Argument(help="CSV of the ERP or WMS: sku, location, on_hand.", exists=True)],
+    extract: Annotated[
+        Path | None,
+        typer.Argument(help="CSV of the ERP or WMS: sku, location; on_hand, committed, receipts.", exists=True),
+    ] = None,
     *,
-    tolerance: Annotated[int, typer.Option(min=0, help="Units by which a position may differ.")] = 0,
-    report: Annotated[Path, typer.Option(help="Where the differences go.")] = Path("differences.csv"),
+    tolerance: Annotated[int, typer.Option(min=0, help="Units by which a figure may differ.")] = 0,
+    report: Annotated[Path, typer.Option(help="Where all positions go.")] = Path("reconciliation.csv"),
     url: Address = "http://127.0.0.1:8080",
     key: ApiKey = "",
 ) -> None:
-    """Compare stock with an extract, position by position. Status 1 if one differs by more than the tolerance."""
+    """Tell how positions stand, and compare them with an extract.
+
+    Status 1 if a figure differs by more than the tolerance, or something else stands in the way of going live.
+    """
     from tiercel.commands.reconciling import reconcile
 
-    compared, differing = _reporting(lambda: reconcile(extract, url=url, key=key, report=report))
-    beyond = [each for each in differing if abs(each.units) > tolerance]
-    print(f"{compared} positions compared, {len(differing)} differ, {len(beyond)} by more than {tolerance} ({report}).")
-    for each in differing[:20]:
-        print(f"{each.sku}@{each.location}: extract {each.extract}, tiercel {each.tiercel} ({each.units:+})")
-    if beyond:
+    found = _reporting(lambda: reconcile(extract, url=url, key=key, report=report, tolerance=tolerance))
+    print(f"{found.positions} positions ({report}).")
+    if extract is not None:
+        beyond = len({each.place for each in found.differences})
+        print(f"{found.compared} positions compared, {found.differing} differ, {beyond} by more than {tolerance}.")
+    for each in found.differences[:SHOWN_MAX]:
+        print(f"differs: {'@'.join(each.place)} {each.figure}: extract {each.extract}, tiercel {each.tiercel}")
+    units = sum(quantity for quantity, _ in found.deficits.values())
+    print(f"{len(found.deficits)} positions are short, by {units} units.")
+    for place, (quantity, day) in [*found.deficits.items()][:SHOWN_MAX]:
+        print(f"short: {'@'.join(place)} by {quantity} from {day}")
+    print(f"{len(found.hindrances)} positions have something in the way of going live.")
+    for place, hindrances in [*found.hindrances.items()][:SHOWN_MAX]:
+        print(f"in the way: {'@'.join(place)}: {', '.join(hindrances)}")
+    if found.blocked:
         raise typer.Exit(1)
 
 

@@ -29,6 +29,7 @@ from services.atp.adapters.network import PostgresNetwork
 from services.atp.adapters.partitions import keep_months
 from services.atp.adapters.planner_rows import PostgresPlanningReader
 from services.atp.adapters.planning import PostgresPlanning
+from services.atp.adapters.position_reader import PostgresPositionReader
 from services.atp.adapters.promise_lists import PostgresPromiseLists
 from services.atp.adapters.promise_reader import PostgresPromiseReader
 from services.atp.adapters.rehearsals import PostgresRehearsals
@@ -101,6 +102,7 @@ from services.atp.entrypoints.list_routes import list_routes
 from services.atp.entrypoints.network_routes import network_routes
 from services.atp.entrypoints.order_intake import UNKNOWN_ORDER, OrderIntake
 from services.atp.entrypoints.planner_routes import planner_routes
+from services.atp.entrypoints.position_routes import position_routes
 from services.atp.entrypoints.preview_routes import preview_routes
 from services.atp.entrypoints.service_level_routes import service_level_routes
 from services.atp.entrypoints.stock_routes import stock_routes
@@ -303,6 +305,7 @@ class _Atp:
             planner_routes(self._engine, reader, PostgresPlanningReader(self._database)),
             supply_routes(self._engine),
             stock_routes(PostgresStockReader(self._database)),
+            position_routes(PostgresPositionReader(self._database)),
             audit_routes(self._page_of_audit, scope="atp.read", what="allocations, blocks, releases and corrections"),
             configuration_routes(self._planning),
             network_routes(self._network),

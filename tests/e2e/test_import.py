@@ -51,11 +51,16 @@ def test_files_are_imported_once_and_their_bad_rows_are_set_aside(served: Served
         assert answer.json()["locations"][0]["on_hand"] == 26
     extract = tmp_path / "extract.csv"
     extract.write_text("sku,location,on_hand\nLOAD-1,DC-L,24\nLOAD-1,DC-M,1\n")
-    report = tmp_path / "differences.csv"
+    report = tmp_path / "reconciliation.csv"
     against = (str(extract), "--url", served.urls["atp"], "--key", served.key, "--report", str(report))
     exact = tiercel("reconcile-stock", *against)
     assert (exact.returncode, "2 differ, 2 by more than 0" in exact.stdout) == (1, True), exact.stdout + exact.stderr
-    assert report.read_text().splitlines()[1:] == ["LOAD-1,DC-L,24,26,2", "LOAD-1,DC-M,1,0,-1"]
+    with report.open(newline="") as file:
+        found = [row for row in csv.DictReader(file) if row["sku"] == "LOAD-1"]
+    assert [(row["location"], row["extract_on_hand"], row["on_hand"], row["difference_on_hand"]) for row in found] == [
+        ("DC-L", "24", "26", "2"),
+        ("DC-M", "1", "0", "-1"),
+    ]
     assert tiercel("reconcile-stock", *against, "--tolerance", "2").returncode == 0
 
 

@@ -33,9 +33,12 @@ class Row(NamedTuple):
 
 
 def read_rows(
-    path: Path, *, columns: frozenset[str], needed: Sequence[str], encoding: str | None = None
+    path: Path, *, columns: frozenset[str] | None, needed: Sequence[str], encoding: str | None = None
 ) -> Iterator[Row]:
-    """The rows of a file. Raises FileRefused, also in the middle, for what is no CSV file with these columns."""
+    """The rows of a file; `columns` None lets it have any others.
+
+    Raises FileRefused, also in the middle, for what is no CSV file with these columns.
+    """
     named = encoding or _encoding_of(path)
     try:
         with path.open(encoding=named, newline="") as text:
@@ -63,7 +66,7 @@ def _encoding_of(path: Path) -> str:
         return "utf-16" if file.read(2) in UTF_16_MARKS else UTF_8
 
 
-def _rows(text: TextIO, path: Path, columns: frozenset[str], needed: Sequence[str]) -> Iterator[Row]:
+def _rows(text: TextIO, path: Path, columns: frozenset[str] | None, needed: Sequence[str]) -> Iterator[Row]:
     header = text.readline()
     names = _names(path, header, columns, needed)
     reader = csv.reader(text, delimiter=_separator(header), strict=True)
@@ -83,7 +86,7 @@ def _separator(header: str) -> str:
     return max(SEPARATORS, key=header.count)
 
 
-def _names(path: Path, header: str, columns: frozenset[str], needed: Sequence[str]) -> list[str]:
+def _names(path: Path, header: str, columns: frozenset[str] | None, needed: Sequence[str]) -> list[str]:
     if not header.strip():
         raise FileRefused(f"{path} is empty: its first line names the columns")
     try:
@@ -93,7 +96,7 @@ def _names(path: Path, header: str, columns: frozenset[str], needed: Sequence[st
     names = [name.strip().lower() for name in found]
     while names and not names[-1]:  # a separator at the end of each line
         names.pop()
-    unknown = [name[:COLUMN_MAX_CHARS] for name in names if name not in columns]
+    unknown = [name[:COLUMN_MAX_CHARS] for name in names if columns is not None and name not in columns]
     missing = [name for name in needed if name not in names]
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     faults = [
@@ -102,5 +105,5 @@ def _names(path: Path, header: str, columns: frozenset[str], needed: Sequence[st
         if which
     ]
     if faults:
-        raise FileRefused(f"{path}: {'; '.join(faults)}. Known are {', '.join(sorted(columns))}")
+        raise FileRefused(f"{path}: {'; '.join(faults)}. Known are {', '.join(sorted(columns or needed))}")
     return names

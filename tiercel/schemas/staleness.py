@@ -31,6 +31,7 @@ STALENESS: Final[Mapping[tuple[str, str], str]] = {
     ("atp", "/v1/held-orders"): "Each page: everything committed before it was asked for.",
     ("atp", "/v1/customer-blocks"): "Each page: everything committed before it was asked for.",
     ("atp", "/v1/customer-blocks/history"): _COMMITTED,
+    ("atp", "/v1/positions"): "Each page: one moment, everything committed before it was asked for.",
     ("atp", "/v1/items"): _CONFIGURED,
     ("atp", "/v1/items/{sku}"): _CONFIGURED,
     ("atp", "/v1/locations"): _CONFIGURED,
