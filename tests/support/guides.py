@@ -9,7 +9,7 @@ from tests.support.serve import PROJECT, Served
 
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 READY = re.compile(r"--ready-file \.tiercel/(\S+?\.json)")
-SECONDS_MAX = 300
+SECONDS_MAX = 600
 
 
 def follow(page: str, served: Served, folder: Path) -> str:

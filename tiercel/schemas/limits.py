@@ -8,6 +8,7 @@ from services.atp.entrypoints import (
     batch_route,
     configuration_routes,
     cut_over_routes,
+    position_routes,
     promise_routes,
     quick_route,
     supply_routes,
@@ -63,6 +64,7 @@ LIMITS: Final = (
         "entries",
         "atp.entrypoints.configuration_routes.ENTRIES_MAX",
     ),
+    Limit("a page of positions", position_routes.PAGE_MAX, "positions", "atp.entrypoints.position_routes.PAGE_MAX"),
     Limit("a quick look", quick_route.PAIRS_MAX, "pairs of SKU and zone", "atp.entrypoints.quick_route.PAIRS_MAX"),
     Limit(
         "a bulk of availability",
