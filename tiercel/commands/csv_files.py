@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, TextIO
 
+from services.atp.entrypoints.allocation_csv import defused
+
 SEPARATORS: Final = (",", ";", "\t")
 UTF_8: Final = "utf-8-sig"
 UTF_16_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-RUN_BY_SPREADSHEETS: Final = ("=", "+", "-", "@", "\t", "\r")  # a cell that begins so is a formula to them
 COLUMN_MAX_CHARS: Final = 60  # of a name that is shown: what is no header may be anything
 
 
@@ -53,12 +54,7 @@ def read_rows(
 def open_report(file: TextIO) -> Callable[[Sequence[object]], object]:
     """What writes rows of a report, each text cell made harmless to spreadsheets."""
     write = csv.writer(file).writerow
-    return lambda cells: write([harmless(each) if isinstance(each, str) else each for each in cells])
-
-
-def harmless(cell: str) -> str:
-    """A text that no spreadsheet takes for a formula: such a one gets an apostrophe before it."""
-    return f"'{cell}" if cell.startswith(RUN_BY_SPREADSHEETS) else cell
+    return lambda cells: write([defused(each) if isinstance(each, str) else each for each in cells])
 
 
 def _encoding_of(path: Path) -> str:
