@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
         options.append("--hypothesis-profile=long")
     everything = not any(option.startswith("tests/") for option in options)
     if everything:
-        options = [f"-n{_workers()}", *options]
+        options = [f"-n{_workers()}", "--max-worker-restart=0", *options]
     with stack_servers() as addresses:
         if not addresses and real_parts_are_required():
             return 1

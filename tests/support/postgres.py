@@ -20,16 +20,27 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from services.chassis import partitions, tables
+from services.chassis import database, database_listener, leases, migrations, partitions, tables
 from services.chassis.database import Database
 from services.chassis.embedded_postgres import EmbeddedPostgres
 
+CONNECT_SECONDS_MAX = 60.0
 SOMEBODY_WAITS = (
     "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
 )
 """Whether a connection to this database waits for another one."""
 
 _SCHEMAS = itertools.count(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _patience_with_a_busy_server() -> Iterator[None]:
+    """A connection may take its time on a busy machine: how long a service has for it is not what tests prove."""
+    with pytest.MonkeyPatch.context() as patient:
+        for module in (database, database_listener, leases, migrations):
+            patient.setattr(module, "CONNECT_TIMEOUT_SECONDS", CONNECT_SECONDS_MAX)
+        patient.setattr(database, "ACQUIRE_TIMEOUT_SECONDS", CONNECT_SECONDS_MAX)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -64,9 +75,9 @@ async def chassis_database(database_url: str) -> AsyncIterator[Database]:
     """A service's database without a service: the tables of the plumbing, with the partitions of today."""
     schema = f"chassis_{next(_SCHEMAS)}"
     await create_chassis_schema(database_url, schema)
-    database = await Database.open(database_url, schema=schema, name=f"test of {schema}")
-    yield database
-    await database.close()
+    opened = await Database.open(database_url, schema=schema, name=f"test of {schema}")
+    yield opened
+    await opened.close()
 
 
 async def create_chassis_schema(url: str, schema: str) -> None:

@@ -40,7 +40,9 @@ OUTCOMES: Final = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
 
 # No deadline per example: the machines that run this are shared, and a slow example is not a wrong one.
 # The gate draws the same examples every time, so that a commit is not refused for somebody else's bug.
-settings.register_profile("gate", max_examples=25, deadline=None, derandomize=True)
+settings.register_profile(
+    "gate", max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 # The default makes more than 10,000 examples over all properties, in less than three minutes on two cores.
 settings.register_profile("default", max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("long", max_examples=2_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -61,11 +61,12 @@ def pytest_xdist_newgateway(gateway: execnet.Gateway) -> None:
 
 
 def stop(number: int, frame: FrameType | None) -> None:
-    """What SIGTERM does: the workers are interrupted, and then this process."""
-    for process_id in _process_ids:
+    """What SIGTERM does: interrupt the workers, whose end ends this process; without workers, or again, this process."""
+    if not _process_ids:
+        signal.default_int_handler(number, frame)
+    while _process_ids:
         with suppress(ProcessLookupError):
-            os.kill(process_id, signal.SIGINT)
-    signal.default_int_handler(number, frame)
+            os.kill(_process_ids.pop(), signal.SIGINT)
 
 
 def _place(kind: str) -> int:
