@@ -61,7 +61,7 @@ def pytest_xdist_newgateway(gateway: execnet.Gateway) -> None:
 
 
 def stop(number: int, frame: FrameType | None) -> None:
-    """What SIGTERM does: interrupt the workers, whose end ends this process; without workers, or again, this process."""
+    """What SIGTERM does: interrupt the workers, whose end ends this process; without workers, this process itself."""
     if not _process_ids:
         signal.default_int_handler(number, frame)
     while _process_ids:
