@@ -94,7 +94,7 @@ def months(orders: Iterable[Order], rates: Rates, today: date) -> dict[str, dict
     for order in orders:
         tier = order.first["served_as"]["tier"]
         _count_answer(order, tier, counts)
-        lines = _demand(order)
+        lines = demand_of(order)
         for line in lines:
             _count_line(order, line, tier, counts, today)
         _count_whole(order, lines, tier, counts, today)
@@ -199,7 +199,8 @@ class Demand:
     wanted: str
 
 
-def _demand(order: Order) -> list[Demand]:
+def demand_of(order: Order) -> list[Demand]:
+    """The lines of an order that were to be served."""
     found = []
     for line in order.first["lines"]:
         if line["outcome"] not in SERVED:
@@ -215,7 +216,8 @@ def _demand(order: Order) -> list[Demand]:
     return found
 
 
-def _complete(order: Order, line: Demand) -> str | None:
+def completed_on(order: Order, line: Demand) -> str | None:
+    """The day on which the last of a line came; None while something is out."""
     come = 0
     for one in sorted(order.delivered, key=_day):
         if one["line"] == line.line:
@@ -236,7 +238,7 @@ def _count_line(order: Order, line: Demand, tier: str, counts: dict[tuple[str, s
     counts[month, tier, "units_due"] += line.quantity
     counts[month, tier, "units_shipped_in_time"] += min(line.quantity, in_time)
     counts[month, tier, "units_delivered"] += min(line.quantity, come)
-    complete = _complete(order, line)
+    complete = completed_on(order, line)
     if complete is None:
         return
     counts[month, tier, "lines_delivered"] += 1
@@ -250,7 +252,7 @@ def _count_line(order: Order, line: Demand, tier: str, counts: dict[tuple[str, s
 def _count_whole(
     order: Order, lines: list[Demand], tier: str, counts: dict[tuple[str, str, str], int], today: date
 ) -> None:
-    if not lines or any(_complete(order, line) is None for line in lines):
+    if not lines or any(completed_on(order, line) is None for line in lines):
         return
     due = max(line.due for line in lines)
     if due >= today.isoformat():
