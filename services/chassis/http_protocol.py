@@ -11,10 +11,13 @@ and two packets, each of which wakes the client: measured, a sixth of what the e
 
 import asyncio
 import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from uvicorn.protocols.http import httptools_impl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from services.chassis.problems import BAD_REQUEST, HEADERS_TOO_LARGE, Problem
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent, HTTPResponseBodyEvent, HTTPResponseStartEvent
@@ -152,14 +155,9 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what cannot be parsed; 431 if it is only too large."""
-        if self._too_large:
-            self.transport.write(
-                b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-            )
-            self.transport.close()
-            return
-        super().send_400_response(msg)
+        """Answer what cannot be parsed with a problem document, as all else; 431 if it is only too large."""
+        self.transport.write(_refusal(Problem(HEADERS_TOO_LARGE if self._too_large else BAD_REQUEST, msg)))
+        self.transport.close()
 
     def _count(self, more: int) -> None:
         self._header_bytes += more
@@ -183,3 +181,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._timer = None
         if self._in_headers and not self.transport.is_closing():
             self.transport.close()
+
+
+def _refusal(problem: Problem) -> bytes:
+    answer = problem.response()
+    headers = [*answer.raw_headers, (b"connection", b"close")]
+    lines = [f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}".encode()]
+    lines += [name + b": " + value for name, value in headers]
+    return b"\r\n".join([*lines, b"", bytes(answer.body)])

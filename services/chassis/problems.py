@@ -76,6 +76,7 @@ IDEMPOTENCY_KEY_REUSED: Final = register(
     ProblemCode("idempotency_key_reused", 422, "This idempotency key was used with another body")
 )
 PRECONDITION_REQUIRED: Final = register(ProblemCode("precondition_required", 428, "A version must be given"))
+HEADERS_TOO_LARGE: Final = register(ProblemCode("headers_too_large", 431, "The headers are larger than is read here"))
 TOO_MANY_REQUESTS: Final = register(ProblemCode("too_many_requests", 429, "The rate limit is reached", 1))
 INTERNAL_ERROR: Final = register(ProblemCode("internal_error", 500, "Something broke on this side"))
 OVERLOADED: Final = register(ProblemCode("overloaded", 503, "Too much is waiting already", 1))

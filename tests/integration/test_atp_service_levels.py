@@ -309,3 +309,21 @@ async def _until_shown(world: World, line: str) -> None:
 
 def _catalog(kind: catalogue.EventType, key: str, payload: dict[str, Any]) -> Any:
     return order_event(kind, {"order": {"order_id": key}}, data=orjson.dumps(payload))
+
+
+@pytest.mark.parametrize(
+    "month", ["0000-01", "0001-01", "1969-12", "2200-01", "9999-12", "2031-13", "2031-1", "2031-01-01"]
+)
+async def test_a_month_outside_of_the_calendar_is_refused(world: World, month: str) -> None:
+    client = world.atp.client
+    for path in ("/v1/service-levels", "/v1/service-breaches"):
+        answer = await client.get(path, params={"month": month})
+        assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed")
+    answer = await client.post(f"/v1/service-levels/{month}:close")
+    assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed")
+
+
+@pytest.mark.parametrize("month", ["1970-01", "2199-12"])
+async def test_the_first_and_the_last_month_are_empty(world: World, month: str) -> None:
+    answer = await world.atp.client.get("/v1/service-levels", params={"month": month})
+    assert (answer.status_code, answer.json()["tiers"]) == (200, [])

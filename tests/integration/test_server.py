@@ -124,6 +124,27 @@ async def test_headers_that_never_end_are_refused() -> None:
             assert answer.startswith(b"HTTP/1.1 431 ")
         answer = await running.say(b"GET /" + b"x" * HEADERS_MAX_BYTES)
         assert answer.startswith(b"HTTP/1.1 431 ")
+        assert _problem_of(answer)["code"] == "headers_too_large"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [b"FOO /livez HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02", b"GET / HTTP/1.1\r\na b: c\r\n"],
+)
+async def test_what_is_no_http_is_answered_with_a_problem_document(request_: bytes) -> None:
+    async with _running() as running:
+        answer = await running.say(request_)
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert _problem_of(answer)["code"] == "bad_request"
+
+
+def _problem_of(answer: bytes) -> dict[str, Any]:
+    head, body = answer.split(b"\r\n\r\n", 1)
+    lines = head.lower().split(b"\r\n")
+    assert b"content-type: application/problem+json" in lines
+    assert f"content-length: {len(body)}".encode() in lines
+    found: dict[str, Any] = orjson.loads(body)
+    return found
 
 
 async def test_a_client_that_never_finishes_its_headers_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:

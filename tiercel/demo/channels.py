@@ -14,7 +14,7 @@ import orjson
 from services.chassis.envelope import Event, MalformedEvent, from_record, to_record
 from services.chassis.event_log.port import EventLog, LogReader, Producer
 from services.contracts import topics
-from services.contracts.catalogue import PROMISE_ANSWERED, SCHEMA_URN
+from services.contracts.catalogue import PROMISE_ANSWERED, PROMISE_CHANGED, SCHEMA_URN
 from tiercel.demo.summary import FirstAnswer, Standing, first_answer, standing
 
 REQUEST_SECONDS_MAX: Final = 120.0
@@ -212,6 +212,8 @@ class LogChannel:
             return
         self._ids.add(event.id)
         self.answers.seen_events += 1
+        if event.type not in (PROMISE_ANSWERED.name, PROMISE_CHANGED.name):
+            return  # what is said about a promise, as that it is at risk, does not change it
         data = orjson.loads(event.data)
         if event.type == PROMISE_ANSWERED.name:
             promise = data["promise"]

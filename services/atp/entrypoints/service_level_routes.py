@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query
+from pydantic import Field, StringConstraints
 
 from services.atp.application.read_promises import PromiseReader
 from services.atp.application.service_levels import (
@@ -19,13 +20,18 @@ from services.atp.entrypoints.callers import visible
 from services.atp.entrypoints.problem_codes import MONTH_NOT_OVER, ORDER_UNKNOWN
 from services.chassis.auth import Principal, require
 from services.chassis.problems import VALIDATION_FAILED, Problem, problem_responses
-from services.contracts.payload import Code, Payload
+from services.contracts.payload import FIRST_DAY, LAST_DAY, Code, Payload
 from services.contracts.service import Month, ServiceBreached
 
 BREACHES_MAX: Final = 1_000
 Reader = Annotated[Principal, Depends(require("atp.read"))]
 Planner = Annotated[Principal, Depends(require("atp.configure"))]
 Exact = dict[str, dict[str, str]]
+AskedMonth = Annotated[  # of the days that a payload may name, see `payload.Day`
+    str,
+    StringConstraints(pattern=r"^(19[7-9][0-9]|2[01][0-9]{2})-(0[1-9]|1[0-2])$"),
+    Field(description=f"from {FIRST_DAY:%Y-%m} to {LAST_DAY:%Y-%m}"),
+]
 
 
 class RatioDocument(Payload):
@@ -116,7 +122,7 @@ def service_level_routes(levels: ServiceLevels, promises: PromiseReader) -> APIR
         "/v1/service-levels", response_model=ServiceLevelsDocument, responses=problem_responses(VALIDATION_FAILED)
     )
     async def get_service_levels(
-        _: Reader, month: Annotated[Month | None, Query()] = None, tier: Annotated[Code | None, Query()] = None
+        _: Reader, month: Annotated[AskedMonth | None, Query()] = None, tier: Annotated[Code | None, Query()] = None
     ) -> dict[str, Any]:
         """How tiers were served in a month (default: the current one), by the tier in force when promised."""
         return _document(await levels.month(None if month is None else _first_day(month)), tier)
@@ -126,7 +132,7 @@ def service_level_routes(levels: ServiceLevels, promises: PromiseReader) -> APIR
         response_model=MonthClosed,
         responses=problem_responses(VALIDATION_FAILED, MONTH_NOT_OVER),
     )
-    async def close_month(principal: Planner, month: Annotated[Month, Path()]) -> dict[str, Any]:
+    async def close_month(principal: Planner, month: Annotated[AskedMonth, Path()]) -> dict[str, Any]:
         """Close a month that is over: from then on it changes only by a listed correction."""
         closed = await levels.close(_first_day(month), principal.subject)
         if closed is None:
@@ -135,7 +141,7 @@ def service_level_routes(levels: ServiceLevels, promises: PromiseReader) -> APIR
 
     @router.get("/v1/service-breaches", response_model=BreachList, responses=problem_responses(VALIDATION_FAILED))
     async def get_breaches(
-        _: Reader, month: Annotated[Month | None, Query()] = None, tier: Annotated[Code | None, Query()] = None
+        _: Reader, month: Annotated[AskedMonth | None, Query()] = None, tier: Annotated[Code | None, Query()] = None
     ) -> dict[str, Any]:
         """Breaches of the targets of tiers, each as it stands."""
         first = None if month is None else _first_day(month)
