@@ -294,6 +294,7 @@ async def test_what_a_revived_promise_cannot_have_waits(atp: Atp) -> None:
     await atp.place(an_order((item, 3)))
     answer = await change(atp, made, "revive", {"version": 2})
     assert (answer.json()["state"], outcomes(answer)) == ("promised", ["partly_promised"])
+    assert "held_until" not in answer.json(), "it is a hold no more"
     assert await waiting(atp, item) == [(3,)]
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import orjson
 import pytest
@@ -17,7 +18,7 @@ from services.chassis.envelope import Event
 from services.chassis.ids import new_id
 from services.contracts import catalogue
 from services.contracts.catalogue import EventType
-from tests.support.atp import Atp, an_order, outcomes, running_atp, unique
+from tests.support.atp import Atp, an_order, assigned, outcomes, running_atp, unique
 
 
 @pytest.fixture
@@ -235,3 +236,47 @@ async def test_two_services_let_no_more_wait_than_the_limit(atp: Atp, database_u
         *["backordered"] * 7,
         *["not_backordered"] * 17,
     ]
+
+
+async def test_an_amended_line_names_the_substitutes_of_now_and_not_those_of_before(atp: Atp) -> None:
+    other = await described(atp, 5)
+    sku = await described(atp, 1, substitutes=[other])
+    order = an_order((sku, 1))
+    promise = (await atp.place(order)).json()
+    more = amended(order, 2, 4)
+    answer = await atp.client.post(f"/v1/promises/{promise['promise_id']}:amend", json=more)
+    assert answer.status_code == 200, answer.text
+    assert [each["quantity"] for each in answer.json()["lines"][0]["alternatives"]] == [3]
+    assert (await atp.place(an_order((other, 5)))).json()["lines"][0]["promised"] == 5
+    answer = await atp.client.post(f"/v1/promises/{promise['promise_id']}:amend", json=amended(order, 3, 5))
+    assert answer.json()["lines"][0].get("alternatives", []) == []
+
+
+def amended(order: dict[str, Any], version: int, quantity: int) -> dict[str, Any]:
+    """The order at a later version, with another quantity of its one line."""
+    (line,) = order["lines"]
+    return order | {"order": order["order"] | {"version": version}, "lines": [line | {"quantity": quantity}]}
+
+
+async def test_a_revived_hold_names_substitutes_for_what_it_cannot_have(atp: Atp) -> None:
+    other = await described(atp, 5)
+    sku = await described(atp, 4, substitutes=[other])
+    held = (await atp.place(an_order((sku, 4), hold_seconds=1))).json()
+    await atp.until("SELECT state = 'expired' FROM promise WHERE promise_id = $1", UUID(held["promise_id"]))
+    assert (await atp.place(an_order((sku, 3)))).json()["lines"][0]["promised"] == 3
+    answer = await atp.client.post(f"/v1/promises/{held['promise_id']}:revive", json={"version": 2})
+    (line,) = answer.json()["lines"]
+    assert (line["promised"], [each["quantity"] for each in line["alternatives"]]) == (1, [3])
+
+
+async def test_an_order_that_is_released_names_substitutes_as_a_new_one_does(atp: Atp) -> None:
+    tier, customer = unique("tier"), unique("customer")
+    await atp.tier(tier, 1_000, validation={"line_quantity_max": 3, "held": ["line_quantity_max"]})
+    await atp.customer(customer, assigned(tier))
+    other = await described(atp, 5)
+    sku = await described(atp, 1, substitutes=[other])
+    held = (await atp.place(an_order((sku, 4), customer={"system": "erp", "id": customer}))).json()
+    assert held["state"] == "awaiting_release"
+    path = f"/v1/promises/{held['promise_id']}:release-validation"
+    (line,) = (await atp.client.post(path, json={"reason": "vouched for"})).json()["lines"]
+    assert (line["promised"], [each["quantity"] for each in line["alternatives"]]) == (1, [3])

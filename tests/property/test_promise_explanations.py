@@ -88,9 +88,10 @@ def _changes(why: Sequence[Binding]) -> list[list[Binding]]:
     return [[*quotas, binding] for binding in others if binding.needed is not None]
 
 
-def _shifted(request: Request, before: LineDecision, day: int) -> Request:
+def _shifted(request: Request, name: str, day: int) -> Request:
+    """The request with the one date changed that an answer named."""
     line = request.lines[0]
-    if before.outcome == "promised_late":
+    if name == "requested":
         return replace(request, lines=(replace(line, requested_arrival=day),))
     return replace(request, lines=(replace(line, latest_acceptable_arrival=day),))
 
@@ -130,11 +131,11 @@ def test_the_date_named_is_the_first_that_helps(book: Book, asked: Request) -> N
     request = asked_alone(asked)
     before = _answer(book, request)
     for binding in before.why:
-        named = re.search(r"arrival of (\d{4}-\d\d-\d\d)", binding.would_help)
+        named = re.search(r"a (requested|latest acceptable) arrival of (\d{4}-\d\d-\d\d)", binding.would_help)
         if named:
-            day = date.fromisoformat(named.group(1)).toordinal()
-            assert is_feasible(book, _shifted(request, before, day), before)
-            assert not is_feasible(book, _shifted(request, before, day - 1), before)
+            day = date.fromisoformat(named.group(2)).toordinal()
+            assert is_feasible(book, _shifted(request, named.group(1), day), before)
+            assert not is_feasible(book, _shifted(request, named.group(1), day - 1), before)
 
 
 @given(worlds.books(waiting=True), worlds.requests(lines_max=1))

@@ -39,7 +39,7 @@ def _of_customer() -> Iterator[tuple[str, str]]:
         customer_sentences.CHECKS,
         customer_sentences.CHANGES,
         customer_sentences.RISKS,
-        {"rest_waits": customer_sentences.REST_WAITS},
+        {"rest_waits": customer_sentences.REST_WAITS, "all_waits": customer_sentences.ALL_WAITS},
     ]
     for table in tables:
         for name, sentence in table.items():
@@ -211,3 +211,24 @@ def test_what_is_at_risk_is_told_at_the_head_and_to_the_customer_without_figures
     )
     assert "may be delayed" in explained["lines"][0]["for_customer"]
     assert OURS.findall(_told_to_customer(explained)) == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kind", "told"),
+    [
+        ("no_source", "lane", "We do not deliver this article to the destination that you gave."),
+        ("unknown_item", "item", "We do not know this article; please check its number."),
+        ("stopped", "stop", "This article cannot be delivered at the moment; we will tell you as soon as it can."),
+        ("not_backordered", "supply", "This article is sold out for the day that you asked for."),
+    ],
+)
+def test_a_customer_is_told_a_reason_once(outcome: str, kind: str, told: str) -> None:
+    line = _line(outcome, _why(kind), _why(kind, "another")) | {"promised": 0, "schedule": []}
+    assert _explained(_document("promised", line))["lines"][0]["for_customer"] == told
+
+
+def test_an_order_of_which_all_waits_is_not_said_to_be_deliverable() -> None:
+    waiting = _line("backordered", _why("supply")) | {"promised": 0, "backordered": 12, "schedule": []}
+    told = _explained(_document("promised", waiting))
+    assert told["for_customer"] == "We have your order and cannot confirm a day of delivery for any of it yet."
+    assert _explained(_document("promised", waiting, _line("promised")))["for_customer"].startswith("We can deliver")

@@ -70,6 +70,7 @@ class Amending(Handler[AmendOrder]):
         needs.orders[command.key] = None
         needs.customers[command.content.customer] = None
         need_zone(command.content, needs)
+        needs.substitutes = True
         for line in command.content.lines:
             needs.items[line.item_id] = None
             needs.freed_items[line.item_id] = None

@@ -21,6 +21,7 @@ STATES: Final[Mapping[PromiseState, str]] = {
     PromiseState.CLOSED: "Everything in your order has left our warehouse.",
     PromiseState.AWAITING_RELEASE: "We are checking your order and will come back to you.",
 }
+ALL_WAITS: Final = "We have your order and cannot confirm a day of delivery for any of it yet."
 # {asked} and {coming} are quantities of the line, {day} is the day on which the last of it arrives.
 OUTCOMES: Final[Mapping[LineOutcome, str]] = {
     LineOutcome.CANCELLED: "This line is cancelled.",
@@ -59,6 +60,19 @@ REASONS: Final[Mapping[str, str]] = {
     "calendar": "We do not dispatch on every day.",
     "rule": "We cannot promise more of this article for these days.",
     "cut_off": "Your order came too late for today's dispatch.",
+}
+_NOT_THERE: Final = frozenset({"supply", "protection", "quota"})
+# Reasons that a line's outcome has told already, or that would be misread beside it.
+TOLD_BY_OUTCOME: Final[Mapping[LineOutcome, frozenset[str]]] = {
+    LineOutcome.UNKNOWN_ITEM: frozenset({"item"}),
+    LineOutcome.ITEM_INACTIVE: frozenset({"item"}),
+    LineOutcome.UNKNOWN_UNIT: frozenset({"unit"}),
+    LineOutcome.NO_SOURCE: frozenset({"lane"}),
+    LineOutcome.STOPPED: frozenset({"stop"}),
+    LineOutcome.SHIP_COMPLETE_UNMET: frozenset({"ship_complete"}),
+    LineOutcome.DISCONTINUED: _NOT_THERE,
+    LineOutcome.NOT_BACKORDERED: _NOT_THERE,
+    LineOutcome.BELOW_MINIMUM: frozenset({"minimum_quantity"}),
 }
 CHECKS: Final[Mapping[Check, str]] = {
     "line_quantity_max": "The quantity of this line is more than we accept in one order.",
@@ -104,6 +118,20 @@ RISKS: Final[Mapping[RiskCause, str]] = {
     "date_passed": "The delivery may be delayed, because goods reach us later than expected.",
     "cut_over": "The delivery may be delayed; we are working on it.",
 }
+
+
+def of_order(document: Mapping[str, Any]) -> str:
+    """What is told of the order as a whole."""
+    state = PromiseState(document["state"])
+    if state is PromiseState.PROMISED and not any(line["promised"] for line in document["lines"]):
+        return ALL_WAITS
+    return STATES[state]
+
+
+def of_reasons(line: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is told of why a line did not get all that it wanted, each sentence once, beside what `of_line` tells."""
+    told = TOLD_BY_OUTCOME.get(LineOutcome(line["outcome"]), frozenset())
+    return tuple(dict.fromkeys(of_reason(why) for why in line["why"] if why["kind"] not in told))
 
 
 def of_line(line: Mapping[str, Any]) -> str:

@@ -101,12 +101,18 @@ def promised_line(decision: LineDecision) -> Document:
         "schedule": [schedule_line(part) for part in planned],
         "why": [constraint(binding) for binding in decision.why],
     }
+    show_alternatives(line, decision)
+    return line
+
+
+def show_alternatives(line: Document, decision: LineDecision) -> None:
+    """Let a line name the alternatives of its newest decision; those of a former moment may be gone."""
+    line.pop("alternatives", None)
     if decision.alternatives:
         line["alternatives"] = [
             {"sku": each.item_id, "quantity": each.quantity, "arrival_date": iso(each.arrival_day)}
             for each in decision.alternatives
         ]
-    return line
 
 
 def schedule_line(part: Planned) -> Document:

@@ -10,7 +10,7 @@ from typing import Any
 from services.atp.application import customer_sentences, planner_sentences
 from services.atp.application.documents import Document, load
 from services.atp.application.read_promises import FormerRevision, StoredPromise, UncoveredPart
-from services.contracts.promises import LineOutcome, PromiseState
+from services.contracts.promises import LineOutcome
 
 _PLACE = {outcome.value: place for place, outcome in enumerate(LineOutcome)}
 
@@ -21,7 +21,6 @@ def explanation(
     """The document of `GET /v1/promises/{id}/explanation`."""
     document = load(stored.document)
     risks = [each.document() for each in uncovered]
-    for_customer = customer_sentences.STATES[PromiseState(document["state"])]
     return {
         "promise_id": str(stored.promise_id),
         "revision": stored.revision,
@@ -33,7 +32,7 @@ def explanation(
             *((planner_sentences.TAKEN_OVER,) if stored.taken_over else ()),
             *(planner_sentences.of_risk(each) for each in risks),
         ],
-        "for_customer": for_customer,
+        "for_customer": customer_sentences.of_order(document),
         "lines": [_line(line, document, risks) for line in sorted(document["lines"], key=_importance)],
         "changes": _changes(document, former),
     }
@@ -46,7 +45,7 @@ def _importance(line: Document) -> int:
 
 def _line(line: Document, document: Document, risks: Sequence[Document]) -> dict[str, Any]:
     tier = document["served_as"]["tier"]
-    told = dict.fromkeys(customer_sentences.of_reason(why) for why in line["why"])
+    told = dict.fromkeys(customer_sentences.of_reasons(line))
     told |= dict.fromkeys(customer_sentences.RISKS[each["cause"]] for each in risks if each["line"] == line["line"])
     return {
         "line": line["line"],

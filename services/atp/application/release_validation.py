@@ -55,6 +55,7 @@ class ReleasingValidation(Handler[ReleaseValidation]):
         if order is None or order.promise is None:
             return
         need_content(order.promise.content, needs)
+        needs.substitutes = True
 
     def decide(self, batch: Batch, command: ReleaseValidation) -> Outcome:
         """See the module; an order that is not held is left as it is."""

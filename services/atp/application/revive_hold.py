@@ -57,6 +57,7 @@ class Reviving(Handler[ReviveHold]):
         if order is None or order.promise is None:
             return
         need_content(order.promise.content, needs)
+        needs.substitutes = True
         need_open_parts(order.promise, needs)
 
     def decide(self, batch: Batch, command: ReviveHold) -> Outcome:
@@ -78,6 +79,7 @@ class Reviving(Handler[ReviveHold]):
         document = rewrite(batch, promise, request, {line.line: line for line in decided}, served)
         promise.state = next_state("expired", event) or promise.state
         if command.hold_seconds is None:
+            document.pop("held_until", None)  # it is a hold no more
             plan_hold_end(batch, command.key, None)
             let_wait(batch, promise, request, {line["line"]: line["backordered"] for line in document["lines"]})
         else:

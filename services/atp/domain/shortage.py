@@ -208,7 +208,7 @@ class Shortage:
         day = self._first_whole()
         if day is None:
             return ""
-        name = "requested" if self.deadline == self.outlook.ask.wanted else "latest acceptable"
+        name = "latest acceptable" if self.deadline == self.outlook.ask.latest else "requested"
         return f", or a {name} arrival of {_text(day)}"
 
     def _first_whole(self) -> Day | None:
