@@ -128,6 +128,10 @@ async def test_what_a_planner_withdraws_serves_others_and_is_waited_for_again_af
     answer = await act(atp, made, "withdraw", line="1", quantity=3)
     (line,) = answer.json()["lines"]
     assert (line["promised"], line["backordered"], line["outcome"]) == (2, 3, "partly_promised")
+    (why,) = line["why"]
+    assert (why["kind"], why["reference"], why["day"], why["needed"]) == ("protection", "withdrawn", in_days(3), 3)
+    told = (await atp.client.get(f"/v1/promises/{made.json()['promise_id']}/explanation")).json()
+    assert f"A planner took it back until {in_days(3)}" in str(told["lines"][0]["for_planner"])
     await served(atp, item)
     assert outcomes(await atp.client.get(f"/v1/promises/{other.json()['promise_id']}")) == ["promised"]
     assert (await read(atp, made))["lines"][0]["promised"] == 2
@@ -189,7 +193,10 @@ async def test_a_planner_gives_goods_of_one_customer_to_another(atp: Atp) -> Non
     target = {"source": "shop", "order_id": order["order"]["order_id"], "line": "1"}
     answer = await act(atp, giver, "reassign", line="1", quantity=4, to_order=target)
     assert (answer.json()["lines"][0]["promised"], answer.json()["lines"][0]["backordered"]) == (1, 4)
+    (why,) = answer.json()["lines"][0]["why"]
+    assert (why["kind"], why["needed"], why["would_help"]) == ("supply", 4, "4 more units at L1")
     assert (await read(atp, taker))["lines"][0]["promised"] == 4
+    assert (await read(atp, taker))["lines"][0]["why"] == []
     await served(atp, item)
     assert (await read(atp, giver))["lines"][0]["promised"] == 1
     assert await atp.fetch("SELECT quantity FROM backorder WHERE item_id = $1", item) == [(4,)]
@@ -197,6 +204,20 @@ async def test_a_planner_gives_goods_of_one_customer_to_another(atp: Atp) -> Non
     assert refused.json()["why"] == "pinned"
     more = await act(atp, giver, "reassign", line="1", quantity=1, to_order=target)
     assert (more.status_code, more.json()["why"]) == (409, "not_wanted")
+
+
+async def test_a_line_that_is_given_a_part_says_what_binds_the_rest(atp: Atp) -> None:
+    item = await atp.item(on_hand=5)
+    giver = await atp.place(an_order((item, 5)))
+    order = an_order((item, 6), customer={"system": "erp", "id": "somebody-else"})
+    taker = await atp.place(order)
+    target = {"source": "shop", "order_id": order["order"]["order_id"], "line": "1"}
+    assert (await act(atp, giver, "reassign", line="1", quantity=4, to_order=target)).status_code == 200
+    (line,) = (await read(atp, taker))["lines"]
+    assert (line["outcome"], [(why["kind"], why["needed"]) for why in line["why"]]) == (
+        "partly_promised",
+        [("supply", 2)],
+    )
 
 
 async def test_a_stopped_position_makes_no_promise_and_says_so(atp: Atp) -> None:

@@ -102,7 +102,7 @@ CHANGES: Final[Mapping[str, str]] = {
     "released": "A part of the order was given up.",
     "transferred": "The goods will come by another way.",
     "revived": "We made the offer again.",
-    "expedited": "We could bring the delivery forward.",
+    "expedited": "We are treating your order as urgent.",
     "reassigned": "We had to plan your delivery anew.",
     "withdrawn": "We had to take a part of our offer back.",
     "stop_lifted": "The article can be delivered again.",

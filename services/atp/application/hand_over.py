@@ -18,7 +18,7 @@ from services.atp.application.giving_back import show_parts, take_off_parts
 from services.atp.application.orders import Backorder, OrderCopy, Part, PromiseCopy
 from services.atp.application.place_order import request_of
 from services.atp.application.revision import revise
-from services.atp.application.rewriting import add_parts, line_outcome, off, only, unvalidated
+from services.atp.application.rewriting import add_parts, line_outcome, off, only, unvalidated, why_rest
 from services.atp.domain.model import LineDecision, OpenBackorder
 from services.atp.domain.promise_state import next_state
 from services.atp.domain.redecision import serve
@@ -76,7 +76,8 @@ def hand_over(batch: Batch, parts: Sequence[Part], quantity: int, to: tuple[Orde
     shown: Document = next(each for each in document["lines"] if each["line"] == line)
     show_parts(shown, promise)
     shown["backordered"] -= quantity
-    shown["outcome"], shown["why"] = line_outcome(shown, "backordered"), []
+    shown["outcome"], rest = line_outcome(shown, "backordered"), shown["backordered"]
+    shown["why"] = why_rest(batch, recipient.key, promise, line, rest) if rest else []
     document["cost_minor"] = total_cost(document["lines"])
     cause, reason, origin = why
     revise(batch, recipient, document, cause=cause, change="promise_changed", origin=origin, reason=reason)

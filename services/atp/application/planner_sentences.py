@@ -43,6 +43,7 @@ REASONS: Final[Mapping[str, str]] = {
 WAITING_AHEAD: Final = (
     "Freed stock is kept for backorders that rank ahead, which allowed {allowed} to tier {own}{on_day}"
 )
+WITHDRAWN: Final = "A planner took it back{until}: what is open waits no more for so long"
 BLOCKED: Final = "The customer has a {kind} block"
 TAKEN_OVER: Final = (
     "It was taken over from another system with the dates that were promised there, beyond supply or not."
@@ -113,11 +114,14 @@ def of_reason(constraint: Document, own_tier: str) -> str:
         pattern = BLOCKED
     elif reference == "backorders_ahead":
         pattern = WAITING_AHEAD
+    elif kind == "protection" and reference == "withdrawn":
+        pattern = WITHDRAWN
     told = pattern.format(
         reference=reference,
         allowed="nothing" if allowed in {0, None} else _units(allowed),
         by_day="" if day is None else f" by {day}",
         on_day="" if day is None else f" on {day}",
+        until="" if day is None else f" until {day}",
         limit="" if allowed is None else f", which allows {allowed}",
         tier=constraint.get("tier"),
         own=own_tier,

@@ -8,7 +8,7 @@ planner's reason; nothing is oversold (see `hand_over`).
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from services.atp.application.batch import Batch, Handler, Needs
+from services.atp.application.batch import Batch, Handler, Needs, need_content
 from services.atp.application.changing import Admitted, Fault
 from services.atp.application.commands import Answered, Origin, Outcome, Remembered
 from services.atp.application.content import OrderKey
@@ -30,6 +30,7 @@ from services.atp.application.planner_records import Planner
 from services.atp.application.ports import Session
 from services.atp.application.release_part import parts_at
 from services.atp.application.revision import revise
+from services.atp.application.rewriting import why_rest
 from services.atp.application.withdraw_part import donor_fault, show_taken
 
 
@@ -63,7 +64,7 @@ class Reassigning(Handler[ReassignPart]):
         order = orders.get(command.key)
         if order is None or order.promise is None:
             return
-        needs.customers[order.promise.content.customer] = None
+        need_content(order.promise.content, needs)
         need_open_parts(order.promise, needs)
         need_recipient(orders, command.to_order, needs)
 
@@ -88,7 +89,8 @@ class Reassigning(Handler[ReassignPart]):
             overridden(batch, recipient, recipient.promise).pins[command.to_line] = command.planner.through
             settle_overrides(batch, recipient, recipient.promise)
         document = load(promise.document)
-        show_taken(document, promise, command.line, command.quantity)
+        shown = show_taken(document, promise, command.line, command.quantity)
+        shown["why"] = why_rest(batch, order.key, promise, command.line, shown["backordered"])
         new = revise(
             batch,
             order,

@@ -12,8 +12,10 @@ from services.atp.application.giving_back import show_parts, stop_waiting
 from services.atp.application.orders import Part, PromiseCopy
 from services.atp.application.place_order import add_backorder, request_of
 from services.atp.domain.amending import Held
-from services.atp.domain.model import LineDecision, Planned, Request, RequestLine
+from services.atp.domain.model import LineDecision, OpenBackorder, Planned, Request, RequestLine
+from services.atp.domain.order_of_service import service_key
 from services.atp.domain.promising import wanted_arrival
+from services.atp.domain.redecision import serve
 from services.atp.domain.release import divide
 
 NEW_LINE: Final[Document] = {
@@ -153,6 +155,18 @@ def _show_decision(line: Document, decision: LineDecision | None) -> None:
     line["why"] = [constraint(binding) for binding in decision.why]
     show_alternatives(line, decision)
     line["outcome"] = line_outcome(line, decision.outcome)
+
+
+def why_rest(batch: Batch, key: OrderKey, promise: PromiseCopy, line: str, quantity: int) -> list[Document]:
+    """What binds an open rest of a line now, if it were its turn; its positions must be loaded. Nothing is taken."""
+    served = batch.served(promise.content.customer, promise.ordered_at)
+    whole = unvalidated(request_of(key, promise.content, served, promise.ordered_at))
+    request = only(whole, line, quantity)
+    rest = replace(request.lines[0], minimum_quantity=0)
+    copy = replace(batch.book, positions=dict(batch.book.positions), usage=dict(batch.book.usage))
+    place = service_key(whole, rest, promise.ordered_at)
+    opened = OpenBackorder(str(promise.promise_id), place, replace(request, lines=(rest,)), rest)
+    return [constraint(binding) for _, decision in serve(copy, [opened]) for binding in decision.why]
 
 
 def line_outcome(line: Document, without: str) -> str:

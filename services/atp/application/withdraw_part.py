@@ -11,7 +11,7 @@ from services.atp.application.batch import Batch, Handler, Needs
 from services.atp.application.changing import Admitted, Fault
 from services.atp.application.commands import Answered, Applied, Origin, Outcome, Remembered
 from services.atp.application.content import OrderKey
-from services.atp.application.documents import Document, load, total_cost
+from services.atp.application.documents import Document, constraint, load, total_cost
 from services.atp.application.due import plan_due, store_due
 from services.atp.application.giving_back import need_open_parts, show_parts, stop_waiting, take_off_parts
 from services.atp.application.holds import need_to_wait, wait_for_rest
@@ -31,6 +31,7 @@ from services.atp.application.ports import Session
 from services.atp.application.release_part import parts_at
 from services.atp.application.revision import revise
 from services.atp.application.rewriting import let_wait, line_outcome
+from services.atp.domain.model import Binding, Day
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +89,9 @@ class Withdrawing(Handler[WithdrawPart]):
             overridden(batch, order, promise).withdrawn[command.line] = command.planner.through
         settle_overrides(batch, order, promise)
         document = load(promise.document)
-        show_taken(document, promise, command.line, command.quantity)
         planner = command.planner
+        shown = show_taken(document, promise, command.line, command.quantity)
+        shown["why"] = [constraint(_because_withdrawn(shown["backordered"], planner.through))]
         details = {"line": command.line, "quantity": command.quantity, "location": command.location_id}
         note(batch, "withdraw", planner, promise, details)
         origin, reason = command.origin, planner.reason
@@ -150,13 +152,19 @@ def donor_fault(batch: Batch, promise: PromiseCopy, line: str, held: int, quanti
     return None
 
 
-def show_taken(document: Document, promise: PromiseCopy, line: str, quantity: int) -> None:
-    """Let a line of the document show that a quantity was taken off it and is wanted still."""
+def show_taken(document: Document, promise: PromiseCopy, line: str, quantity: int) -> Document:
+    """Let a line of the document show that a quantity was taken off it and is wanted still; the line."""
     shown: Document = next(each for each in document["lines"] if each["line"] == line)
     show_parts(shown, promise)
     shown["backordered"] += quantity
     shown["outcome"] = line_outcome(shown, "backordered")
     document["cost_minor"] = total_cost(document["lines"])
+    return shown
+
+
+def _because_withdrawn(rest: int, through: Day | None) -> Binding:
+    help_ = "the end of what the planner set" if through is None else "an earlier end of what the planner set"
+    return Binding("protection", "withdrawn", 0, through, would_help=help_, needed=rest)
 
 
 def _at_own_places(batch: Batch, order: OrderCopy, promise: PromiseCopy) -> None:
