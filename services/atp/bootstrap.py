@@ -79,6 +79,15 @@ from services.atp.application.take_supply import (
 )
 from services.atp.application.transfer_part import TransferPart, TransferringPart
 from services.atp.application.transfer_stock import Transferring, TransferStock
+from services.atp.application.turn_dates import (
+    ASSIGNMENT,
+    TURN,
+    TurnCustomer,
+    Turning,
+    TurnItem,
+    turn_customer,
+    turn_item,
+)
 from services.atp.application.watch_deficits import DeficitWatch
 from services.atp.application.withdraw_part import (
     EndingOverrides,
@@ -193,12 +202,16 @@ HANDLERS: Final[Sequence[tuple[type, type[Handler[Any]]]]] = (
     (TakeOverOrder, TakingOver),
     (StopPosition, Stopping),
     (LiftStop, Lifting),
+    (TurnItem, Turning),
+    (TurnCustomer, Turning),
 )
 DUE: Final[Mapping[str, Maker]] = {
     HOLD: expire_command,
     OVERRIDES: end_overrides,
     STOP: end_stop,
     HORIZON: replan_command,
+    TURN: turn_item,
+    ASSIGNMENT: turn_customer,
 }
 
 

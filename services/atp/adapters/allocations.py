@@ -18,6 +18,7 @@ import orjson
 from services.atp.adapters.ceilings import count_ledger, share_out, write_hierarchy, write_quotas
 from services.atp.adapters.configuration import raise_version
 from services.atp.adapters.protections import COUNTS_FROM, divide, write_protections
+from services.atp.adapters.turns import plan_items
 from services.atp.adapters.waking import LOCK_POSITIONS, mark_waiting
 from services.atp.application.planning import (
     AllocationKind,
@@ -142,6 +143,7 @@ async def store(connection: Connection, draft: Draft) -> int:
         items = [row["item_id"] for row in await connection.fetch(_ITEMS_WAITING)]
         await connection.fetch(LOCK_POSITIONS, items)
     await mark_waiting(connection, items, now, CAUSE)
+    await plan_items(connection, written.items, now)
     await raise_version(connection)
     return version
 

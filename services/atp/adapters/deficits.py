@@ -59,7 +59,8 @@ _REVIEWS: Final = """
 SELECT item_id, location_id, cause FROM deficit_review ORDER BY asked_at, item_id, location_id LIMIT $1
 """
 _DAY: Final = "SELECT day FROM supply_day"
-_NEW_DAY: Final = "UPDATE supply_day SET day = $1 WHERE day < $1 RETURNING day"
+# A replay may begin long before the last day that was looked at.
+_NEW_DAY: Final = "UPDATE supply_day SET day = $1 WHERE day <> $1 RETURNING day"
 # Where the start of a day can change who goes short: a receipt becomes too late, an assumed one comes within the
 # horizon, or somebody goes short already.
 _REACHED: Final = """EXISTS (SELECT FROM unnest(p.receipt_days, p.receipt_assumed) AS r (day, assumed)
@@ -138,7 +139,7 @@ async def asked_reviews(database: Database, limit: int) -> list[tuple[PositionKe
     async def work(connection: Connection) -> list[Any]:
         now = await business_now(connection)
         today = now.date().toordinal()
-        if (await connection.fetchval(_DAY)) < today and await connection.fetchval(_NEW_DAY, today):
+        if (await connection.fetchval(_DAY)) != today and await connection.fetchval(_NEW_DAY, today):
             await connection.execute(_ASK_FOR_THE_DAY, today, now)
         return list(await connection.fetch(_REVIEWS, limit))
 

@@ -29,8 +29,8 @@ class DueStore:
 
     async def store(self, planned: Mapping[Due, datetime | None]) -> None:
         """Write those with a time, and take away the others."""
-        put = sorted((each.kind, _encode(each.key), at) for each, at in planned.items() if at is not None)
-        gone = sorted((each.kind, _encode(each.key)) for each, at in planned.items() if at is None)
+        put = sorted((each.kind, key_text(each.key), at) for each, at in planned.items() if at is not None)
+        gone = sorted((each.kind, key_text(each.key)) for each, at in planned.items() if at is None)
         if gone:
             await self._connection.execute(_REMOVE, *(list(column) for column in zip(*gone, strict=True)))
         if put:
@@ -50,5 +50,6 @@ async def due_now(database: Database, limit: int) -> list[Due]:
     return await database.read(look, label="due")
 
 
-def _encode(key: tuple[str, ...]) -> str:
+def key_text(key: tuple[str, ...]) -> str:
+    """A key as it is stored."""
     return orjson.dumps(key).decode()

@@ -64,7 +64,7 @@ COPIES: Final[Mapping[str, str | None]] = {
     "allocation_document": _OF_DOCUMENTS,
     "configuration": "true",
     "usage": """
-        (o.kind IN ('protection', 'shipped')
+        (o.kind IN ('protection', 'shipped', 'asked')
             AND o.limit_id IN (SELECT p.protection_id FROM pg_temp.protection p))
         OR o.kind = 'quota'
         OR (o.kind = 'node' AND split_part(o.limit_id, '/', 1) IN (SELECT h.hierarchy_id FROM pg_temp.hierarchy h))

@@ -13,6 +13,7 @@ import orjson
 import structlog
 
 from services.atp.adapters.configuration import raise_version
+from services.atp.adapters.turns import plan_customers
 from services.atp.adapters.waking import mark_customers
 from services.chassis.business_time import business_now
 from services.chassis.database import Connection
@@ -114,7 +115,9 @@ async def _store_segments(connection: Connection, segments: Sequence[SegmentCurr
         ordered = sorted(names)
         columns = ([system for system, _ in ordered], [name for _, name in ordered])
         await connection.execute(_ADD_IDENTIFIERS, *columns, [names[key] for key in ordered])
-    await mark_customers(connection, sorted(applied), await business_now(connection))
+    now = await business_now(connection)
+    await mark_customers(connection, sorted(applied), now)
+    await plan_customers(connection, sorted(applied), now)
 
 
 async def _store_tiers(connection: Connection, tiers: Sequence[TierDefined]) -> None:

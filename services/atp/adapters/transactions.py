@@ -21,6 +21,7 @@ from services.atp.adapters.planner_rows import PlannerStore
 from services.atp.adapters.positions import PositionStore
 from services.atp.adapters.protections import divide, position_keys, protections
 from services.atp.adapters.supply import PostgresSupply
+from services.atp.adapters.turns import TurnStore
 from services.atp.adapters.waking import wake_redecision
 from services.atp.application.content import CustomerKey
 from services.atp.application.customers import Customer
@@ -64,6 +65,7 @@ class PostgresSession:
         self.reports = PostgresReports(connection)
         self.deficits = DeficitStore(connection)
         self.due = DueStore(connection)
+        self.turns = TurnStore(connection)
         self.planners = PlannerStore(connection)
         self._cache = cache
         self._stale_after = stale_after

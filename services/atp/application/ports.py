@@ -307,6 +307,30 @@ class DueRows(Protocol):
         ...
 
 
+class Turns(Protocol):
+    """When something changes by date alone."""
+
+    async def lock(self, kind: str, name: str) -> None:
+        """Wait for whoever writes the due row of an item or customer, so that what follows sees what he wrote."""
+        ...
+
+    async def next_of_items(self, item_ids: Sequence[str], at: datetime) -> dict[str, datetime | None]:
+        """By item the next moment after a time at which what is kept or limited of it changes."""
+        ...
+
+    async def next_of_customers(self, customer_ids: Sequence[str], at: datetime) -> dict[str, datetime | None]:
+        """By customer the next moment after a time at which its tier may change."""
+        ...
+
+    async def waiting_items(self, after: str, limit: int) -> list[str]:
+        """Items for which orders wait, in order of their ids."""
+        ...
+
+    async def items_awaited(self, customer_id: str) -> list[str]:
+        """The items for which orders of a customer wait."""
+        ...
+
+
 class PlannerRecords(Protocol):
     """What planners did."""
 
@@ -334,6 +358,8 @@ class Session(Protocol):
     def planners(self) -> PlannerRecords: ...  # noqa: D102
     @property
     def due(self) -> DueRows: ...  # noqa: D102
+    @property
+    def turns(self) -> Turns: ...  # noqa: D102
 
     async def configuration(self) -> Configuration:
         """The configuration at the version that this transaction sees."""
