@@ -21,7 +21,7 @@ SELECT (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM outbox_positi
     ({outbox.PENDING}) AS events_unpublished,
     CASE WHEN taking_in THEN 0 ELSE (SELECT count(*) FROM position WHERE marked_at IS NOT NULL) END AS positions_marked,
     (SELECT count(*) FROM deficit_review)
-        + (SELECT (day < (now AT TIME ZONE 'UTC')::date - date '0001-01-01' + 1)::int FROM supply_day)
+        + (SELECT (day <> (now AT TIME ZONE 'UTC')::date - date '0001-01-01' + 1)::int FROM supply_day)
         AS deficits_unreviewed,
     CASE WHEN taking_in THEN 0 ELSE (SELECT count(*) FROM due WHERE at <= now) END AS due
 FROM clock
