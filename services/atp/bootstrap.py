@@ -38,6 +38,7 @@ from services.atp.adapters.service_levels import PostgresServiceLevels
 from services.atp.adapters.stock_reader import PostgresStockReader
 from services.atp.adapters.transactions import PostgresTransactions
 from services.atp.adapters.waking import MARKED
+from services.atp.application import turn_dates
 from services.atp.application.amend_order import Amending, AmendOrder
 from services.atp.application.batch import Handler
 from services.atp.application.cancel_order import Cancelling
@@ -79,15 +80,6 @@ from services.atp.application.take_supply import (
 )
 from services.atp.application.transfer_part import TransferPart, TransferringPart
 from services.atp.application.transfer_stock import Transferring, TransferStock
-from services.atp.application.turn_dates import (
-    ASSIGNMENT,
-    TURN,
-    TurnCustomer,
-    Turning,
-    TurnItem,
-    turn_customer,
-    turn_item,
-)
 from services.atp.application.watch_deficits import DeficitWatch
 from services.atp.application.withdraw_part import (
     EndingOverrides,
@@ -202,16 +194,16 @@ HANDLERS: Final[Sequence[tuple[type, type[Handler[Any]]]]] = (
     (TakeOverOrder, TakingOver),
     (StopPosition, Stopping),
     (LiftStop, Lifting),
-    (TurnItem, Turning),
-    (TurnCustomer, Turning),
+    (turn_dates.TurnItem, turn_dates.Turning),
+    (turn_dates.TurnCustomer, turn_dates.Turning),
 )
 DUE: Final[Mapping[str, Maker]] = {
     HOLD: expire_command,
     OVERRIDES: end_overrides,
     STOP: end_stop,
     HORIZON: replan_command,
-    TURN: turn_item,
-    ASSIGNMENT: turn_customer,
+    turn_dates.TURN: turn_dates.turn_item,
+    turn_dates.ASSIGNMENT: turn_dates.turn_customer,
 }
 
 
