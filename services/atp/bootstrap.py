@@ -120,7 +120,7 @@ from services.chassis.auth import Authenticator
 from services.chassis.business_time import MOVED, ensure_schema, refuse_stored_time
 from services.chassis.cache import Cache, RedisCache
 from services.chassis.clocks import SystemClock
-from services.chassis.consumer import ConsumerRunner
+from services.chassis.consumer import BATCH_MAX, ConsumerRunner
 from services.chassis.consumer_metrics import ConsumerMetrics
 from services.chassis.database import Connection, Database, DatabaseError
 from services.chassis.deliveries import Handler as EventHandler
@@ -159,6 +159,7 @@ REJECTS: Final = (
     UNKNOWN_ORDER,
     UNEXPECTED,
 )
+FULFILMENTS_MAX: Final = 2_000  # at once: a warehouse tells of an order line by line, and its promise is revised once
 RELAY_PACE_SECONDS: Final = 0.05  # under load; answers are given over HTTP, events may come in larger batches
 DECIDING: Final = frozenset({Role.API, Role.CONSUMER})
 HANDLERS: Final[Sequence[tuple[type, type[Handler[Any]]]]] = (
@@ -404,6 +405,7 @@ class _Atp:
                 group,
                 [topic],
                 handlers[group],
+                batch_max=FULFILMENTS_MAX if topic == topics.FULFILMENTS.name else BATCH_MAX,
                 dead_letters=dead_letters,
                 metrics=self._consumer_metrics,
                 committed=self._stir.tell,

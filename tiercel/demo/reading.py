@@ -8,17 +8,20 @@ import csv
 import gzip
 import io
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 from services.contracts.payload import ID_MAX_CHARS, LINES_MAX, MONEY_DIGITS_MAX, QUANTITY_MAX
 from tiercel.demo.history import History, HistoryLine, HistoryOrder
 
-BATCH_ROWS: Final = 65_536  # Parquet rows held in memory at a time
+BATCH_ROWS: Final = 8_192  # Parquet rows held in memory at a time
+PRICES_KEPT: Final = 65_536  # different ones, which many lines share
 
 FIELDS: Final = (
     "order_id",
@@ -179,7 +182,7 @@ def _collect(
     elif len(found.lines) >= LINES_MAX:
         raise _RowError("too_many_lines")
     found.ordered_at = min(found.ordered_at, ordered_at)
-    number = str(len(found.lines) + 1)
+    number = sys.intern(str(len(found.lines) + 1))
     found.lines.append(HistoryLine(number, line.sku, line.quantity, line.unit_price, line.requested_arrival))
     if cell("tier") is not None:
         tiers.setdefault(customer_id, _identifier(cell("tier"), "tier").lower())
@@ -194,7 +197,7 @@ def _identifier(value: Any, name: str) -> str:
         raise _RowError(f"no_{name}")
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    text = str(value).strip()
+    text = sys.intern(str(value).strip())  # a few thousand items and customers in hundreds of thousands of lines
     if not text or len(text) > ID_MAX_CHARS or not text.isprintable():
         raise _RowError(f"unusable_{name}")
     return text
@@ -214,6 +217,7 @@ def _quantity(value: Any) -> int:
     return int(number)
 
 
+@lru_cache(maxsize=PRICES_KEPT)
 def _price(value: Any) -> Decimal | None:
     if value is None:
         return None
@@ -244,4 +248,4 @@ def _moment(value: Any, name: str) -> datetime:
 def _zone(value: Any) -> str:
     if value is None:
         return "*"
-    return re.sub(r"[^A-Za-z0-9]+", "-", str(value)).strip("-").upper()[:64] or "*"
+    return sys.intern(re.sub(r"[^A-Za-z0-9]+", "-", str(value)).strip("-").upper()[:64] or "*")

@@ -20,7 +20,8 @@ from services.atp.domain.service_measures import AmountKey, base_of, measure, me
 from services.chassis.business_time import business_now
 from services.chassis.database import Connection, Database
 
-CHANGES_PER_PORTION: Final = 200  # some 50 ms, for which this process does nothing else; transactions stay whole
+CHANGES_PER_PORTION: Final = 2_000  # some hundred orders; the rows of one transaction are never divided
+ORDERS_AT_ONCE: Final = 50  # some 50 ms, for which this process does nothing else
 _LOCK: Final = "SELECT through_xid FROM measuring FOR UPDATE SKIP LOCKED"
 _CHANGED: Final = """
 SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest, c.recorded_xid, c.promise_id
@@ -117,7 +118,9 @@ async def _portion(connection: Connection, state: Pass) -> _Portion | None:
     oldest = rows[0]["oldest"] if state.oldest is None else state.oldest
     changed = [row for row in rows if row["promise_id"] is not None]
     promise_ids = sorted({row["promise_id"] for row in changed} - state.measured)
-    corrected = await _measure(connection, promise_ids)
+    corrected: list[Day] = []
+    for start in range(0, len(promise_ids), ORDERS_AT_ONCE):
+        corrected += await _measure(connection, promise_ids[start : start + ORDERS_AT_ONCE])
     finished = len(changed) < CHANGES_PER_PORTION
     reached = oldest if finished else max(row["recorded_xid"] for row in changed) + 1
     await connection.execute(_THROUGH, min(oldest, reached))
@@ -125,8 +128,6 @@ async def _portion(connection: Connection, state: Pass) -> _Portion | None:
 
 
 async def _measure(connection: Connection, promise_ids: Sequence[UUID]) -> list[Day]:
-    if not promise_ids:
-        return []
     # What another system promised, by its own rules, is no measure of how tiers are served here.
     orders = [each for each in await load_orders(connection, promise_ids) if not each.taken_over]
     measured = [_measured(order) for order in orders]

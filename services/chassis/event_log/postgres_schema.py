@@ -127,11 +127,15 @@ SELECT p.topic, p.partition, p.next_offset, greatest(coalesce(g.next_offset, 0),
  WHERE p.topic = ANY ($2)
 """
 
-# Offsets grow with time, so the oldest records are the first of the primary key.
+# Offsets grow with time, so the oldest records are the first of the primary key; if the first is not expired, none is.
 EXPIRE: Final = """
-WITH oldest AS (
+WITH first AS MATERIALIZED (
+    SELECT r.at < clock_timestamp() - t.retention AS expired
+      FROM topic AS t, record AS r
+     WHERE t.name = $1 AND r.topic = $1 AND r.partition = $2 ORDER BY r.record_offset LIMIT 1
+), oldest AS (
     SELECT r.record_offset, r.at FROM record AS r
-     WHERE r.topic = $1 AND r.partition = $2 ORDER BY r.record_offset LIMIT $3
+     WHERE (SELECT expired FROM first) AND r.topic = $1 AND r.partition = $2 ORDER BY r.record_offset LIMIT $3
 ), expired AS (
     DELETE FROM record AS r USING oldest AS o, topic AS t
      WHERE r.topic = $1 AND r.partition = $2 AND r.record_offset = o.record_offset
