@@ -24,6 +24,7 @@ from services.chassis.event_log.port import EventLog, TopicSpec
 from services.chassis.event_log.postgres import PostgresEventLog
 from services.contracts.catalogue import decode
 from tests.support.atp import in_days, running_atp, unique
+from tests.support.kafka import new_topic_name
 from tests.support.registry_service import RegistryUnderTest, registry_over
 from tests.support.waiting import until
 
@@ -215,7 +216,7 @@ async def place(request: pytest.FixtureRequest, tmp_path: Path, database_url: st
         log = KafkaEventLog(request.getfixturevalue("kafka_bootstrap"), name="test")
     else:
         log = await PostgresEventLog.open(database_url)
-    topic = f"anchors.{uuid4().hex}"
+    topic = new_topic_name()
     await log.ensure_topics([TopicSpec(topic, partitions=1, compacted=True)])
     anchors = TopicAnchors(log, topic)
     yield anchors
