@@ -24,7 +24,7 @@ from services.atp.adapters.customer_blocks import PostgresCustomerBlocks
 from services.atp.adapters.deficits import ASKED, asked_reviews
 from services.atp.adapters.due_rows import due_now
 from services.atp.adapters.held_orders import PostgresHeldOrders
-from services.atp.adapters.ledger import verify
+from services.atp.adapters.ledger import verify_apart
 from services.atp.adapters.network import PostgresNetwork
 from services.atp.adapters.partitions import keep_months
 from services.atp.adapters.planner_rows import PostgresPlanningReader
@@ -419,8 +419,9 @@ class _Atp:
     async def _watch_ledger(self, stop: asyncio.Event) -> None:
         """Compare the aggregates with the ledger now and then; a drift is shown and logged, and repaired by hand."""
         while not stop.is_set():
-            with suppress(DatabaseError):  # then it is compared the next time; readiness says what is wrong
-                report = await verify(self._database)
+            # Then it is compared the next time; readiness says what is wrong.
+            with suppress(DatabaseError, asyncpg.QueryCanceledError):
+                report = await verify_apart(self._database.url, SCHEMA)
                 self._metrics.ledger_drift.set(report.drifted)
                 if report.drifted:
                     _log.error("ledger_drift", drifted=report.drifted, drifts=report.drifts[:DRIFTS_LOGGED_MAX])

@@ -34,6 +34,7 @@ import structlog
 from services.chassis.database_listener import listening
 from services.chassis.database_session import (
     DRIVER_ERRORS,
+    STATEMENT_TIMEOUT_SECONDS,
     Connection,
     Failure,
     Isolation,
@@ -64,7 +65,9 @@ __all__ = [
 T = TypeVar("T")
 Work: TypeAlias = Callable[[Connection], Awaitable[T]]
 
-COMMAND_TIMEOUT_SECONDS: Final = 35  # the client's own, above the server's 30: for a server that no longer answers
+COMMAND_MARGIN_SECONDS: Final = (
+    5  # of the client's own time-out above the server's: for a server that no longer answers
+)
 CONNECT_TIMEOUT_SECONDS: Final = 5
 ACQUIRE_TIMEOUT_SECONDS: Final = 10
 CLOSE_TIMEOUT_SECONDS: Final = 5
@@ -142,8 +145,9 @@ class Database:
         max_size: int = 8,
         retry: Retry | None = None,
         refuse_unsafe: bool = True,
+        statement_seconds: int = STATEMENT_TIMEOUT_SECONDS,
     ) -> Self:
-        """Connect; `name` shows in pg_stat_activity.
+        """Connect; `name` shows in pg_stat_activity. A check of everything needs more `statement_seconds`.
 
         Raises:
             DatabaseUnavailable: the server does not answer.
@@ -157,8 +161,8 @@ class Database:
             connection_class=Session,
             reset=_leave_as_is,
             timeout=CONNECT_TIMEOUT_SECONDS,
-            command_timeout=COMMAND_TIMEOUT_SECONDS,
-            server_settings=server_settings(schema, name),
+            command_timeout=statement_seconds + COMMAND_MARGIN_SECONDS,
+            server_settings=server_settings(schema, name, statement_seconds),
         )
         await pool
         database = cls(url, pool, schema=schema, name=name, retry=retry or Retry())

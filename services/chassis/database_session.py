@@ -41,7 +41,7 @@ _BEGIN: Final[dict[Isolation, str]] = {
 FIRST_OID_OF_OTHERS: Final = 10_000  # below are the types that every PostgreSQL has, with numbers that never change
 
 
-def server_settings(schema: str, name: str) -> dict[str, str]:
+def server_settings(schema: str, name: str, statement_seconds: int = STATEMENT_TIMEOUT_SECONDS) -> dict[str, str]:
     """What a connection asks for in its start-up packet, which costs no round trip.
 
     JIT compilation is off: it takes longer than the short statements that it would speed up.
@@ -52,7 +52,7 @@ def server_settings(schema: str, name: str) -> dict[str, str]:
         "timezone": "UTC",
         "jit": "off",
         "lock_timeout": f"{LOCK_TIMEOUT_SECONDS}s",
-        "statement_timeout": f"{STATEMENT_TIMEOUT_SECONDS}s",
+        "statement_timeout": f"{statement_seconds}s",
         "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_TIMEOUT_SECONDS}s",
     }
 

@@ -224,9 +224,9 @@ async def test_a_server_that_falls_silent_is_left_after_its_time(
     text: bytes,
     expected: type[Exception],
 ) -> None:
-    monkeypatch.setattr("services.chassis.database.COMMAND_TIMEOUT_SECONDS", 2.0)
+    monkeypatch.setattr("services.chassis.database.COMMAND_MARGIN_SECONDS", 1)
     async with proxied(database_url) as proxy:
-        database = await Database.open(proxy.url, schema="runner", name=NAME, retry=IMPATIENT)
+        database = await Database.open(proxy.url, schema="runner", name=NAME, retry=IMPATIENT, statement_seconds=1)
         proxy.cut(text, Cut.SILENCE)
         with pytest.raises(expected):
             await database.run(adding("a"), label="test")

@@ -11,7 +11,7 @@ from tiercel.reaching import reach
 async def verify(data: Path | None, *, decisions: bool) -> bool:
     """Print what differs, and with `decisions` what was oversold; whether all is well. Takes no lock."""
     async with reach(data) as reached:
-        database = await Database.open(reached.database_url, schema=SCHEMA, name="tiercel ledger")
+        database = await _open(reached.database_url)
         try:
             report = await ledger.verify(database)
             print(f"{report.positions} positions, {report.commitments} commitments, {report.drifted} differences")
@@ -24,11 +24,15 @@ async def verify(data: Path | None, *, decisions: bool) -> bool:
 async def rebuild(data: Path | None) -> int:
     """Set every aggregate to what the ledger says; decisions wait meanwhile. How many were changed."""
     async with reach(data) as reached:
-        database = await Database.open(reached.database_url, schema=SCHEMA, name="tiercel ledger")
+        database = await _open(reached.database_url)
         try:
             return await ledger.rebuild(database)
         finally:
             await database.close()
+
+
+async def _open(url: str) -> Database:
+    return await Database.open(url, schema=SCHEMA, name="tiercel ledger", statement_seconds=ledger.CHECK_SECONDS_MAX)
 
 
 async def _print_oversold(database: Database) -> bool:

@@ -10,7 +10,7 @@
 from dataclasses import dataclass, field
 
 from services.atp.adapters.effects import Effects, count_effects
-from services.atp.adapters.ledger import LedgerReport, verify
+from services.atp.adapters.ledger import CHECK_SECONDS_MAX, LedgerReport, verify
 from services.atp.adapters.oversell_audit import OversellReport, audit
 from services.chassis.database import Database
 from tiercel.demo.channels import Answers
@@ -36,7 +36,9 @@ class Invariants:
 
 async def check(database_url: str, history: History, sent: Sent, answers: Answers, warehouse: Warehouse) -> Invariants:
     """Check everything; `database_url` is the ATP's."""
-    database = await Database.open(database_url, schema="atp", name="demo: audit", max_size=2)
+    database = await Database.open(
+        database_url, schema="atp", name="demo: audit", max_size=2, statement_seconds=CHECK_SECONDS_MAX
+    )
     try:
         oversold = await audit(database)
         ledger = await verify(database)

@@ -19,6 +19,7 @@ from typing import Final
 from services.atp.adapters.protections import COUNTS_FROM
 from services.chassis.database import Connection, Database
 
+CHECK_SECONDS_MAX: Final = 1_800  # for one statement over the whole ledger, on a machine with other work
 REPORTED_MAX: Final = 100  # drifts named one by one; the count is of all
 
 # The aggregates as the ledger has them, in the shape of the position's own columns.
@@ -146,6 +147,17 @@ class LedgerReport:
     commitments: int
     drifted: int
     drifts: tuple[str, ...]
+
+
+async def verify_apart(url: str, schema: str) -> LedgerReport:
+    """`verify` on a connection of its own, which has more time than a command."""
+    database = await Database.open(
+        url, schema=schema, name="atp: ledger", max_size=1, statement_seconds=CHECK_SECONDS_MAX
+    )
+    try:
+        return await verify(database)
+    finally:
+        await database.close()
 
 
 async def verify(database: Database) -> LedgerReport:
