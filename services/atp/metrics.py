@@ -70,7 +70,8 @@ class ServiceMetrics:
         )
         self._limits = Gauge(
             "tiercel_allocation_units",
-            "Units of protections and quotas whose period contains today: used, lapsed and left.",
+            "Units of allocations whose period contains today: protection (protected, used, left, lapsed, uncovered;"
+            " the last of periods to come too), quota (limit, used, left), hierarchy (limit, used, left, borrowed).",
             ("tier", "kind", "state"),
             registry=registry,
         )
@@ -91,9 +92,20 @@ class ServiceMetrics:
             self._cost.labels(tier, "actual").set(float(sum(each.actual_minor for each in found)))
             self._cost.labels(tier, "rate").set(float(sum(each.rate_minor for each in found)))
             self._missing.labels(tier).set(sum(each.missing for each in found))
-        for limit in running[:TIERS_MAX]:
-            for state, units in (("used", limit.used), ("lapsed", limit.lapsed), ("left", limit.remaining)):
-                self._limits.labels(limit.tier, limit.kind, state).set(units)
+        for (tier, kind, state), units in _units(running).items():
+            self._limits.labels(tier, kind, state).set(units)
+
+
+def _units(running: Sequence[Running]) -> dict[tuple[str, str, str], int]:
+    """Units by tier, kind and state; past `TIERS_MAX` tiers the rest share a series."""
+    tiers = sorted({each.tier: None for each in running})[:TIERS_MAX]
+    named = dict.fromkeys(tiers)
+    found: dict[tuple[str, str, str], int] = {}
+    for each in running:
+        tier = each.tier if each.tier in named else OTHER
+        for state, units in each.units.items():
+            found[tier, each.kind, state] = found.get((tier, each.kind, state), 0) + units
+    return found
 
 
 def _folded(figures: Mapping[str, Mapping[str, Decimal]]) -> dict[str, Mapping[str, Decimal]]:

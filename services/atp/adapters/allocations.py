@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 
 import orjson
 
+from services.atp.adapters.allocation_figures import line_figures, with_figures
 from services.atp.adapters.ceilings import count_ledger, share_out, write_hierarchy, write_quotas
 from services.atp.adapters.configuration import raise_version
 from services.atp.adapters.protections import COUNTS_FROM, divide, write_protections
@@ -193,7 +194,14 @@ async def read_document(
         used[place] = used.get(place, 0) + one["consumed"]
     body: dict[str, Any] = orjson.loads(row["body"])
     head = {name: value for name, value in row.items() if name not in {"kind", "body"}}
-    return {**head, **with_consumed(kind, body, used)}
+    shown = with_consumed(kind, body, used)
+    if kind == "protection":
+        now = await business_now(connection)
+        items = sorted({line["sku"] for line in body["lines"]})
+        found = await line_figures(connection, document_id, row["version"], items, now)
+        counts = row["effective_to"] is None or row["effective_to"] > max(now, row["effective_from"])
+        shown["lines"] = with_figures(shown["lines"], found, counts=counts)
+    return {**head, **shown}
 
 
 async def read_versions(

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from services.atp.adapters import service_breaches
+from services.atp.adapters.allocation_figures import running
 from services.atp.adapters.cost_rates import at_rates
 from services.atp.adapters.measuring import behind, measure_changes
 from services.atp.adapters.order_records import load_orders
@@ -29,24 +30,6 @@ from services.chassis.database import CommitUnknown, Connection, Database, Datab
 T = TypeVar("T")
 CLOSER: Final = "tiercel"
 _LOCK: Final = "SELECT FROM measuring FOR UPDATE"
-_RUNNING: Final = """
-SELECT tier, kind, sum(allowed)::bigint, sum(used)::bigint, sum(lapsed)::bigint, sum(allowed - used - lapsed)::bigint
-FROM (
-    SELECT p.tier, 'protection' AS kind, p.quantity AS allowed, least(p.quantity, coalesce(u.consumed, 0)) AS used,
-        CASE WHEN $1 > p.end_day - p.lapse_days THEN greatest(0, p.quantity - coalesce(u.consumed, 0)) ELSE 0 END
-            AS lapsed
-    FROM protection p LEFT JOIN usage u
-        ON u.kind = 'protection' AND u.limit_id = p.protection_id AND u.period_start = p.start_day
-    WHERE $1 BETWEEN p.start_day AND p.end_day
-        AND p.effective_from <= $2 AND (p.effective_to IS NULL OR p.effective_to > $2)
-    UNION ALL
-    SELECT coalesce(q.tier, '*'), 'quota', q.quantity, least(q.quantity, coalesce(u.consumed, 0)), 0
-    FROM quota q LEFT JOIN usage u
-        ON u.kind = 'quota' AND u.limit_id = q.quota_id AND u.period_start = q.start_day
-    WHERE $1 BETWEEN q.start_day AND q.end_day
-        AND q.effective_from <= $2 AND (q.effective_to IS NULL OR q.effective_to > $2)
-) AS limits GROUP BY tier, kind ORDER BY tier, kind
-"""
 
 
 class PostgresServiceLevels:
@@ -119,8 +102,7 @@ class PostgresServiceLevels:
         """See the port."""
 
         async def work(connection: Connection) -> list[Running]:
-            now = await business_now(connection)
-            return [Running(*row) for row in await connection.fetch(_RUNNING, now.toordinal(), now)]
+            return await running(connection, await business_now(connection))
 
         return await self._read(work)
 

@@ -16,6 +16,7 @@ from services.atp.domain.allocation import room_for
 from services.atp.domain.explanation import LAST_DAY
 from services.atp.domain.model import Book, Day, Item, Position, PositionKey, Tier
 from services.atp.domain.promising_rules import figures, is_stricter
+from services.atp.domain.protection_figures import figures as protection_figures
 from services.atp.domain.supply_picture import Curve, Room, changes, lookahead, running_supply
 
 ROWS_MAX: Final = 20_000  # of one answer, each tier of a row counted: some megabytes; a page ends before
@@ -162,8 +163,31 @@ def _picture(batch: Batch, item: Item, position: Position, tiers: Sequence[Tier]
         "version": position.version,
         "stopped_through": iso(min(position.stopped_through or 0, LAST_DAY)) if position.stopped(book.today) else None,
         "supply_assumed_from": None if curve.horizon is None else iso(curve.horizon),
+        "protections": _protections(book, position, item) if tiers else [],
         "days": [_row(first, last, _Offers(curve, atp, rule), rooms=rooms, view=view) for first, last in spans],
     }
+
+
+def _protections(book: Book, position: Position, item: Item) -> list[Document]:
+    """What keeps something from tiers at a position, and how much of it supply does not cover."""
+    found = protection_figures(book.protections.get(position.key, ()), position, item, book.today, book.usage)
+    return [
+        {
+            "document_id": each.document_id,
+            "version": each.document_version,
+            "tier": each.tier,
+            "start": iso(each.start),
+            "end": iso(each.end),
+            "mode": each.mode,
+            "protected": worth.protected,
+            "consumed": worth.consumed,
+            "remaining": worth.remaining,
+            "lapsed": worth.lapsed,
+            "uncovered_qty": worth.uncovered,
+        }
+        for each, worth in found
+        if not each.upcoming and each.end >= book.today
+    ]
 
 
 def tier_room(book: Book, position: Position, item: Item, tier: Tier) -> Room:

@@ -71,14 +71,15 @@ class MonthOfService:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Protections and quotas whose period contains today, by tier: what was given and what is left."""
+    """Units of protections, quotas or hierarchies of a tier by state, of the periods that contain today.
+
+    Kinds and states: protection: protected, used, left, lapsed, uncovered (of periods to come too); quota: limit, used,
+    left; hierarchy: limit, used, left, borrowed (of what is open). The tier "*" is that of what is for all.
+    """
 
     tier: str
     kind: str
-    limit: int
-    used: int
-    lapsed: int
-    remaining: int
+    units: Mapping[str, int]
 
 
 class ServiceLevels(Protocol):
@@ -101,7 +102,7 @@ class ServiceLevels(Protocol):
         ...
 
     async def running(self) -> list[Running]:
-        """Protections and quotas that run today."""
+        """Protections, quotas and hierarchies that run today."""
         ...
 
     async def keep(self) -> bool:

@@ -60,8 +60,31 @@ class AvailableDay(Payload):
     tiers: tuple[TierShare, ...] = ()
 
 
+class ProtectionAt(Payload):
+    """A protection at a location whose document is in effect and whose period is not over.
+
+    `protected` is asked for in the whole period, `remaining` still kept of it. `uncovered_qty`: of a future period what
+    is asked beyond the receipts due within it, else what the location could not give of it by its last day.
+    """
+
+    document_id: str
+    version: int
+    tier: str
+    start: date
+    end: date
+    mode: str
+    protected: int
+    consumed: int
+    remaining: int
+    lapsed: int
+    uncovered_qty: int
+
+
 class LocationAvailability(Payload):
-    """An item at a location, ascending by day. While a planner stops it no tier may take anything."""
+    """An item at a location, ascending by day. While a planner stops it no tier may take anything.
+
+    `protections` are listed where a tier, or all by tier, was asked for.
+    """
 
     location: str
     on_hand: int
@@ -69,6 +92,7 @@ class LocationAvailability(Payload):
     version: int
     stopped_through: date | None
     supply_assumed_from: date | None
+    protections: tuple[ProtectionAt, ...] = ()
     days: tuple[AvailableDay, ...]
 
 
