@@ -26,18 +26,18 @@ async def used(deployment: Deployment) -> Times:
     found: Times = {}
     for running in deployment.processes:
         name = " ".join((running.wanted.service, *running.wanted.roles))
-        found.setdefault(name, {})[running.process.pid] = _seconds(running.process.pid)
+        found.setdefault(name, {})[running.process.pid] = seconds_of(running.process.pid)
     connection = await asyncpg.connect(deployment.database_url)
     try:
         for pid, application in await connection.fetch(_BACKENDS):
             name = f"postgresql: {str(application).partition(':')[0]}"
-            found.setdefault(name, {})[pid] = _seconds(pid)
+            found.setdefault(name, {})[pid] = seconds_of(pid)
     finally:
         await connection.close()
     pid_file = open_layout().pid_file("kafka")
     if pid_file.exists():
         pid = json.loads(pid_file.read_text())["pid"]
-        found["kafka"] = {pid: _seconds(pid)}
+        found["kafka"] = {pid: seconds_of(pid)}
     return found
 
 
@@ -52,7 +52,8 @@ def per_piece(before: Times, after: Times, pieces: int) -> Mapping[str, float]:
     return {name: round(seconds * 1e6 / max(1, pieces), 1) for name, seconds in spent.items() if seconds > 0}
 
 
-def _seconds(pid: int) -> float:
+def seconds_of(pid: int) -> float:
+    """Processor seconds of a process so far; 0 if it is gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
