@@ -76,6 +76,7 @@ class Constraint(Payload):
         "calendar",
         "cut_off",
         "rule",
+        "buffer",
     ]
     reference: str
     allowed: QuantityOrZero | None = None

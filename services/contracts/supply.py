@@ -150,6 +150,15 @@ class ScheduledReceipt(Payload):
     version: Version = 1
 
 
+class Buffer(Payload):
+    """Safety stock of a position, never offered; with a `channel`, what is never offered to that channel besides it."""
+
+    sku: Identifier
+    location: Code
+    buffer: QuantityOrZero
+    channel: Code | None = None
+
+
 class Shipped(Payload):
     """`fulfilment.shipped.v1`: goods of one order line left a location, once per (source, reference)."""
 

@@ -68,12 +68,21 @@ def _raised(book: Book, quota_id: str, quantity: int) -> Book:
     )
 
 
+def _held_back_less(book: Book, key: PositionKey, quantity: int) -> Book:
+    position = book.positions[key]
+    ((channel, kept),) = position.channel_buffers
+    less = replace(position, channel_buffers=((channel, kept - quantity),))
+    return replace(book, positions={**book.positions, key: less})
+
+
 def _applied(book: Book, binding: Binding, needed: int) -> Book:
     match binding.kind:
         case "supply":
             return _with_supply(book, binding.reference, binding.day, needed)
         case "protection":
             return _lowered(book, binding.reference, needed)
+        case "buffer":
+            return _held_back_less(book, PositionKey("I1", binding.reference), needed)
         case "quota":
             return _raised(book, binding.reference, needed)
     return book
@@ -82,7 +91,7 @@ def _applied(book: Book, binding: Binding, needed: int) -> Book:
 def _changes(why: Sequence[Binding]) -> list[list[Binding]]:
     """Each change for itself: supply or a protection, together with the quotas that bind as well."""
     quotas = [binding for binding in why if binding.kind == "quota"]
-    others = [binding for binding in why if binding.kind in {"supply", "protection"}]
+    others = [binding for binding in why if binding.kind in {"supply", "protection", "buffer"}]
     if quotas and not others:
         return [quotas]
     return [[*quotas, binding] for binding in others if binding.needed is not None]

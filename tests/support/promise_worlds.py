@@ -41,8 +41,10 @@ rules = st.one_of(
 
 
 @st.composite
-def positions(draw: st.DrawFn, key: PositionKey, *, planned: bool = False, waiting: bool = False) -> Position:
-    """A position whose commitments may be beyond its supply."""
+def positions(
+    draw: st.DrawFn, key: PositionKey, *, planned: bool = False, waiting: bool = False, held_back: bool = False
+) -> Position:
+    """A position whose commitments may be beyond its supply; `held_back`: something may be kept from the web."""
     due = draw(st.lists(st.integers(TODAY - 9, TODAY + SPAN_DAYS), max_size=4, unique=True))
     owed = draw(st.lists(st.integers(TODAY - 3, TODAY + SPAN_DAYS), max_size=4, unique=True))
     ranks = draw(st.lists(st.integers(1, 3), max_size=2, unique=True)) if waiting else []
@@ -54,6 +56,7 @@ def positions(draw: st.DrawFn, key: PositionKey, *, planned: bool = False, waiti
         receipts=tuple(Receipts(day, draw(few), draw(few) if planned else 0) for day in sorted(due)),
         commitments=tuple((day, draw(st.integers(1, 6))) for day in sorted(owed)),
         waiting=tuple((rank, draw(st.integers(1, 5))) for rank in sorted(ranks)),
+        channel_buffers=(("web", draw(st.integers(1, 9))),) if held_back and draw(st.booleans()) else (),
     )
 
 
@@ -137,6 +140,7 @@ def books(
     horizon: bool = True,
     waiting: bool = False,
     ruled: bool = False,
+    held_back: bool = False,
 ) -> Book:
     """A book of one item at up to `locations` places; `ruled`: promised by a stricter rule."""
     keys = [PositionKey("I1", f"L{place}") for place in range(draw(st.integers(1, locations)))]
@@ -150,7 +154,7 @@ def books(
     return Book(
         TODAY,
         {"I1": item},
-        {key: draw(positions(key, planned=True, waiting=waiting)) for key in keys},
+        {key: draw(positions(key, planned=True, waiting=waiting, held_back=held_back)) for key in keys},
         {"*": draw(offers(len(keys)))},
         {key: draw(protections(key, mixed=mixed)) for key in keys} if protected else {},
         draw(quotas()) if limited else (),

@@ -13,7 +13,7 @@ from services.contracts.cut_over import OpenOrder
 from services.contracts.items import CatalogItem
 from services.contracts.network import CatalogCalendar, CatalogLane, CatalogLocation, CatalogService, CatalogZone
 from services.contracts.payload import Payload
-from services.contracts.supply import Discrepancy, ScheduledReceipt, SupplyMovement, SupplySnapshot
+from services.contracts.supply import Buffer, Discrepancy, ScheduledReceipt, SupplyMovement, SupplySnapshot
 
 NUMBER_CHARS_MAX: Final = 18
 OPEN_ORDERS: Final = "open-orders"
@@ -21,6 +21,7 @@ WHOLE_NUMBERS: Final = frozenset(
     {
         "quantity",
         "on_hand",
+        "buffer",
         "cursor",
         "sequence",
         "version",
@@ -238,6 +239,13 @@ SHEETS: Final[Mapping[str, Sheet]] = {
             "reference": "ADJ-90",
             "sequence": "",
         },
+    ),
+    "buffers": Sheet(
+        Buffer,
+        "PUT",
+        "/v1/buffers",
+        ("sku", "location"),
+        {**_AT, "buffer": "5", "channel": "marketplace"},
     ),
     "landed-costs": Sheet(
         LandedCost,

@@ -22,7 +22,7 @@ _POSITIONS: Final = """
 SELECT p.item_id, p.location_id, p.version, p.on_hand, p.buffer,
        p.receipt_days, p.receipt_confirmed, p.receipt_planned, p.receipt_assumed,
        p.commit_days, p.commit_quantities, p.waiting_ranks, p.waiting_quantities,
-       p.marked_at, p.mark_cause, p.mark_after, p.stopped_through
+       p.marked_at, p.mark_cause, p.mark_after, p.stopped_through, p.channel_buffers
 FROM unnest($1::text[], $2::text[]) AS k (item_id, location_id)
 JOIN position p ON p.item_id = k.item_id AND p.location_id = k.location_id
 ORDER BY p.item_id, p.location_id
@@ -47,10 +47,10 @@ _LOCK: Final = _with_time(_POSITIONS + " FOR UPDATE OF p")
 _COLUMNS: Final = """
     unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[],
            $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::text[], $15::jsonb[],
-           $16::int[])
+           $16::int[], $17::jsonb[])
     AS k (item_id, location_id, on_hand, buffer, receipt_days, receipt_confirmed, receipt_planned, receipt_assumed,
           commit_days, commit_quantities, waiting_ranks, waiting_quantities, marked_at, mark_cause, mark_after,
-          stopped_through)
+          stopped_through, channel_buffers)
 """
 _UPDATE: Final = f"""
 UPDATE position p SET
@@ -60,18 +60,18 @@ UPDATE position p SET
     commit_days = k.commit_days::int[], commit_quantities = k.commit_quantities::bigint[],
     waiting_ranks = k.waiting_ranks::int[], waiting_quantities = k.waiting_quantities::bigint[],
     marked_at = k.marked_at, mark_cause = k.mark_cause, mark_after = k.mark_after,
-    stopped_through = k.stopped_through
+    stopped_through = k.stopped_through, channel_buffers = k.channel_buffers
 FROM {_COLUMNS}
 WHERE p.item_id = k.item_id AND p.location_id = k.location_id
 """  # noqa: S608 - made of constants
 _INSERT: Final = f"""
 INSERT INTO position (item_id, location_id, on_hand, buffer, receipt_days, receipt_confirmed, receipt_planned,
     receipt_assumed, commit_days, commit_quantities, waiting_ranks, waiting_quantities,
-    marked_at, mark_cause, mark_after, stopped_through)
+    marked_at, mark_cause, mark_after, stopped_through, channel_buffers)
 SELECT item_id, location_id, on_hand, buffer, receipt_days::int[], receipt_confirmed::bigint[],
     receipt_planned::bigint[], receipt_assumed::bigint[], commit_days::int[], commit_quantities::bigint[],
     waiting_ranks::int[], waiting_quantities::bigint[], marked_at, mark_cause, mark_after,
-    stopped_through
+    stopped_through, channel_buffers
 FROM {_COLUMNS}
 """  # noqa: S608 - made of constants
 
@@ -180,8 +180,13 @@ def _position(row: asyncpg.Record) -> StoredPosition:
         commitments=tuple(zip(row["commit_days"], row["commit_quantities"], strict=True)),
         waiting=tuple(zip(row["waiting_ranks"], row["waiting_quantities"], strict=True)),
         stopped_through=row["stopped_through"],
+        channel_buffers=() if row["channel_buffers"] is None else _buffers(row["channel_buffers"]),
     )
     return StoredPosition(position, mark_of(row))
+
+
+def _buffers(stored: str) -> tuple[tuple[str, int], ...]:
+    return tuple((channel, quantity) for channel, quantity in orjson.loads(stored))
 
 
 def _columns(stored: Sequence[StoredPosition]) -> list[list[object]]:
@@ -204,4 +209,5 @@ def _columns(stored: Sequence[StoredPosition]) -> list[list[object]]:
         [None if mark is None else mark.cause for mark in marks],
         [None if mark is None or mark.after is None else orjson.dumps(tuple(mark.after)).decode() for mark in marks],
         [each.stopped_through for each in positions],
+        [orjson.dumps(each.channel_buffers).decode() if each.channel_buffers else None for each in positions],
     ]

@@ -61,6 +61,7 @@ def _position(position: Position, item: Item, today: int) -> dict[str, Any]:
         "location": position.key.location_id,
         "statuses": {"available": position.on_hand, "quality": 0, "blocked": 0, "damaged": 0},
         "buffer": position.buffer,
+        "channel_buffers": [{"channel": name, "buffer": kept} for name, kept in position.channel_buffers],
         "receipts": [],
         "assumed_receipts": [
             {"due": _day(each.day), "quantity": each.quantity, "replaced": each.replaced}

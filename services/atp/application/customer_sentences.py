@@ -58,6 +58,7 @@ REASONS: Final[Mapping[str, str]] = {
     "backorders": "We take no orders for a later delivery of this article.",
     "stop": "This article cannot be delivered at the moment.",
     "calendar": "We do not dispatch on every day.",
+    "buffer": "We cannot promise more of this article here.",
     "rule": "We cannot promise more of this article for these days.",
     "cut_off": "Your order came too late for today's dispatch.",
 }

@@ -37,6 +37,7 @@ REASONS: Final[Mapping[str, str]] = {
     "backorders": "The backorder policy {reference} let {allowed} wait",
     "stop": "A planner has stopped the item at {reference}, which allowed {allowed}{by_day}",
     "calendar": "The working and pick-up days of lane {reference} allowed {allowed}{by_day}",
+    "buffer": "What is held back from the order's channel at {reference} allowed {allowed}{by_day}",
     "rule": "The item is promised by the rule {reference}, which allowed {allowed}{by_day}",
     "cut_off": "The day of lane {reference} had ended, which allowed {allowed}{by_day}",
 }

@@ -34,13 +34,17 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What is shown. `change`: a row from each day on which something changes. Days None: from today, to the last."""
+    """What is shown. `change`: a row from each day on which something changes. Days None: from today, to the last.
+
+    With a channel, what is held back from it is no offer.
+    """
 
     tier: str | None = None
     by_tier: bool = False
     bucket: Bucket = "change"
     first: Day | None = None
     last: Day | None = None
+    channel: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +62,12 @@ class ReadAvailability:
 
 
 class _Offers(NamedTuple):
-    """The picture, cumulative ATP, and what a stricter rule offers by itself (None: the item has none)."""
+    """The picture, cumulative ATP, what a stricter rule offers by itself (None: none), and what a channel is not."""
 
     curve: Curve
     atp: Room
     rule: Room | None
+    held: int
 
 
 class TierUnknown(Exception):  # noqa: N818 - says what is wrong
@@ -153,18 +158,20 @@ def _picture(batch: Batch, item: Item, position: Position, tiers: Sequence[Tier]
     curve = running_supply(position, item, book.today)
     atp = lookahead(changes(position, item, book.today), item, book.today)
     rule = figures(position, item, book.today) if is_stricter(item) else None
-    rooms = [(tier.tier, tier_room(book, position, item, tier)) for tier in tiers]
+    rooms = [(tier.tier, tier_room(book, position, item, tier, view.channel)) for tier in tiers]
+    held = 0 if view.channel is None else position.kept_from(view.channel)
     days = [*curve.days, *atp.days, *(day for _, room in rooms for day in room.days), *(rule.days if rule else ())]
     spans = _spans(sorted(dict.fromkeys(days)), view, book.today)
     return {
         "location": position.key.location_id,
         "on_hand": position.on_hand,
         "buffer": position.buffer,
+        "channel_buffers": [{"channel": name, "buffer": kept} for name, kept in position.channel_buffers],
         "version": position.version,
         "stopped_through": iso(min(position.stopped_through or 0, LAST_DAY)) if position.stopped(book.today) else None,
         "supply_assumed_from": None if curve.horizon is None else iso(curve.horizon),
         "protections": _protections(book, position, item) if tiers else [],
-        "days": [_row(first, last, _Offers(curve, atp, rule), rooms=rooms, view=view) for first, last in spans],
+        "days": [_row(first, last, _Offers(curve, atp, rule, held), rooms=rooms, view=view) for first, last in spans],
     }
 
 
@@ -190,9 +197,11 @@ def _protections(book: Book, position: Position, item: Item) -> list[Document]:
     ]
 
 
-def tier_room(book: Book, position: Position, item: Item, tier: Tier) -> Room:
+def tier_room(book: Book, position: Position, item: Item, tier: Tier, channel: str | None = None) -> Room:
     """What a tier may take: nothing while a planner stops the position."""
-    return Room([book.today], [0]) if position.stopped(book.today) else room_for(book, position.key, item, tier)
+    if position.stopped(book.today):
+        return Room([book.today], [0])
+    return room_for(book, position.key, item, tier, channel=channel)
 
 
 def _spans(changing: Sequence[Day], view: View, today: Day) -> Iterator[tuple[Day, Day | None]]:
@@ -222,7 +231,8 @@ def _row(
     open_ended = curve.horizon is not None and day >= curve.horizon
     atp = None if open_ended else max(0, offers.atp.at(day))
     by_rule = None if open_ended or rule is None else rule.at(day)
-    offered = atp if atp is None or by_rule is None else min(atp, max(0, by_rule))
+    least = offers.atp.at(day) if by_rule is None else min(offers.atp.at(day), by_rule)
+    offered = None if atp is None else max(0, least - offers.held)
     row: dict[str, Any] = {
         "first_day": iso(first),
         "last_day": None if last is None else iso(last),

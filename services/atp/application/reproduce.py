@@ -123,6 +123,7 @@ def _position(fields: Fields) -> Position:
         commitments=tuple((day, quantity) for day, quantity in fields["commitments"]),
         waiting=tuple((rank, quantity) for rank, quantity in fields["waiting"]),
         stopped_through=fields.get("stopped_through"),
+        channel_buffers=tuple((channel, quantity) for channel, quantity in fields.get("channel_buffers", ())),
     )
 
 

@@ -28,6 +28,7 @@ from services.chassis.audit.chain import AuditEntry
 
 MoveKind = Literal["receipt", "adjustment", "issue", "status_change", "transfer_shipped", "transfer_received"]
 AVAILABLE: Final = "available"
+CHANNELS_MAX: Final = 100  # channels from which stock of one position is held back; they are read with every decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +90,12 @@ class ScheduleReceipt:
 
 @dataclass(frozen=True, slots=True)
 class SetBuffer:
-    """Safety stock of a position, never offered."""
+    """Safety stock of a position, never offered; with a channel, what is never offered to that one besides it."""
 
     key: PositionKey
     buffer: int
     origin: Origin
+    channel: str | None = None
     remembered: Remembered | None = None
     lines: int = 1
 
@@ -245,13 +247,22 @@ class Buffering(Handler[SetBuffer]):
     def decide(self, batch: Batch, command: SetBuffer) -> Outcome:
         """A lower buffer frees what it kept."""
         before: Position = position_of(batch, command.key)
-        if before.buffer == command.buffer and command.key in batch.book.positions:
+        kept = before.buffer if command.channel is None else before.kept_from(command.channel)
+        if kept == command.buffer and command.key in batch.book.positions:
             return Applied("repeated")
-        batch.workbook.put(replace(before, buffer=command.buffer))
-        if command.buffer < before.buffer:
+        after = replace(before, buffer=command.buffer) if command.channel is None else _held_back(before, command)
+        if len(after.channel_buffers) > CHANNELS_MAX:
+            return Applied("too_many_channels")
+        batch.workbook.put(after)
+        if command.buffer < kept:
             batch.free(command.key, "supply_changed")
         batch.review(command.key, "supply_cut")
         return Applied("applied")
+
+
+def _held_back(position: Position, command: SetBuffer) -> Position:
+    buffers = {**dict(position.channel_buffers), str(command.channel): command.buffer}
+    return replace(position, channel_buffers=tuple(sorted((name, kept) for name, kept in buffers.items() if kept)))
 
 
 def _adds(before: Scheduled, after: Scheduled) -> bool:

@@ -36,9 +36,15 @@ def confirmable(book: Book, key: PositionKey, item: Item, tier: Tier, day: Day) 
     return max(0, room_for(book, key, item, tier).at(day))
 
 
-def room_for(book: Book, key: PositionKey, item: Item, tier: Tier, *, behind_waiting: bool = True) -> Room:
-    """`confirmable` for all days at once, not clipped at 0. Whoever is served in turn is not behind those who wait."""
-    room = _of_supply(book, key, item, tier, behind_waiting=behind_waiting)
+def room_for(
+    book: Book, key: PositionKey, item: Item, tier: Tier, *, behind_waiting: bool = True, channel: str | None = None
+) -> Room:
+    """`confirmable` for all days at once, not clipped at 0. Whoever is served in turn is not behind those who wait.
+
+    Without a channel nothing is kept from one.
+    """
+    held = 0 if channel is None else book.positions[key].kept_from(channel)
+    room = _of_supply(book, key, item, tier, held, behind_waiting=behind_waiting)
     if not is_stricter(item):
         return room
     position = book.positions[key]
@@ -46,10 +52,11 @@ def room_for(book: Book, key: PositionKey, item: Item, tier: Tier, *, behind_wai
     return offered(room, free, position, item, book.today)
 
 
-def _of_supply(book: Book, key: PositionKey, item: Item, tier: Tier, *, behind_waiting: bool) -> Room:
-    """What cumulative ATP leaves for a tier."""
+def _of_supply(book: Book, key: PositionKey, item: Item, tier: Tier, held: int, *, behind_waiting: bool) -> Room:
+    """What cumulative ATP leaves for a tier, without what is held back from its channel."""
     position = book.positions[key]
     by_day = changes(position, item, book.today)
+    by_day[book.today] -= held
     if behind_waiting and position.waiting:
         by_day[book.today] -= sum(quantity for rank, quantity in position.waiting if rank <= tier.priority_rank)
     protections = book.protections.get(key)

@@ -132,7 +132,8 @@ class Position:
     `commitments` is (material availability day, quantity held or committed and not yet shipped), ascending by day.
     `waiting` is (priority rank, quantity) of open backorders, ascending; empty unless quantity was freed that has not
     been offered to them yet: while it is there, it restricts whoever ranks behind. Up to and with `stopped_through` no
-    new promise is made from it.
+    new promise is made from it. `channel_buffers` is (channel, quantity never offered to it besides the buffer),
+    ascending.
     """
 
     key: PositionKey
@@ -143,6 +144,11 @@ class Position:
     commitments: tuple[tuple[Day, int], ...] = ()
     waiting: tuple[tuple[int, int], ...] = ()
     stopped_through: Day | None = None
+    channel_buffers: tuple[tuple[str, int], ...] = ()
+
+    def kept_from(self, channel: str) -> int:
+        """What is never offered to a channel, besides the buffer."""
+        return next((quantity for name, quantity in self.channel_buffers if name == channel), 0)
 
     def stopped(self, today: Day) -> bool:
         """Whether a planner has stopped it today."""
@@ -359,6 +365,7 @@ class Binding:
         "calendar",
         "cut_off",
         "rule",
+        "buffer",
     ]
     reference: str
     allowed: int | None = None

@@ -124,7 +124,8 @@ class Outlook:
     def room_beside_quotas(self, key: PositionKey) -> Room:
         """What supply, protections and those who wait leave for the line at a position now."""
         draft = self.draft
-        return room_for(draft.book, key, self.ask.item, draft.request.tier, behind_waiting=not draft.in_turn)
+        request, behind = draft.request, not draft.in_turn
+        return room_for(draft.book, key, self.ask.item, request.tier, behind_waiting=behind, channel=request.channel)
 
     def last_day(self, lane: Lane) -> Day:
         """The last day on which goods may become available and still arrive acceptably."""

@@ -7,14 +7,15 @@ periods of quotas or of its tier's core protections the change is the smallest t
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from typing import Final, Literal
 
 from services.atp.domain.allocation import room_for
 from services.atp.domain.ceilings import lefts
-from services.atp.domain.model import Binding, Day, Position, PositionKey, Protection
+from services.atp.domain.model import Binding, Book, Day, Position, PositionKey, Protection
 from services.atp.domain.outlook import FAR, Outlook, most
 from services.atp.domain.promising_rules import is_stricter, start_of_period
 from services.atp.domain.protected_supply import Stand, asked_quantity, is_live, kept
@@ -141,31 +142,50 @@ class Shortage:
             if lower is not None and spot.quotas:
                 help_ += " and " + self._raised(spot)
             yield Binding("protection", protection_id, max(0, spot.room), spot.day, protection.tier, help_, lower)
+        held_back = position.kept_from(self.outlook.draft.request.channel)
+        if held_back:
+            lower = self._least(spot, held_back, partial(self._room_with_less_held_back, position, spot))
+            help_ = self._help(spot) if lower is None else held_back_text(spot.key.location_id, lower)
+            if lower is not None and spot.quotas:
+                help_ += " and " + self._raised(spot)
+            yield Binding("buffer", spot.key.location_id, max(0, spot.room), spot.day, would_help=help_, needed=lower)
         if position.waiting and not self.outlook.draft.in_turn:
             yield Binding("protection", "backorders_ahead", max(0, spot.room), spot.day, would_help=self._help(spot))
 
     def _lowered_enough(self, protection: Protection, spot: _Spot) -> int | None:
         """By how much one protection has to be lowered for the line to be feasible; None: that alone does not do."""
+        return self._least(spot, self._most(protection), partial(self._room_lowered, protection, spot))
+
+    def _least(self, spot: _Spot, most_: int, room_less: Callable[[int], int]) -> int | None:
+        """By how much something has to be lowered for what lacks at a spot; None: all that it keeps is not enough."""
         target = spot.room + spot.missing
-        low, high = spot.missing, self._most(protection)
-        if high < low or self._room_lowered(protection, high, spot) < target:
+        low, high = spot.missing, most_
+        if high < low or room_less(high) < target:
             return None
-        if self._room_lowered(protection, low, spot) >= target:
+        if room_less(low) >= target:
             return low
         while high - low > 1:
             middle = (low + high) // 2
-            if self._room_lowered(protection, middle, spot) >= target:
+            if room_less(middle) >= target:
                 high = middle
             else:
                 low = middle
         return high
 
-    def _room_lowered(self, protection: Protection, by: int, spot: _Spot) -> int:
-        draft, key = self.outlook.draft, spot.key
-        lowered = tuple(_lowered(each, by) if each is protection else each for each in draft.book.protections[key])
-        book = replace(draft.book, protections={key: lowered})
-        room = room_for(book, key, self.outlook.ask.item, draft.request.tier, behind_waiting=not draft.in_turn)
-        return room.at(spot.day)
+    def _room_lowered(self, protection: Protection, spot: _Spot, by: int) -> int:
+        book, key = self.outlook.draft.book, spot.key
+        lowered = tuple(_lowered(each, by) if each is protection else each for each in book.protections[key])
+        return self._room_of(replace(book, protections={key: lowered}), spot)
+
+    def _room_with_less_held_back(self, position: Position, spot: _Spot, by: int) -> int:
+        book = self.outlook.draft.book
+        less = with_less_held_back(position, self.outlook.draft.request.channel, by)
+        return self._room_of(replace(book, positions={**book.positions, spot.key: less}), spot)
+
+    def _room_of(self, book: Book, spot: _Spot) -> int:
+        request, behind = self.outlook.draft.request, not self.outlook.draft.in_turn
+        item, channel = self.outlook.ask.item, request.channel
+        return room_for(book, spot.key, item, request.tier, behind_waiting=behind, channel=channel).at(spot.day)
 
     def _most(self, protection: Protection) -> int:
         """By how much a protection can be lowered."""
@@ -236,6 +256,17 @@ class Shortage:
         reference = f"{lane.offer.location_id}/{lane.offer.service}"
         kind = _what_delays(lane, today, deadline)
         return Binding(kind, reference, 0, arrival, would_help=help_, needed=whole - deadline)
+
+
+def with_less_held_back(position: Position, channel: str, by: int) -> Position:
+    """A position that keeps so many units less from a channel."""
+    buffers = [(name, quantity - by if name == channel else quantity) for name, quantity in position.channel_buffers]
+    return replace(position, channel_buffers=tuple(buffers))
+
+
+def held_back_text(location_id: str, quantity: int) -> str:
+    """That less is held back from the order's channel, in words."""
+    return f"{units_text(quantity)} less held back from the channel at {location_id}"
 
 
 def _lowered(protection: Protection, by: int) -> Protection:

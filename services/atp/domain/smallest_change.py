@@ -15,6 +15,7 @@ from typing import Final
 from services.atp.domain.model import CUMULATIVE, Binding, Book, Day, Position, PositionKey
 from services.atp.domain.outlook import FAR, Outlook, lanes_of, offers_of
 from services.atp.domain.promising_rules import is_stricter
+from services.atp.domain.shortage import held_back_text, with_less_held_back
 from services.atp.domain.sourcing import units_by
 from services.atp.domain.taking import Draft, with_receipts
 
@@ -39,7 +40,7 @@ def smallest(outlook: Outlook, need: int, deadline: Day | None, found: Sequence[
         for each in supplies:
             sizes |= search.least({each: each.needed or 0})
     for each in found:
-        if each.kind == "protection" and each.needed:
+        if each.kind in {"protection", "buffer"} and each.needed:
             beside = {quota: sizes[quota] or 0 for quota in quotas}
             sizes[each] = search.least_beside(each, beside)
     return _told(found, sizes)
@@ -104,7 +105,7 @@ class _Search:
         draft, ask = self.outlook.draft, self.outlook.ask
         book = replace(draft.book, positions=dict(draft.book.positions), usage=dict(draft.book.usage))
         for binding, size in change.items():
-            book = _applied(book, binding, ask.item.item_id, size)
+            book = _applied(book, binding, ask.item.item_id, draft.request.channel, size)
         changed = Outlook.of(Draft(book, draft.request, draft.in_turn), ask, self.outlook.lanes)
         return units_by(changed, self.deadline) >= self.need
 
@@ -113,7 +114,7 @@ def _sizes(bindings: Sequence[Binding]) -> dict[Binding, int]:
     return {each: each.needed or 0 for each in bindings}
 
 
-def _applied(book: Book, binding: Binding, item_id: str, size: int) -> Book:
+def _applied(book: Book, binding: Binding, item_id: str, channel: str, size: int) -> Book:
     match binding.kind:
         case "supply":
             key = PositionKey(item_id, binding.reference)
@@ -123,6 +124,10 @@ def _applied(book: Book, binding: Binding, item_id: str, size: int) -> Book:
             else:
                 position = replace(position, receipts=with_receipts(position.receipts, binding.day, confirmed=size))
             return replace(book, positions={**book.positions, key: position})
+        case "buffer":
+            key = PositionKey(item_id, binding.reference)
+            less = with_less_held_back(book.positions[key], channel, size)
+            return replace(book, positions={**book.positions, key: less})
         case "quota":
             raised = [
                 replace(quota, quantity=quota.quantity + size) if quota.quota_id == binding.reference else quota
@@ -151,9 +156,9 @@ def _told(found: Sequence[Binding], sizes: Mapping[Binding, int | None]) -> tupl
         later = _LATER.search(each.would_help)
         size = sizes[each]
         help_ = first
-        if size is not None and each.kind in {"supply", "protection"} and each not in others[:1]:
+        if size is not None and each.kind in {"supply", "protection", "buffer"} and each not in others[:1]:
             help_ = " and ".join((_part(each, size), *(_part(quota, sizes[quota]) for quota in quotas)))
-        if each.kind in {"supply", "protection", "quota"} and (help_ or size is not None):
+        if each.kind in {"supply", "protection", "quota", "buffer"} and (help_ or size is not None):
             each = replace(each, needed=size, would_help=help_ + (later.group() if later else ""))  # noqa: PLW2901
         told.append(each)
     return tuple(told)
@@ -164,6 +169,8 @@ def _part(binding: Binding, size: int | None) -> str:
     if binding.kind == "supply":
         by_day = "" if binding.day is None else f" by {date.fromordinal(binding.day).isoformat()}"
         return f"{size} more {'unit' if size == 1 else 'units'} at {binding.reference}{by_day}"
+    if binding.kind == "buffer":
+        return held_back_text(binding.reference, size or 0)
     if binding.kind == "quota":
         return f"quota {binding.reference} raised by {units}"
     return f"protection {binding.reference} lowered by {units}"

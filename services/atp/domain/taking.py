@@ -248,6 +248,7 @@ def with_commitment(position: Position, day: Day, quantity: int, *, assumed: int
         (*commitments[:place], *entry, *after),
         position.waiting,
         position.stopped_through,
+        position.channel_buffers,
     )
 
 

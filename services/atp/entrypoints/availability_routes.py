@@ -1,5 +1,6 @@
 """Availability over HTTP: one item, or many."""
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -19,6 +20,7 @@ from services.atp.application.read_availability import (
 from services.atp.domain.model import RuleKind
 from services.atp.entrypoints.callers import origin_of
 from services.atp.entrypoints.problem_codes import ITEM_UNKNOWN, TIER_UNKNOWN
+from services.atp.entrypoints.stock_routes import ChannelBuffer
 from services.chassis.auth import Principal, require
 from services.chassis.problems import BAD_REQUEST, VALIDATION_FAILED, Problem, problem_responses
 from services.contracts.payload import Code, Day, Identifier, Payload
@@ -43,8 +45,8 @@ class AvailableDay(Payload):
 
     `available` is supply less commitments and may be negative; `atp` is what can be promised of it without breaking an
     earlier promise; `offered` is what of it the item's promising rule offers, which by itself would offer `by_rule` (it
-    may be negative; null: the item has no stricter rule). Null where supply is assumed without limit, or no tier was
-    asked for.
+    may be negative; null: the item has no stricter rule), without what is held back from the channel. Null where supply
+    is assumed without limit, or no tier was asked for.
     """
 
     first_day: date
@@ -89,6 +91,7 @@ class LocationAvailability(Payload):
     location: str
     on_hand: int
     buffer: int
+    channel_buffers: tuple[ChannelBuffer, ...]
     version: int
     stopped_through: date | None
     supply_assumed_from: date | None
@@ -134,6 +137,7 @@ class AvailabilityRequest(Payload):
     location: Code | None = None
     tier: Code | None = None
     by_tier: bool = False
+    channel: Code | None = None
     bucket: Literal["change", "day", "week"] = "change"
     first_day: Day | None = None
     last_day: Day | None = None
@@ -165,13 +169,14 @@ def availability_routes(engine: Engine) -> APIRouter:
         location: Annotated[Code | None, Query()] = None,
         tier: Annotated[Code | None, Query()] = None,
         by_tier: Annotated[bool, Query()] = False,
+        channel: Annotated[Code | None, Query()] = None,
         bucket: Annotated[Bucket, Query()] = "change",
         first_day: Annotated[date | None, Query()] = None,
         last_day: Annotated[date | None, Query()] = None,
         after: Annotated[Code | None, Query()] = None,
         limit: Limit = 100,
     ) -> dict[str, Any]:
-        view = _view(tier, bucket, first_day, last_day, by_tier=by_tier)
+        view = replace(_view(tier, bucket, first_day, last_day, by_tier=by_tier), channel=channel)
         place = None if after is None else Place(0, after)
         command = ReadAvailability((sku,), location, view, origin_of(request), place, limit)
         try:
@@ -191,6 +196,7 @@ def availability_routes(engine: Engine) -> APIRouter:
     )
     async def read_many(request: Request, body: AvailabilityRequest, _: Reader) -> dict[str, Any]:
         view = _view(body.tier, body.bucket, body.first_day, body.last_day, by_tier=body.by_tier)
+        view = replace(view, channel=body.channel)
         place = None if body.after is None else _place(body.after)
         command = ReadAvailability(body.items, body.location, view, origin_of(request), place, body.limit)
         try:

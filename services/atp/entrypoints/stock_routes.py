@@ -50,12 +50,20 @@ class TransferOpen(Payload):
     due: Day
 
 
+class ChannelBuffer(Payload):
+    """What is never offered to a channel, besides the buffer."""
+
+    channel: Code
+    buffer: Quantity
+
+
 class StockAtLocation(Payload):
     """An item at a location. Only `available` stock is on hand for promises; `buffer` of it is never offered."""
 
     location: Code
     statuses: dict[StockStatus, int]
     buffer: int
+    channel_buffers: tuple[ChannelBuffer, ...]
     receipts: tuple[ReceiptDue, ...]
     assumed_receipts: tuple[AssumedReceipt, ...]
     transfers: tuple[TransferOpen, ...]

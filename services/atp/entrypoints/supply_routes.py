@@ -16,8 +16,16 @@ from services.atp.entrypoints.callers import origin_of
 from services.atp.entrypoints.supply_commands import Fulfilment, Supply, fulfilment_commands, supply_command
 from services.chassis.auth import Principal, require
 from services.chassis.problems import VALIDATION_FAILED, problem_responses
-from services.contracts.payload import Code, Identifier, Payload, QuantityOrZero
-from services.contracts.supply import Delivered, ScheduledReceipt, Shipped, SupplyMovement, SupplySnapshot, Transfer
+from services.contracts.payload import Payload
+from services.contracts.supply import (
+    Buffer,
+    Delivered,
+    ScheduledReceipt,
+    Shipped,
+    SupplyMovement,
+    SupplySnapshot,
+    Transfer,
+)
 from services.contracts.warehouse import Returned, ShortPicked
 
 ENTRIES_MAX: Final = 1_000  # entries of one request: some 300 kB, decided in two batches
@@ -32,19 +40,11 @@ class Entries(Payload, Generic[Said]):
     items: Annotated[tuple[Said, ...], Field(min_length=1, max_length=ENTRIES_MAX)]
 
 
-class Buffer(Payload):
-    """Safety stock of a position, never offered."""
-
-    sku: Identifier
-    location: Code
-    buffer: QuantityOrZero
-
-
 class EntryResult(Payload):
     """What became of an entry.
 
     `applied`; `included` (in a count already); `waiting` (a count that waits for movements); `older` and `repeated`
-    change nothing; `recorded` (goods that no promise was open for).
+    change nothing; `recorded` (goods that no promise was open for); `too_many_channels` (of one position; not set).
     """
 
     reference: str
@@ -65,12 +65,19 @@ def supply_routes(engine: Engine) -> APIRouter:
 
     @router.put("/v1/buffers", response_model=EntryResults, responses=problem_responses(VALIDATION_FAILED))
     async def put_buffers(request: Request, _: Planner, body: Entries[Buffer]) -> dict[str, Any]:
-        """Set the safety stock of positions."""
+        """Set the safety stock of positions, or what is held back there from a channel besides it."""
         origin = origin_of(request)
-        commands = [SetBuffer(PositionKey(one.sku, one.location), one.buffer, origin) for one in body.items]
-        return _results([f"{one.sku}@{one.location}" for one in body.items], await _apply(engine, commands))
+        commands = [
+            SetBuffer(PositionKey(one.sku, one.location), one.buffer, origin, one.channel) for one in body.items
+        ]
+        return _results([_position(one) for one in body.items], await _apply(engine, commands))
 
     return router
+
+
+def _position(buffer: Buffer) -> str:
+    held_back = "" if buffer.channel is None else f"/{buffer.channel}"
+    return f"{buffer.sku}@{buffer.location}{held_back}"
 
 
 def _add_supply(router: APIRouter, engine: Engine) -> None:
