@@ -245,6 +245,7 @@ SHEETS: Final[Mapping[str, Sheet]] = {
         "PUT",
         "/v1/buffers",
         ("sku", "location"),
+        ("sku", "location", "channel"),
         {**_AT, "buffer": "5", "channel": "marketplace"},
     ),
     "landed-costs": Sheet(
