@@ -69,7 +69,10 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What is known before the replay starts, and all that it may be set up with."""
+    """What is known before the replay starts, and all that it may be set up with.
+
+    `late_days` is how late the latest line of the past came: for so long a late receipt is waited for.
+    """
 
     tiers: dict[str, str]
     landed_cents: dict[str, Decimal]
@@ -104,12 +107,12 @@ def past_of(orders: Sequence[Order], before: date) -> Past:
     for line in come:
         prices[line.sku].append(line.price)
     freight = [line.freight for line in come if line.freight is not None]
-    late = sorted(max(0, (line.delivered - line.promised).days) for line in come)
+    late = [(line.delivered - line.promised).days for line in come if line.delivered > line.promised]
     return Past(
         tiers=tiers_by_value(ordered),
         landed_cents={sku: statistics.median(found) * CENTS for sku, found in prices.items()},
         freight_cents=round(statistics.median(freight)) if freight else 0,
-        late_days=late[len(late) * 95 // 100] if late else 0,
+        late_days=max(late, default=0),
     )
 
 

@@ -4,7 +4,7 @@ It shares no code with the services: it keeps lists, looks through them from the
 totals or differences. docs/measures.md defines what is counted; days are in UTC.
 """
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -61,29 +61,44 @@ class Rates:
 def recount(promises: Sequence[Event], fulfilments: Sequence[tuple[str, Event]]) -> list[Order]:
     """All orders with what became of them; events in the order in which they were applied, repetitions among them.
 
-    A change of a promise has its day as `at` beside its payload, as the envelope says.
+    A change of a promise has its moment as `at` beside its payload, as the envelope says. So may a fulfilment have: it
+    was applied before what was answered or changed at that moment or later. One without was applied after all of that.
     """
-    orders = _orders(promises)
-    seen = set()
-    for kind, event in fulfilments:
-        key = (event["order"]["source"], event["order"]["order_id"])
-        name = (kind, *key, event.get("sku"), event.get("location"), event["source"], event["reference"])
-        if name in seen or key not in orders:
-            continue
-        seen.add(name)
-        order = orders[key]
-        if kind == "shipped":
-            _ship(order, event)
-        elif kind == "delivered":
-            gone = sum(part.shipped for part in order.parts if part.line == event["line"])
-            come = sum(one["quantity"] for one in order.delivered if one["line"] == event["line"])
-            if come + event["quantity"] <= gone:
-                order.delivered.append(event)
-        elif kind == "discrepancy":
-            order.discrepancies.append(event)
-        else:
-            order.activities.append(event)
+    orders: dict[tuple[str, str], Order] = {}
+    seen: set[tuple[Any, ...]] = set()
+    told = deque(each for each in fulfilments if "at" in each[1])
+    for event in promises:
+        while told and "at" in event and _moment(told[0][1]["at"]) <= _moment(event["at"]):
+            _done(orders, seen, *told.popleft())
+        _answer(orders, event)
+    for kind, event in (*told, *(each for each in fulfilments if "at" not in each[1])):
+        _done(orders, seen, kind, event)
     return list(orders.values())
+
+
+def _done(orders: dict[tuple[str, str], Order], seen: set[tuple[Any, ...]], kind: str, event: Event) -> None:
+    """What the warehouse did, once."""
+    key = (event["order"]["source"], event["order"]["order_id"])
+    name = (kind, *key, event.get("sku"), event.get("location"), event["source"], event["reference"])
+    if name in seen or key not in orders:
+        return
+    seen.add(name)
+    order = orders[key]
+    if kind == "shipped":
+        _ship(order, event)
+    elif kind == "delivered":
+        gone = sum(part.shipped for part in order.parts if part.line == event["line"])
+        come = sum(one["quantity"] for one in order.delivered if one["line"] == event["line"])
+        if come + event["quantity"] <= gone:
+            order.delivered.append(event)
+    elif kind == "discrepancy":
+        order.discrepancies.append(event)
+    else:
+        order.activities.append(event)
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
 
 
 def months(orders: Iterable[Order], rates: Rates, today: date) -> dict[str, dict[str, dict[str, Any]]]:
@@ -117,23 +132,21 @@ def _whole(amount: Decimal) -> int:
     return int(amount.quantize(Decimal(1), ROUND_HALF_EVEN))
 
 
-def _orders(promises: Sequence[Event]) -> dict[tuple[str, str], Order]:
-    orders: dict[tuple[str, str], Order] = {}
-    for event in promises:
-        now = event.get("new") or event["promise"]
-        key = (now["order"]["source"], now["order"]["order_id"])
-        if "promise" in event:
-            orders[key] = Order(now, now, _parts(now))
-            continue
-        order = orders[key]
-        if event["cause"] in OURS:
-            day = event["at"][:10]
-            order.lost += [day for old in event["old"]["lines"] if _is_worse(old, now)]
-            known = len(order.parts)
-            old_parts = _parts(event["old"])
-            order.parts += [part for part in _parts(now) if part not in old_parts] if known else _parts(now)
-        order.last = now
-    return orders
+def _answer(orders: dict[tuple[str, str], Order], event: Event) -> None:
+    """An answer, or a change of one."""
+    now = event.get("new") or event["promise"]
+    key = (now["order"]["source"], now["order"]["order_id"])
+    if "promise" in event:
+        orders[key] = Order(now, now, _parts(now))
+        return
+    order = orders[key]
+    if event["cause"] in OURS:
+        day = event["at"][:10]
+        order.lost += [day for old in event["old"]["lines"] if _is_worse(old, now)]
+        known = len(order.parts)
+        old_parts = _parts(event["old"])
+        order.parts += [part for part in _parts(now) if part not in old_parts] if known else _parts(now)
+    order.last = now
 
 
 def _parts(promise: Event) -> list[Part]:

@@ -46,7 +46,7 @@ from services.contracts.catalogue import FULFILMENT_DELIVERED, FULFILMENT_SHIPPE
 from tiercel.demo.channels import LogChannel, ReplayFailedError, ServiceClients
 from tiercel.demo.forms import Ground, run_on_embedded
 
-SINCE: Final = date(2010, 1, 1)
+SINCE: Final = date(2012, 1, 1)
 READ_AT_ONCE: Final = 2_000
 POLL_SECONDS: Final = 1.0
 MEASURED_SECONDS_MAX: Final = 300.0
@@ -162,19 +162,24 @@ async def _events(log: EventLog, topic: str) -> list[Event]:
 
 
 async def _promises(log: EventLog) -> tuple[list[dict[str, Any]], int]:
-    """Answers and changes with their moment, and how often a promise was told to be at risk."""
+    """Answers and changes with their moment, in its order, and how often a promise was told to be at risk."""
     events = list({event.id: event for event in await _events(log, topics.PROMISES.name)}.values())
     told = [
         orjson.loads(event.data) | {"at": event.time.astimezone(UTC).isoformat()}
         for event in events
         if event.type.startswith(("promise.answered", "promise.changed"))
     ]
+    told.sort(key=lambda each: each["at"])  # of one order they are in their order already
     return told, sum(event.type == PROMISE_AT_RISK.name for event in events)
 
 
 async def _fulfilments(log: EventLog) -> list[tuple[str, dict[str, Any]]]:
     kinds = {FULFILMENT_SHIPPED.name: "shipped", FULFILMENT_DELIVERED.name: "delivered"}
-    return [(kinds[event.type], orjson.loads(event.data)) for event in await _events(log, topics.FULFILMENTS.name)]
+    events = sorted(await _events(log, topics.FULFILMENTS.name), key=lambda event: event.time)
+    return [
+        (kinds[event.type], orjson.loads(event.data) | {"at": event.time.astimezone(UTC).isoformat()})
+        for event in events
+    ]
 
 
 async def _ledger_faults(database_url: str) -> list[str]:

@@ -99,6 +99,19 @@ async def test_an_amendment_does_not_cost_an_order_its_place_before_those_who_wa
     assert replanned.json()["lines"][0]["promised"] == 10
 
 
+async def test_an_order_that_is_wanted_sooner_keeps_what_it_has_and_says_why_it_is_late(atp: Atp) -> None:
+    item = await atp.item(on_hand=5)
+    order = an_order((item, 5), requested_arrival=in_days(4))
+    made = await atp.place(order)
+    answer = await change(atp, made, "amend", again(order, 2, requested_arrival=in_days(1)))
+    (line,) = answer.json()["lines"]
+    assert (line["outcome"], line["promised"]) == ("promised_late", 5)
+    (why,) = line["why"]
+    assert (why["kind"], why["needed"], why["would_help"]) == ("lane", 1, f"a requested arrival of {in_days(2)}")
+    answer = await change(atp, made, "amend", again(order, 3, requested_arrival=in_days(2)))
+    assert (outcomes(answer), answer.json()["lines"][0]["why"]) == (["promised"], [])
+
+
 async def test_a_line_that_is_left_out_is_given_back_and_a_new_one_is_decided(atp: Atp) -> None:
     left, right = [await atp.item(on_hand=5) for _ in range(2)]
     order = an_order((left, 5))
@@ -231,6 +244,21 @@ async def test_a_transfer_to_another_location_takes_there_what_it_gives_back_her
     assert (too_much.status_code, too_much.json()["why"]) == (409, "no_stock")
     assert await open_at(atp, item) == {near: 2, far: 4}
     assert await causes(atp, order) == ["transferred"]
+
+
+async def test_a_transfer_to_where_it_takes_longer_says_what_makes_it_late(atp: Atp) -> None:
+    near, far = unique("near"), unique("far")
+    await atp.location(far, transit_days=4, rank=2)
+    item = await atp.item(on_hand=5, location=near)
+    await atp.item(item, on_hand=5, location=far)
+    made = await atp.place(an_order((item, 5), requested_arrival=in_days(3)))
+    body = {"version": 2, "line": "1", "from_location": near, "to_location": far}
+    (line,) = (await change(atp, made, "transfer", body)).json()["lines"]
+    assert line["outcome"] == "promised_late"
+    assert [(why["kind"], why["needed"]) for why in line["why"]] == [("lane", 1)]
+    back = {"version": 3, "line": "1", "from_location": far, "to_location": near}
+    (line,) = (await change(atp, made, "transfer", back)).json()["lines"]
+    assert (line["outcome"], line["why"]) == ("promised", [])
 
 
 async def test_a_hold_is_handed_over_to_the_order_that_came_of_it(atp: Atp) -> None:

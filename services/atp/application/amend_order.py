@@ -32,6 +32,7 @@ from services.atp.application.rewriting import (
     rewrite,
     shipped_by_line,
     unvalidated,
+    why_late,
 )
 from services.atp.domain import amending
 from services.atp.domain.amending import amend
@@ -143,6 +144,9 @@ class Amending(Handler[AmendOrder]):
         order.fingerprint = command.content_fingerprint
         request = request_of(order.key, command.content, served, promise.ordered_at)
         document = rewrite(batch, promise, request, decisions, served)
+        for line in document["lines"]:
+            if line["outcome"] == "promised_late" and not line["why"]:
+                line["why"] = why_late(batch, promise, request, line["line"])
         self._settle(batch, command, admitted, document)
         if promise.state != "held":
             let_wait(batch, promise, request, {line["line"]: line["backordered"] for line in document["lines"]})

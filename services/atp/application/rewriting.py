@@ -14,9 +14,9 @@ from services.atp.application.place_order import add_backorder, request_of
 from services.atp.domain.amending import Held
 from services.atp.domain.model import LineDecision, OpenBackorder, Planned, Request, RequestLine
 from services.atp.domain.order_of_service import service_key
-from services.atp.domain.promising import wanted_arrival
+from services.atp.domain.promising import inquire, wanted_arrival
 from services.atp.domain.redecision import serve
-from services.atp.domain.release import divide
+from services.atp.domain.release import divide, release
 
 NEW_LINE: Final[Document] = {
     "outcome": "backordered",
@@ -167,6 +167,19 @@ def why_rest(batch: Batch, key: OrderKey, promise: PromiseCopy, line: str, quant
     place = service_key(whole, rest, promise.ordered_at)
     opened = OpenBackorder(str(promise.promise_id), place, replace(request, lines=(rest,)), rest)
     return [constraint(binding) for _, decision in serve(copy, [opened]) for binding in decision.why]
+
+
+def why_late(batch: Batch, promise: PromiseCopy, whole: Request, line: str) -> list[Document]:
+    """What keeps a line from being in time that keeps what it has, as if it were decided anew. Nothing is taken."""
+    held = [held_of(part).planned for part in open_parts(promise) if part.line == line]
+    quantity = sum(each.quantity for each in held)
+    if not quantity:
+        return []
+    request = only(unvalidated(whole), line, quantity)
+    request = replace(request, lines=(replace(request.lines[0], minimum_quantity=0),))
+    copy = replace(batch.book, positions=dict(batch.book.positions), usage=dict(batch.book.usage))
+    release(copy, held)
+    return [constraint(binding) for decision in inquire(copy, request).lines for binding in decision.why]
 
 
 def line_outcome(line: Document, without: str) -> str:

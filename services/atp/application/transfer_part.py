@@ -17,7 +17,7 @@ from services.atp.application.batch import Batch, Handler, Needs
 from services.atp.application.changing import Admitted, Fault, admit, applied, refuse
 from services.atp.application.commands import Answered, Origin, Outcome, Remembered
 from services.atp.application.content import OrderKey
-from services.atp.application.documents import Document, load, total_cost
+from services.atp.application.documents import Document, constraint, load, total_cost
 from services.atp.application.due import store_due
 from services.atp.application.giving_back import need_open_parts, show_parts, take_off_parts
 from services.atp.application.hand_over import Why, hand_over, need_recipient
@@ -101,13 +101,16 @@ class TransferringPart(Handler[TransferPart]):
         if sum(part.quantity for part in inquire(copy, request).lines[0].planned) < quantity:
             return Fault("no_stock", f"{command.to_location} cannot give {quantity} of line {command.line}")
         freed = take_off_parts(batch, parts, quantity)
-        add_parts(batch, promise, batch.workbook.decide(request).lines, served.tier.tier)
+        (decision,) = batch.workbook.decide(request).lines
+        add_parts(batch, promise, [decision], served.tier.tier)
         for key in freed:
             batch.free(key, "stock_freed")
         document = load(promise.document)
         line: Document = next(each for each in document["lines"] if each["line"] == command.line)
         show_parts(line, promise)
         line["outcome"] = line_outcome(line, line["outcome"])
+        if line["outcome"] == "promised" or decision.why:
+            line["why"] = [constraint(binding) for binding in decision.why]
         document["cost_minor"] = total_cost(document["lines"])
         applied(admitted, command)
         self._revise(batch, command, admitted, document, "promise_changed")
