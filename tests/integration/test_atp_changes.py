@@ -164,6 +164,7 @@ async def test_an_order_that_ships_complete_stays_as_it_was_if_it_would_not_be_w
     made = await atp.place(order)
     refused = await change(atp, made, "amend", again(order, 2, lines=lines((item, 12))))
     assert (refused.status_code, refused.json()["why"]) == (409, "not_whole")
+    assert ("supply", 2) in [(each["kind"], each["needed"]) for each in refused.json()["constraints"]]
     assert await open_at(atp, item) == {"L1": 8}
     assert (await change(atp, made, "amend", again(order, 2, lines=lines((item, 10))))).json()["lines"][0][
         "promised"
@@ -242,6 +243,8 @@ async def test_a_transfer_to_another_location_takes_there_what_it_gives_back_her
     assert await open_at(atp, item) == {near: 2, far: 4}
     too_much = await change(atp, made, "transfer", {"version": 3, "line": "1", "quantity": 1, "to_location": far})
     assert (too_much.status_code, too_much.json()["why"]) == (409, "no_stock")
+    bound = [(each["line"], each["kind"], each["reference"], each["needed"]) for each in too_much.json()["constraints"]]
+    assert ("1", "supply", far, 1) in bound
     assert await open_at(atp, item) == {near: 2, far: 4}
     assert await causes(atp, order) == ["transferred"]
 
@@ -313,6 +316,13 @@ async def test_an_expired_hold_whose_stock_is_gone_stays_expired(atp: Atp) -> No
     await atp.place(an_order((item, 5)))
     refused = await change(atp, made, "revive", {"version": 2})
     assert (refused.status_code, refused.json()["why"]) == (409, "no_stock")
+    (bound,) = refused.json()["constraints"]
+    assert (bound["line"], bound["kind"], bound["needed"], bound["would_help"]) == (
+        "1",
+        "supply",
+        5,
+        "5 more units at L1",
+    )
     assert (await atp.client.get(f"/v1/promises/{made.json()['promise_id']}")).json()["state"] == "expired"
 
 

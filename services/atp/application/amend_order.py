@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from services.atp.application.batch import Batch, Handler, Needs
-from services.atp.application.changing import Admitted, Fault, admit, applied, refuse
+from services.atp.application.changing import Admitted, Fault, admit, applied, binding_constraints, refuse
 from services.atp.application.commands import Answered, Origin, Outcome, Remembered
 from services.atp.application.content import Content, OrderKey, encode
 from services.atp.application.customers import Served
@@ -35,9 +35,11 @@ from services.atp.application.rewriting import (
     why_late,
 )
 from services.atp.domain import amending
-from services.atp.domain.amending import amend
+from services.atp.domain.amending import Held, amend
 from services.atp.domain.model import LineDecision, PositionKey, Request
 from services.atp.domain.promise_state import OPEN, Event, next_state
+from services.atp.domain.promising import inquire
+from services.atp.domain.release import release
 from services.atp.domain.validation import HELD, needs_validation, verdict
 
 
@@ -120,7 +122,7 @@ class Amending(Handler[AmendOrder]):
         replan = command.replan or content.zone != promise.content.zone
         change = amend(batch.book, wanted, held, replan=replan, pinned=promise.pinned(batch.book.today))
         if change is None:
-            fault = Fault("not_whole", "it ships complete and would not be whole")
+            fault = Fault("not_whole", "it ships complete and would not be whole", _lacking(batch, wanted, held))
             return refuse(batch, command, admitted, "amend", fault)
         return self._apply(batch, command, admitted, served, change)
 
@@ -173,6 +175,13 @@ class Amending(Handler[AmendOrder]):
     async def store(self, session: Session, batch: Batch) -> None:
         """When holds end."""
         await store_due(session, batch)
+
+
+def _lacking(batch: Batch, wanted: Request, held: Sequence[Held]) -> tuple[Document, ...]:
+    """What binds an order that would not be whole, if it gave back what it has and were decided anew."""
+    copy = replace(batch.book, positions=dict(batch.book.positions), usage=dict(batch.book.usage))
+    release(copy, [each.planned for each in held])
+    return binding_constraints(inquire(copy, wanted).lines)
 
 
 def _not_permitted(batch: Batch, request: Request) -> Fault | None:

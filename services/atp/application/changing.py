@@ -6,8 +6,9 @@ refused, as another content is. What is refused is recorded and not applied; the
 source can send something else.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from services.atp.application.batch import Batch
 from services.atp.application.commands import (
@@ -20,8 +21,12 @@ from services.atp.application.commands import (
     WrongState,
 )
 from services.atp.application.content import OrderKey
+from services.atp.application.documents import Document, constraint
 from services.atp.application.orders import OrderCopy, PromiseCopy, Unapplied
+from services.atp.domain.model import LineDecision
 from services.atp.domain.promise_state import Event, State, next_state, state_at
+
+CONSTRAINTS_MAX: Final = 50  # named in one refusal, as the errors of one problem document
 
 
 class Change(Protocol):
@@ -48,6 +53,13 @@ class Fault(NamedTuple):
 
     why: str
     detail: str
+    constraints: tuple[Document, ...] = ()
+
+
+def binding_constraints(lines: Iterable[LineDecision]) -> tuple[Document, ...]:
+    """What bound lines that could not be as they were asked for, each with the smallest change that would help."""
+    found = [{"line": line.line, **constraint(binding)} for line in lines for binding in line.why]
+    return tuple(found[:CONSTRAINTS_MAX])
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +106,7 @@ def _unapplied(command: Change, order: OrderCopy, state: State, event: Event) ->
 def refuse(batch: Batch, command: Change, admitted: Admitted, kind: str, fault: Fault) -> NotPossible:
     """Record a change that cannot be, and say why."""
     batch.unapplied.append(Unapplied(command.key, command.version, kind, "not_possible", admitted.order.version))
-    return NotPossible(admitted.promise.promise_id, fault.why, fault.detail)
+    return NotPossible(admitted.promise.promise_id, *fault)
 
 
 def applied(admitted: Admitted, command: Change) -> None:

@@ -4,9 +4,9 @@ An outcome is a value, also when it is a refusal; exceptions are for operating f
 handler (see `batch.Handler`); the promise path's commands are here, others live beside their handlers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from services.atp.application.content import Content, OrderKey
@@ -143,12 +143,13 @@ class WrongState:
 class NotPossible:
     """It cannot be done as things are; the promise stays as it was. `why` is one of a closed set, `detail` a sentence.
 
-    In `detail` are ids and quantities, never a name.
+    In `detail` are ids and quantities, never a name. `constraints` are what bound, as in a promise, each with its line.
     """
 
     promise_id: UUID | None
     why: str
     detail: str
+    constraints: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

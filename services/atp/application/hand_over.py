@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from services.atp.application.batch import Batch, Needs
-from services.atp.application.changing import Fault
+from services.atp.application.changing import Fault, binding_constraints
 from services.atp.application.commands import Origin
 from services.atp.application.content import OrderKey
 from services.atp.application.documents import Document, load, total_cost
@@ -64,8 +64,10 @@ def hand_over(batch: Batch, parts: Sequence[Part], quantity: int, to: tuple[Orde
     opened = OpenBackorder(str(promise.promise_id), backorder.key, request, request.lines[0])
     copy = replace(batch.book, positions=dict(batch.book.positions), usage=dict(batch.book.usage))
     release(copy, off(parts, quantity))
-    if _got(serve(copy, [opened])) < quantity:
-        return Fault("no_stock", f"line {line} of the receiving order cannot have {quantity}")
+    tried = serve(copy, [opened])
+    if _got(tried) < quantity:
+        detail = f"line {line} of the receiving order cannot have {quantity}"
+        return Fault("no_stock", detail, binding_constraints(decision for _, decision in tried))
     freed = take_off_parts(batch, parts, quantity)
     decisions = [decision for _, decision in batch.workbook.serve([opened])]
     add_parts(batch, promise, decisions, served.tier.tier)

@@ -60,7 +60,7 @@ def admit_plan(batch: Batch, command: PlannerCommand) -> Admitted | Outcome:
 
 def refuse_plan(admitted: Admitted, fault: Fault) -> NotPossible:
     """Say why an act cannot be."""
-    return NotPossible(admitted.promise.promise_id, fault.why, fault.detail)
+    return NotPossible(admitted.promise.promise_id, *fault)
 
 
 def note(

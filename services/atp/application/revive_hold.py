@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from services.atp.application.batch import Batch, Handler, Needs, need_content
-from services.atp.application.changing import Admitted, Fault, admit, applied, refuse
+from services.atp.application.changing import Admitted, Fault, admit, applied, binding_constraints, refuse
 from services.atp.application.commands import Answered, Origin, Outcome, Remembered
 from services.atp.application.content import OrderKey
 from services.atp.application.due import store_due
@@ -71,8 +71,10 @@ class Reviving(Handler[ReviveHold]):
             expire(batch, order, command.origin)  # it was not swept yet; those who wait are asked first
         served = batch.served(promise.content.customer, promise.ordered_at)
         wanted = request_for_rest(order.key, promise, promise.content, served, shipped_by_line(promise))
-        if not any(line.planned for line in inquire(batch.book, wanted).lines):
-            return refuse(batch, command, admitted, "revive", Fault("no_stock", "nothing of it can be promised now"))
+        asked = inquire(batch.book, wanted).lines
+        if not any(line.planned for line in asked):
+            fault = Fault("no_stock", "nothing of it can be promised now", binding_constraints(asked))
+            return refuse(batch, command, admitted, "revive", fault)
         decided = batch.workbook.decide(wanted).lines
         add_parts(batch, promise, decided, served.tier.tier)
         request = request_of(order.key, promise.content, served, promise.ordered_at)

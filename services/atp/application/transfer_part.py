@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from services.atp.application.batch import Batch, Handler, Needs
-from services.atp.application.changing import Admitted, Fault, admit, applied, refuse
+from services.atp.application.changing import Admitted, Fault, admit, applied, binding_constraints, refuse
 from services.atp.application.commands import Answered, Origin, Outcome, Remembered
 from services.atp.application.content import OrderKey
 from services.atp.application.documents import Document, constraint, load, total_cost
@@ -98,8 +98,10 @@ class TransferringPart(Handler[TransferPart]):
         request = only(whole, command.line, quantity, command.to_location)
         copy = replace(batch.book, positions=dict(batch.book.positions), usage=dict(batch.book.usage))
         release(copy, off(parts, quantity))
-        if sum(part.quantity for part in inquire(copy, request).lines[0].planned) < quantity:
-            return Fault("no_stock", f"{command.to_location} cannot give {quantity} of line {command.line}")
+        asked = inquire(copy, request).lines
+        if sum(part.quantity for part in asked[0].planned) < quantity:
+            detail = f"{command.to_location} cannot give {quantity} of line {command.line}"
+            return Fault("no_stock", detail, binding_constraints(asked))
         freed = take_off_parts(batch, parts, quantity)
         (decision,) = batch.workbook.decide(request).lines
         add_parts(batch, promise, [decision], served.tier.tier)

@@ -1,7 +1,7 @@
 """What came of a command, as HTTP: a decided order is 201 first and 200 afterwards, also when it got nothing."""
 
 from collections.abc import Mapping
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
 import orjson
 from fastapi import Response
@@ -79,7 +79,8 @@ def _problem(outcome: OtherContent | OlderVersion | WrongState | NotPossible | U
         case WrongState():
             return Problem(PROMISE_STATE, state=outcome.state)
         case NotPossible():
-            return Problem(NOT_POSSIBLE, outcome.detail, why=outcome.why, promise_id=outcome.promise_id)
+            bound: dict[str, Any] = {"constraints": outcome.constraints} if outcome.constraints else {}
+            return Problem(NOT_POSSIBLE, outcome.detail, why=outcome.why, promise_id=outcome.promise_id, **bound)
         case UnknownOrder():
             return Problem(ORDER_UNKNOWN)
         case KeyReused():
