@@ -96,7 +96,8 @@ WHERE i.source = k.source AND i.order_id = k.order_id
 """  # noqa: S608 - made of constants
 _UPDATE_PROMISES: Final = f"""
 UPDATE promise p SET revision = k.revision, record_sequence = k.record_sequence, state = k.state,
-    decision_id = k.decision_id, decision_index = k.decision_index, document = k.document, content = k.content,
+    decision_id = k.decision_id, decision_index = k.decision_index,
+    document = coalesce(k.document, p.document), content = coalesce(k.content, p.content),
     held_until = k.held_until, last_command = k.last_command, overrides = k.overrides
 FROM unnest($1::text::uuid[], $2::text::int[], $3::text::int[], {text_array(4)}, $5::text::uuid[], $6::text::int[],
             $7::bytea[], $8::bytea[], $9::timestamptz[], $10::bytea[], $11::jsonb[])
@@ -109,6 +110,15 @@ INSERT INTO commitment ({_PART_NAMES}) SELECT * FROM {_PART_COLUMNS}
 ON CONFLICT (promise_id, line, part) DO UPDATE SET open = excluded.open,
     shipped = excluded.shipped, delivered = excluded.delivered, cost_minor = excluded.cost_minor,
     postings = excluded.postings
+"""  # noqa: S608 - made of constants
+# What a part was when it was taken never changes.
+_UPDATE_PARTS: Final = f"""
+UPDATE commitment c SET open = k.open, shipped = k.shipped, delivered = k.delivered, cost_minor = k.cost_minor,
+    postings = k.postings
+FROM unnest($1::text::uuid[], {text_array(2)}, $3::text::int[], $4::text::bigint[], $5::text::bigint[],
+            $6::text::bigint[], $7::text::bigint[], $8::jsonb[])
+    AS k (promise_id, line, part, open, shipped, delivered, cost_minor, postings)
+WHERE c.promise_id = k.promise_id AND c.line = k.line AND c.part = k.part
 """  # noqa: S608 - made of constants
 _STORE_HISTORY: Final = f"""
 INSERT INTO promise_history (promise_id, revision, cause, replaced_at, document)
@@ -200,8 +210,11 @@ class OrderStore:
     def _store_changes(self, promises: Sequence[PromiseCopy]) -> None:
         if changed := [promise for promise in promises if promise.changed]:
             self._writes.add(_UPDATE_PROMISES, _change_columns(changed))
-        if parts := [(promise, part) for promise in promises for part in promise.parts if part.changed]:
-            self._writes.add(_STORE_PARTS, _part_columns(parts))
+        parts = [(promise, part) for promise in promises for part in promise.parts if part.changed]
+        if added := [each for each in parts if not each[1].stored]:
+            self._writes.add(_STORE_PARTS, _part_columns(added))
+        if kept := [each for each in parts if each[1].stored]:
+            self._writes.add(_UPDATE_PARTS, _part_changes(kept))
 
     def _store_backorders(self, promises: Sequence[tuple[OrderCopy, PromiseCopy]]) -> None:
         put: list[tuple[PromiseCopy, Backorder]] = []
@@ -234,10 +247,11 @@ def _key(order: OrderCopy) -> OrderKey:
 
 
 def _promise(row: asyncpg.Record) -> PromiseCopy:
-    content = contents.decode(row["content"])
+    encoded, document = row["content"], row["document"]
+    content = contents.decode(encoded)
     ordered_at = content.ordered_at
     if ordered_at is None:
-        ordered_at = datetime.fromisoformat(load_document(row["document"])["ordered_at"])
+        ordered_at = datetime.fromisoformat(load_document(document)["ordered_at"])
     return PromiseCopy(
         promise_id=row["promise_id"],
         revision=row["revision"],
@@ -248,8 +262,10 @@ def _promise(row: asyncpg.Record) -> PromiseCopy:
         decision_id=row["decision_id"],
         decision_index=row["decision_index"],
         content=content,
-        encoded=row["content"],
-        document=row["document"],
+        encoded=encoded,
+        document=document,
+        stored_encoded=encoded,
+        stored_document=document,
         held_until=None if row["held_until"] is None else row["held_until"].astimezone(UTC),
         last_command=row["last_command"],
         overrides=None if row["overrides"] is None else Overrides(**orjson.loads(row["overrides"])),
@@ -271,7 +287,9 @@ def _part(row: asyncpg.Record) -> Part:
         assumed=row["assumed"],
     )
     taken_by = (row["tier"], row["decision_id"], row["decision_index"])
-    return Part(row["line"], row["part"], planned, *taken_by, row["open"], row["shipped"], row["delivered"])
+    return Part(
+        row["line"], row["part"], planned, *taken_by, row["open"], row["shipped"], row["delivered"], stored=True
+    )
 
 
 def _identity_columns(orders: Sequence[OrderCopy]) -> list[Any]:
@@ -308,6 +326,7 @@ def _record(record: DecisionRecord) -> tuple[Any, ...]:
 
 
 def _change_columns(changed: Sequence[PromiseCopy]) -> list[Any]:
+    """Documents and contents that are as they were loaded stay as they are: they are the largest part of a promise."""
     return [
         ids([promise.promise_id for promise in changed]),
         numbers([promise.revision for promise in changed]),
@@ -315,8 +334,8 @@ def _change_columns(changed: Sequence[PromiseCopy]) -> list[Any]:
         texts([promise.state for promise in changed]),
         ids([promise.decision_id for promise in changed]),
         numbers([promise.decision_index for promise in changed]),
-        [promise.document for promise in changed],
-        [promise.encoded for promise in changed],
+        [None if each.document is each.stored_document else each.document for each in changed],
+        [None if each.encoded is each.stored_encoded else each.encoded for each in changed],
         [promise.held_until for promise in changed],
         [promise.last_command for promise in changed],
         [None if each.overrides is None else orjson.dumps(each.overrides).decode() for each in changed],
@@ -354,6 +373,19 @@ def _part_columns(parts: Sequence[tuple[PromiseCopy, Part]]) -> list[Any]:
         texts([part.tier for _, part in parts]),
         ids([part.decision_id for _, part in parts]),
         numbers([part.decision_index for _, part in parts]),
+    ]
+
+
+def _part_changes(parts: Sequence[tuple[PromiseCopy, Part]]) -> list[Any]:
+    return [
+        ids([promise.promise_id for promise, _ in parts]),
+        texts([part.line for _, part in parts]),
+        numbers([part.number for _, part in parts]),
+        numbers([part.open for _, part in parts]),
+        numbers([part.shipped for _, part in parts]),
+        numbers([part.delivered for _, part in parts]),
+        numbers([part.planned.cost_minor for _, part in parts]),
+        [_postings(part.planned.postings) for _, part in parts],
     ]
 
 

@@ -27,7 +27,8 @@ class Backorder:
 class Part:
     """A promised quantity of a line and what became of it. `open` is held or committed and not yet shipped.
 
-    `tier` is the one that it was decided by, `decision_id` and `decision_index` the decision that took it.
+    `tier` is the one that it was decided by, `decision_id` and `decision_index` the decision that took it. `stored` is
+    one that was there before this batch.
     """
 
     line: str
@@ -40,6 +41,7 @@ class Part:
     shipped: int = 0
     delivered: int = 0
     changed: bool = False
+    stored: bool = False
 
     @property
     def live(self) -> Planned:
@@ -77,7 +79,7 @@ class PromiseCopy:
     """A promise as stored, with the changes of this batch applied. `stored_backorders` is as it was loaded.
 
     `encoded` are the canonical bytes of `content`. `held_until` is when its hold ends or ended, `last_command` the
-    fingerprint of the command that made the stored version of the order.
+    fingerprint of the command that made the stored version of the order. What is `stored_...` is as it was loaded.
     `cut_over` is that of the open order that it was taken over from; None: it was promised here.
     """
 
@@ -95,6 +97,8 @@ class PromiseCopy:
     parts: list[Part] = field(default_factory=list)
     backorders: dict[str, Backorder] = field(default_factory=dict)
     stored_backorders: dict[str, Backorder] = field(default_factory=dict)
+    stored_encoded: bytes | None = None
+    stored_document: bytes | None = None
     replaced: list[Replaced] = field(default_factory=list)
     held_until: datetime | None = None
     last_command: bytes | None = None
