@@ -7,17 +7,17 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.atp.domain.allocation import quota_left, remaining, room_for
+from services.atp.domain.allocation import quota_left, remaining
 from services.atp.domain.model import Book, LineDecision, Planned, PositionKey, Receipts, Request
 from services.atp.domain.promising import decide, inquire
 from services.atp.domain.protected_supply import counts_shipment, shipped_key
 from services.atp.domain.release import divide, release, ship
 from tests.support import allocation_worlds as worlds
 from tests.support.allocation_auditor import ENDLESS, AllocationAuditor
+from tests.support.allocation_views import Rooms, audited_rooms, offered_rooms
 
 TODAY = worlds.TODAY
 STEPS = ("promise", "promise", "promise", "batch", "give back", "ship", "receipt", "count", "time")
-Rooms = dict[tuple[PositionKey, str, int], int]
 
 
 @dataclass
@@ -38,22 +38,11 @@ class Life:
 
     def rooms(self) -> Rooms:
         """What the engine offers every tier on every day."""
-        item = self.book.items["I1"]
-        found: Rooms = {}
-        for key in self.book.positions:
-            for tier in worlds.TIERS:
-                room = room_for(self.book, key, item, tier)
-                found |= {(key, tier.tier, day): min(ENDLESS, max(0, room.at(day))) for day in self.auditor.days}
-        return found
+        return offered_rooms(self.book, self.auditor.days)
 
     def audited(self) -> Rooms:
         """The same by the auditor."""
-        return {
-            (key, tier.tier, day): room
-            for key in self.book.positions
-            for tier in worlds.TIERS
-            for day, room in self.auditor.rooms(key, tier, self.auditor.days).items()
-        }
+        return audited_rooms(self.auditor)
 
     def grant(self, request: Request, line: LineDecision) -> None:
         """Hold each part of a decision against the rules, then note it."""
