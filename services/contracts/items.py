@@ -87,8 +87,8 @@ class CatalogItem(CatalogItemV1):
     """`catalog.item.v2`: an item that may be promised.
 
     Confirmed quantities are multiples of `pack_size` (base units). `criticality` is that of a part for what it belongs
-    to; lists of deficits are ranked by it. `substitutes` may be offered instead of this item, the best first; the other
-    way round is another item's entry. What it costs is `catalog.landed_cost.v1`.
+    to: exceptions are ranked by it within a tier; no promise depends on it. `substitutes` may be offered instead of
+    this item, the best first; the other way round is another item's entry. What it costs is `catalog.landed_cost.v1`.
     """
 
     base_unit: Code = "each"

@@ -135,3 +135,27 @@ async def test_a_deficit_and_the_promises_at_risk_by_it_are_listed(atp: Atp) -> 
         ("deficit", 2, None),
         ("at_risk", 2, made.json()["promise_id"]),
     ]
+
+
+async def test_within_a_tier_the_most_critical_items_come_first(atp: Atp) -> None:
+    await atp.tier("urgent", 1)
+    await atp.customer("line-stop", assigned("urgent"))
+    urgent = {"customer": {"system": "erp", "id": "line-stop"}}
+    old = {"ordered_at": (datetime.now(UTC) - timedelta(days=30)).isoformat()}
+    items: dict[str | None, str] = {}
+    for criticality in (None, "desirable", "vital", "essential"):
+        items[criticality] = await atp.item(on_hand=0)
+        await atp.execute("UPDATE item SET criticality = $1 WHERE item_id = $2", criticality, items[criticality])
+        await atp.place(an_order((items[criticality], 1), **urgent, **old))
+    vital_of_another_tier = an_order((items["vital"], 1), **old)
+    await atp.place(vital_of_another_tier)
+    found = await listed(atp, "/v1/exceptions", kind="ageing_backorder", limit=2)
+    ours = [each for each in found if each["sku"] in items.values()]
+    assert [(each["criticality"], each["tier"]) for each in ours] == [
+        ("vital", "urgent"),
+        ("essential", "urgent"),
+        ("desirable", "urgent"),
+        (None, "urgent"),
+        ("vital", ours[-1]["tier"]),
+    ]
+    assert ours[-1]["order"]["order_id"] == vital_of_another_tier["order"]["order_id"]

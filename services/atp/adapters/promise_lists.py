@@ -147,12 +147,17 @@ _BACKORDERS: Final = (
     " LEFT JOIN tier t ON t.tier = s.tier"
     f" WHERE b.ordered_at::timestamptz <= $3 AND {_CHANNEL}"
 )
+_ALL: Final = f"{_DEFICITS} UNION ALL {_AT_RISK} UNION ALL {_PAST_DUE} UNION ALL {_HOLDS} UNION ALL {_BACKORDERS}"
+# What concerns no item, or one whose criticality nobody has told, comes after what is known to be critical.
 _EXCEPTIONS: Final = f"""
-SELECT * FROM ({_DEFICITS} UNION ALL {_AT_RISK} UNION ALL {_PAST_DUE} UNION ALL {_HOLDS} UNION ALL {_BACKORDERS}) AS e
+SELECT e.*, r.criticality_rank, i.criticality FROM ({_ALL}) AS e LEFT JOIN item i ON i.item_id = e.item_id
+CROSS JOIN LATERAL (
+    SELECT coalesce(array_position('{{vital,essential,desirable}}'::text[], i.criticality), 4) AS criticality_rank
+) AS r
 WHERE e.kind = ANY($5::int[]) AND ($6::text IS NULL OR e.tier = $6) AND ($7::text IS NULL OR e.item_id = $7)
-AND ($8::int IS NULL OR (e.priority_rank, e.kind, e.day, e.promise_id, e.line, e.part)
-    > ($8, $9::int, $10::int, $11::uuid, $12::text, $13::int))
-ORDER BY e.priority_rank, e.kind, e.day, e.promise_id, e.line, e.part LIMIT $14
+AND ($8::int IS NULL OR (e.priority_rank, r.criticality_rank, e.kind, e.day, e.promise_id, e.line, e.part)
+    > ($8, $9::int, $10::int, $11::int, $12::uuid, $13::text, $14::int))
+ORDER BY e.priority_rank, r.criticality_rank, e.kind, e.day, e.promise_id, e.line, e.part LIMIT $15
 """  # noqa: S608 - made of constants
 
 
@@ -253,4 +258,5 @@ def _exception(row: asyncpg.Record) -> ExceptionFound:
         place.day,
         at,
         fields["cause"],
+        fields["criticality"],
     )

@@ -39,9 +39,13 @@ class PromisePage:
 
 
 class ExceptionPlace(NamedTuple):
-    """The place of an exception in the list: best tier first, then by kind, day and what makes it total."""
+    """The place of an exception in the list: best tier first, then by criticality, kind, day and what makes it total.
+
+    `criticality_rank` 1 is vital, 4 what nobody has told.
+    """
 
     priority_rank: int
+    criticality_rank: int
     kind: int
     day: Day
     promise_id: UUID
@@ -64,6 +68,7 @@ class ExceptionFound:
     day: Day
     at: datetime | None
     cause: str | None
+    criticality: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ class PromisePage(Payload):
 
 
 class ExceptionItem(Payload):
-    """Something that needs attention; the best tier first.
+    """Something that needs attention; the best tier first, and in a tier the most critical items.
 
     `deficit`: less at a position than is committed there; `quantity` in all, `tier` the best that goes short, `day` the
     first ship day. `at_risk`: what of a schedule line is not covered; `day` its ship day. `past_due`: it should have
@@ -65,10 +65,11 @@ class ExceptionItem(Payload):
     day: date
     at: datetime | None
     cause: str | None
+    criticality: Literal["vital", "essential", "desirable"] | None
 
 
 class ExceptionPage(Payload):
-    """Exceptions by tier rank, kind and day."""
+    """Exceptions by tier rank, criticality of the item, kind and day."""
 
     items: tuple[ExceptionItem, ...]
     next_cursor: str | None
@@ -158,15 +159,16 @@ def _add_exceptions(router: APIRouter, lists: PromiseLists) -> None:
         more = None
         if len(found) > limit:
             last = found[limit - 1].place
-            more = encode_cursor(*last[:3], str(last.promise_id), *last[4:])
+            more = encode_cursor(*last[:4], str(last.promise_id), *last[5:])
         return {"items": [_exception(each) for each in found[:limit]], "next_cursor": more}
 
 
 def _place(place: list[Any]) -> ExceptionPlace:
-    rank, kind, day, promise_id, line, part = place
-    if not (all(isinstance(each, int) for each in (rank, kind, day, part)) and isinstance(line, str)):
+    rank, criticality, kind, day, promise_id, line, part = place
+    numbers = (rank, criticality, kind, day, part)
+    if not (all(isinstance(each, int) for each in numbers) and isinstance(line, str)):
         raise Problem(BAD_REQUEST, "cursor: not one that this list gave")
-    return ExceptionPlace(rank, kind, day, id_of(str(promise_id)), line, part)
+    return ExceptionPlace(rank, criticality, kind, day, id_of(str(promise_id)), line, part)
 
 
 def _exception(found: ExceptionFound) -> dict[str, Any]:
@@ -185,6 +187,7 @@ def _exception(found: ExceptionFound) -> dict[str, Any]:
         "day": date.fromordinal(found.day),
         "at": found.at,
         "cause": found.cause,
+        "criticality": found.criticality,
     }
 
 
