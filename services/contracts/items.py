@@ -15,6 +15,7 @@ GROUPS_MAX: Final = 20  # groups that one item is in
 SUBSTITUTES_MAX: Final = 5  # each is looked at whenever the item runs short
 UNIT_FACTOR_MAX: Final = 1_000_000  # base units in a unit; a quantity in it still fits 64 bits
 PERIODS_MAX: Final = 366  # days in a period, or periods in a window: a year, beyond which nobody plans by day
+POLICY_DAYS_MAX: Final = 36_500  # a century: more is a slip of the pen, and day arithmetic must not leave the calendar
 WEIGHT_MAX_GRAMS: Final = 10**9  # a thousand tonnes: more is a slip of the pen
 
 
@@ -91,6 +92,8 @@ class CatalogItem(CatalogItemV1):
     this item, the best first; the other way round is another item's entry. What it costs is `catalog.landed_cost.v1`.
     """
 
+    checking_horizon_days: Annotated[int, Field(strict=True, ge=0, le=POLICY_DAYS_MAX)] | None = None
+    past_due_supply_days: Annotated[int, Field(strict=True, ge=0, le=POLICY_DAYS_MAX)] = 7
     base_unit: Code = "each"
     units: Annotated[tuple[ItemUnit, ...], Field(max_length=UNITS_MAX)] = ()
     pack_size: Quantity = 1

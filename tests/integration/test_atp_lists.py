@@ -140,7 +140,7 @@ async def test_a_deficit_and_the_promises_at_risk_by_it_are_listed(atp: Atp) -> 
 async def test_within_a_tier_the_most_critical_items_come_first(atp: Atp) -> None:
     await atp.tier("urgent", 1)
     await atp.customer("line-stop", assigned("urgent"))
-    urgent = {"customer": {"system": "erp", "id": "line-stop"}}
+    urgent: dict[str, Any] = {"customer": {"system": "erp", "id": "line-stop"}}
     old = {"ordered_at": (datetime.now(UTC) - timedelta(days=30)).isoformat()}
     items: dict[str | None, str] = {}
     for criticality in (None, "desirable", "vital", "essential"):

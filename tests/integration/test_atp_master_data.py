@@ -112,6 +112,8 @@ async def test_an_item_of_which_little_is_said_is_a_plain_one(atp: Atp) -> None:
         {"backorders": {"policy": "until"}},
         {"backorders": {"policy": "open", "limit": 3}},
         {"pack_size": 0},
+        {"checking_horizon_days": 36_501},
+        {"past_due_supply_days": 10**11},
     ],
 )
 async def test_what_contradicts_itself_is_refused(atp: Atp, wrong: dict[str, Any]) -> None:
@@ -186,6 +188,27 @@ async def test_a_unit_that_the_item_does_not_have_is_refused_in_words(atp: Atp) 
     sku = await described(atp, 40)
     answer = await atp.place(in_unit(sku, 1, "pallet"))
     assert (answer.status_code, answer.json()["state"], outcomes(answer)) == (201, "refused", ["unknown_unit"])
+
+
+async def test_more_of_a_unit_than_any_line_has_is_refused_in_words(atp: Atp) -> None:
+    sku = await atp.item(on_hand=5)
+    units = [{"unit": "lot", "quantity": 1_000_000}]
+    await atp.client.put(f"/v1/items/{sku}", json={"sku": sku, "version": 2, "units": units})
+    order = an_order((sku, 1_000_000_000_000))
+    order["lines"][0]["unit"] = "lot"
+    answer = await atp.place(order)
+    assert outcomes(answer) == ["unknown_unit"]
+    assert answer.json()["lines"][0]["why"][0]["would_help"] == "at most 1000000000000 base units"
+
+
+async def test_a_cost_beyond_all_measure_is_capped_and_the_order_answered(atp: Atp) -> None:
+    sku = await atp.item(on_hand=1_000_000_000_000, location="DEAR")
+    dear = {"zone": "MOON", "location": "DEAR", "service": "rocket", "carrier_class": "rocket", "transit_days": 1}
+    dear |= {"cost_shipment_minor": 2**53, "cost_unit_minor": 2**53, "cost_kg_minor": 2**53}
+    assert (await atp.client.put("/v1/lanes", json={"items": [dear]})).status_code == 200
+    answer = await atp.place(an_order((sku, 1_000_000_000_000), ship_to={"zone": "MOON"}))
+    assert (answer.status_code, outcomes(answer)) == (201, ["promised"])
+    assert answer.json()["cost_minor"] == 10**13
 
 
 async def test_a_short_line_is_offered_its_substitute_by_what_there_is(atp: Atp) -> None:

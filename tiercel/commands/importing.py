@@ -194,7 +194,10 @@ def _entry(kind: str, known: _Known, rows: Sequence[Row]) -> Payload | str:
 def _told(error: ValidationError) -> str:
     """What is wrong with a row, in words."""
     faults = error.errors(include_url=False, include_context=False)
-    told = [f"{'.'.join(str(part) for part in each['loc']) or 'row'}: {each['msg']}" for each in faults]
+    told = [
+        f"{'.'.join(str(part) for part in each['loc']) or 'row'}: {each['msg'].removeprefix('Value error, ')}"
+        for each in faults
+    ]
     more = len(told) - FAULTS_TOLD_MAX
     return "; ".join(told[:FAULTS_TOLD_MAX]) + (f"; and {more} more" if more > 0 else "")
 

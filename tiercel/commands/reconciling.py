@@ -5,9 +5,11 @@ that results, the deficit, and what stands in the way of going live. An extract 
 location and at least one of on_hand (available stock), committed (promised and not shipped) and receipts (still to
 come, confirmed and planned); each that it has is compared. Rows of one position are added up. Every location of an item
 that the extract names is compared: one that the extract leaves out counts as 0 there, one that the ATP does not know as
-0 here. Items that the extract does not name are not compared. Nothing is changed: a difference is a matter for a count.
+0 here. Items that the extract does not name are not compared. Deficits that are still being dealt out to promises are
+waited for. Nothing is changed: a difference is a matter for a count.
 """
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +21,9 @@ from tiercel.commands.csv_files import FileRefused, Row, open_report, read_rows
 from tiercel.commands.importing import ImportRefused, request
 
 SECONDS_MAX: Final = 60.0
+REVIEWS_SECONDS_MAX: Final = 60.0  # that deficits which are being dealt out are waited for
+POLL_SECONDS: Final = 0.2
+PENDING: Final = "review_pending"
 POSITIONS_AT_ONCE: Final = 1_000
 COMPARED: Final[Mapping[str, tuple[str, ...]]] = {
     "on_hand": ("on_hand",),
@@ -89,8 +94,10 @@ def reconcile(extract: Path | None, *, url: str, key: str, report: Path, toleran
             _note(found, place, position, differences, tolerance, compared=compared)
             told: list[int | str] = [cell for each in differences for cell in (each.extract, each.units)]
             told = told or [""] * len(columns)
+            hindrances = [each for each in position.get("hindrances", ()) if each != PENDING]
             stands = [position.get(name, 0) for name in _SHOWN]
-            write((*place, *stands, position.get("deficit", 0), " ".join(position.get("hindrances", ())), *told))
+            write((*place, *stands, position.get("deficit", 0), " ".join(hindrances), *told))
+        _await_reviews(client, found)
     found.differences.sort(key=_largest_first)
     return found
 
@@ -112,6 +119,20 @@ def _note(
         found.deficits[place] = (position["deficit"], position["lowest_on"])
     if position.get("hindrances"):
         found.hindrances[place] = tuple(position["hindrances"])
+
+
+def _await_reviews(client: httpx.Client, found: Reconciled) -> None:
+    """Look again where deficits were still being dealt out, until they are, or for `REVIEWS_SECONDS_MAX`."""
+    deadline = time.monotonic() + REVIEWS_SECONDS_MAX
+    for place in [place for place, hindrances in found.hindrances.items() if PENDING in hindrances]:
+        while PENDING in found.hindrances[place] and time.monotonic() < deadline:
+            page = request(client, "GET", "/v1/positions", params={"sku": place.sku, "limit": POSITIONS_AT_ONCE}).json()
+            now = next(each for each in page["items"] if each["location"] == place.location)
+            found.hindrances[place] = tuple(now["hindrances"])
+            if PENDING in found.hindrances[place]:
+                time.sleep(POLL_SECONDS)
+        if not found.hindrances[place]:
+            del found.hindrances[place]
 
 
 def _differences(

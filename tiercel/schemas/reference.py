@@ -20,7 +20,7 @@ OUTCOMES: Final[Mapping[LineOutcome, str]] = {
     LineOutcome.HELD_FOR_RELEASE: "The same holds the order: nothing is taken until somebody releases it.",
     LineOutcome.UNKNOWN_ITEM: "No such item. Nothing is taken, nothing waits.",
     LineOutcome.ITEM_INACTIVE: "The item may not be promised any more. Nothing is taken, nothing waits.",
-    LineOutcome.UNKNOWN_UNIT: "The item has no such unit. Nothing is taken, nothing waits.",
+    LineOutcome.UNKNOWN_UNIT: "The item has no such unit, or not so many of it. Nothing is taken, nothing waits.",
     LineOutcome.BELOW_PACK: "Less than one pack of the item was ordered. Nothing is taken, nothing waits.",
     LineOutcome.NO_SOURCE: "No lane that the tier may use leads to the zone. Nothing is taken, nothing waits.",
     LineOutcome.STOPPED: "A planner has stopped the item wherever it could come from: nothing is taken, it waits.",

@@ -12,7 +12,7 @@ from typing import Final
 from services.atp.application.batch import Batch, Needs
 from services.atp.application.content import Content, ContentLine
 from services.atp.application.ports import Session
-from services.atp.domain.units import factor_of
+from services.atp.domain.units import BASE_UNITS_MAX, factor_of
 
 KEPT: Final = "resolving"
 EVERYWHERE: Final = "*"  # where no rule matches: the zone of lanes that lead everywhere
@@ -39,7 +39,7 @@ async def find_zones(session: Session, contents: Iterable[Content], needs: Needs
 
 
 def resolved(batch: Batch, content: Content) -> Content:
-    """The order with its zone and in base units; a unit that its item does not have stays, and is refused later."""
+    """The order with its zone and in base units; a unit that its item does not have, or too many of, stays."""
     if content.country is not None:
         zone = batch.kept[KEPT][content.country, content.postcode]
         content = replace(content, zone=zone, country=None, postcode=None)
@@ -51,6 +51,6 @@ def resolved(batch: Batch, content: Content) -> Content:
 def _in_base_units(batch: Batch, line: ContentLine) -> ContentLine:
     item = batch.book.items.get(line.item_id)
     factor = None if item is None or line.unit is None else factor_of(item, line.unit)
-    if factor is None:
+    if factor is None or line.quantity * factor > BASE_UNITS_MAX:
         return line
     return replace(line, quantity=line.quantity * factor, minimum_quantity=line.minimum_quantity * factor, unit=None)

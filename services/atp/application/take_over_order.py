@@ -37,7 +37,7 @@ from services.atp.application.resolving import find_zones, need_zone
 from services.atp.domain.cut_over import PromisedElsewhere, TakenOverLine, days_of
 from services.atp.domain.model import Day, Item, Offer, OrderDecision, Position, PositionKey, Request
 from services.atp.domain.shipping_days import is_timed
-from services.atp.domain.taking import Given, Lane
+from services.atp.domain.taking import COST_MAX_MINOR, Given, Lane
 from services.chassis.audit.chain import AuditEntry
 from services.contracts import catalogue
 
@@ -156,7 +156,8 @@ def _given(batch: Batch, command: TakeOverOrder, content: Content) -> tuple[tupl
         if item is None:
             return Fault("unknown_item", f"line {line.line}: item {line.item_id} is not known")
         if line.unit is not None:
-            return Fault("unknown_unit", f"line {line.line}: item {line.item_id} has no unit {line.unit}")
+            detail = f"line {line.line}: item {line.item_id} has no unit {line.unit}, or not so many of it"
+            return Fault("unknown_unit", detail)
         factor = line.quantity // asked.quantity
         given = [_part(batch.configuration.processing_days, item, part, factor, lanes) for part in parts]
         for each in given:
@@ -183,7 +184,7 @@ def _part(
         missing = "arrival_date" if part.arrival_day is None else "ship_date"
         return Fault("no_lane", f"no lane of {part.service} from {location} to the zone gives the {missing}")
     quantity = part.quantity * factor
-    cost = 0 if lane is None else lane.carriage(item, quantity)
+    cost = 0 if lane is None else lane.cost(item, quantity, opens_shipment=False)
     return Given(key, part.service, quantity, part.shipped * factor, *days, cost)
 
 
@@ -196,7 +197,7 @@ def _with_shipment(
     if offer is None or name in shipments:
         return given
     shipments[name] = None
-    return given._replace(cost_minor=given.cost_minor + offer.cost_shipment_minor)
+    return given._replace(cost_minor=min(COST_MAX_MINOR, given.cost_minor + offer.cost_shipment_minor))
 
 
 def _take(batch: Batch, promise: PromiseCopy, request: Request, decision: OrderDecision) -> None:

@@ -29,6 +29,7 @@ from services.atp.domain.protected_supply import asked_key, consumed_key, is_hid
 from services.atp.domain.supply_picture import horizon
 
 GRAMS: Final = 1_000  # in a kilogram
+COST_MAX_MINOR: Final = 10**13  # of a schedule line; more is a slip of the pen, and sums of an order fit 64 bits
 
 
 class Lane(NamedTuple):
@@ -74,6 +75,11 @@ class Lane(NamedTuple):
             cost -= -self.offer.cost_kg_minor * item.weight_grams * quantity // GRAMS
         return cost
 
+    def cost(self, item: Item, quantity: int, *, opens_shipment: bool) -> int:
+        """What a schedule line costs: carriage, and the shipment that it opens; at most `COST_MAX_MINOR`."""
+        shipment = self.offer.cost_shipment_minor if opens_shipment else 0
+        return min(COST_MAX_MINOR, self.carriage(item, quantity) + shipment)
+
 
 class Piece(NamedTuple):
     """A quantity that a plan takes by a lane on a material availability day."""
@@ -117,9 +123,9 @@ class Draft:
     def take(self, item: Item, piece: Piece, quotas: Sequence[Ceiling]) -> Planned:
         """Take a piece off the book. `quotas` are those that the line passes; the room for it was checked before."""
         (lane, day, quantity), offer = piece, piece.lane.offer
-        cost, ship_day = lane.carriage(item, quantity), lane.ship_day(day)
-        if self.opens_shipment(lane, day):
-            cost += offer.cost_shipment_minor
+        opens, ship_day = self.opens_shipment(lane, day), lane.ship_day(day)
+        cost = lane.cost(item, quantity, opens_shipment=opens)
+        if opens:
             self._open(offer, ship_day)
         assumed = self._is_assumed(item, day)
         self._commit(lane.key, day, quantity, assumed=assumed)

@@ -5,9 +5,12 @@ pack, the part beyond the last whole pack is refused: it could never be served.
 """
 
 from dataclasses import replace
+from typing import Final
 
 from services.atp.domain.model import Binding, Item, RequestLine
 from services.atp.domain.supply_picture import Room
+
+BASE_UNITS_MAX: Final = 10**12  # of a line, whatever its unit: sums of a million of them still fit 64 bits
 
 
 def factor_of(item: Item, unit: str) -> int | None:
@@ -34,7 +37,9 @@ def room_in_packs(room: Room, pack: int) -> Room:
 
 
 def because_of_unit(line: RequestLine, item: Item) -> Binding:
-    """The item is not ordered in this unit."""
+    """The item is not ordered in this unit, or not so many of it."""
+    if factor_of(item, line.unit or "") is not None:
+        return Binding("unit", line.unit or "", BASE_UNITS_MAX, would_help=f"at most {BASE_UNITS_MAX} base units")
     names = " or ".join([item.base_unit, *(unit for unit, _ in item.units)])
     return Binding("unit", line.unit or "", 0, would_help=f"a quantity in {names}")
 
