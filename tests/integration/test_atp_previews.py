@@ -3,11 +3,19 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import orjson
 import pytest
 
+from services.atp.adapters.segments import SegmentProjection
+from services.chassis.database import Connection
+from services.chassis.deliveries import Delivery
+from services.chassis.envelope import to_record
+from services.chassis.event_log.port import Received
 from services.contracts import catalogue
 from tests.support.atp import Atp, an_order, assigned, in_days, order_event, running_atp, today, unique
 
@@ -16,6 +24,7 @@ QUIET = """
 SELECT NOT EXISTS (SELECT FROM position WHERE marked_at IS NOT NULL) AND NOT EXISTS (SELECT FROM deficit_review)
     AND NOT EXISTS (SELECT FROM outbox WHERE published_at IS NULL)
 """
+TIERS = ("gold", "silver", "bronze")
 BEATING = ("lease", "segment_heartbeat", "projection_offset")  # written from time to time, whoever asks what
 
 
@@ -108,7 +117,14 @@ async def retier(atp: Atp, customer: str, tier: str) -> None:
         "assignments": [assigned(tier, sequence=2)],
     }
     key = {"order": {"order_id": customer}}
-    await atp.publish(order_event(catalogue.SEGMENT_CURRENT, key, data=orjson.dumps(payload), key=customer))
+    event = order_event(catalogue.SEGMENT_CURRENT, key, data=orjson.dumps(payload), key=customer)
+    delivery = Delivery(event, Received(to_record(event), 0, 0, datetime.now(UTC)))
+    projection = SegmentProjection(partial(pytest.fail, "the event is unreadable"))
+    await atp.database.run(partial(told, projection, delivery), label="test")
+
+
+async def told(projection: SegmentProjection, delivery: Delivery, connection: Connection) -> None:
+    await projection(connection, [delivery])
 
 
 async def test_a_weaker_protection_shows_who_would_be_served_and_writes_nothing(atp: Atp) -> None:
@@ -174,42 +190,121 @@ async def test_other_tiers_of_customers_show_who_would_be_served_instead(atp: At
     assert await standings(atp) == foretold(picture, shown)
 
 
-@pytest.mark.parametrize("seed", range(6))
-async def test_what_a_preview_shows_is_what_the_change_does(atp: Atp, seed: int) -> None:
-    """Random worlds with two items, protections, quotas, receipts and orders, some of which ship complete."""
+@dataclass(frozen=True)
+class World:
+    """Two items at two locations, with receipts, and customers of their own."""
+
+    atp: Atp
+    chance: random.Random
+    items: list[str]
+    receipts: dict[str, Any]
+    customers: list[str]
+    name: str
+
+    def protecting(self, most: int) -> dict[str, Any]:
+        lines = [protecting(item, self.chance.randrange(most), tier) for item in self.items for tier in TIERS[:2]]
+        return {"lines": lines}
+
+    def over_locations(self, percent: int) -> dict[str, Any]:
+        span = {"start": in_days(0), "end": in_days(9), "tier": "gold"}
+        parts = [{**span, "sku": self.items[0], "percent": str(self.chance.randrange(percent))}]
+        numbers = [{**span, "sku": self.items[1], "protected_qty": self.chance.randrange(percent)}]
+        return {"lines": [*parts, *numbers]}
+
+    def limiting(self, most: int) -> dict[str, Any]:
+        span = {"start": in_days(0), "end": in_days(9), "quantity": self.chance.randrange(most)}
+        return {"lines": [{**span, "tier": "bronze"}, {**span, "sku": self.items[0], "tier": "silver"}]}
+
+    def tree(self, most: int) -> dict[str, Any]:
+        nodes = [
+            {"node": tier, "attribute": "tier", "value": tier, "quantities": [self.chance.randrange(most)]}
+            | {"priority": rank, "borrow_policy": self.chance.choice(["none", "siblings"])}
+            for rank, tier in enumerate(TIERS, start=1)
+        ]
+        pool = {"node": "rest", "quantities": [self.chance.randrange(most)]}
+        span = {"start": in_days(0), "end": in_days(9)}
+        fair = self.chance.random() < 0.5
+        return {"sku": self.items[0], "periods": [span], "nodes": nodes, "pool": pool, "fair_share": fair}
+
+
+async def a_world(atp: Atp, seed: int) -> World:
     chance = random.Random(seed)
-    items = [await atp.item(on_hand=chance.randrange(60)) for _ in range(2)]
-    receipts = {item: await due(atp, item, chance.randrange(1, 80), chance.randrange(1, 6)) for item in items}
-    document, quota = unique("keep"), unique("most")
-    lines = [protecting(item, chance.randrange(80), tier) for item in items for tier in ("gold", "silver")]
-    await put(atp, f"/v1/protections/{document}", {"lines": lines})
-    for _ in range(14):
-        asked = [(item, chance.randrange(1, 30)) for item in items if chance.random() < 0.7] or [(items[0], 5)]
-        customer = f"{chance.choice('gsb')}{chance.randrange(4)}"
+    items = [await atp.item(on_hand=chance.randrange(40)) for _ in range(2)]
+    for item in items:
+        await atp.item(item, on_hand=chance.randrange(20), location="L2")
+    receipts = {item: await due(atp, item, chance.randrange(1, 60), chance.randrange(2, 6)) for item in items}
+    customers = [unique(tier) for tier in TIERS for _ in range(3)]
+    for customer in customers:
+        await atp.customer(customer, assigned(customer.partition("-")[0]))
+    return World(atp, chance, items, receipts, customers, unique("tried"))
+
+
+async def fill(world: World) -> None:
+    """Orders for more than there is, some of which ship complete."""
+    chance = world.chance
+    for _ in range(16):
+        asked = [(item, chance.randrange(1, 30)) for item in world.items if chance.random() < 0.7]
         complete = chance.random() < 0.3
-        await place(atp, *asked, customer=customer, ship_complete=complete)
-    await atp.until(QUIET)
+        lines = asked or [(world.items[0], 5)]
+        await place(world.atp, *lines, customer=chance.choice(world.customers), ship_complete=complete)
+    await world.atp.until(QUIET)
+
+
+DOCUMENTS: dict[str, Any] = {  # path, and how it is written before and after
+    "protections": (lambda world: world.protecting(80), lambda world: world.protecting(30)),
+    "protections over locations": (lambda world: world.over_locations(95), lambda world: world.over_locations(40)),
+    "quotas": (lambda world: world.limiting(10), lambda world: world.limiting(90)),
+    "hierarchies": (lambda world: world.tree(20), lambda world: world.tree(60)),
+}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("kind", DOCUMENTS)
+async def test_what_a_preview_of_a_document_shows_is_what_the_document_does(atp: Atp, kind: str, seed: int) -> None:
+    world = await a_world(atp, seed)
+    first, then = DOCUMENTS[kind]
+    path = kind.partition(" ")[0]
+    await put(atp, f"/v1/{path}/{world.name}", first(world))
+    await fill(world)
+    document = then(world)
     before, picture = await contents(atp), await standings(atp)
-    changed: list[dict[str, Any]]
-    match seed % 3:
-        case 0:
-            changed = [protecting(item, chance.randrange(40), tier) for item in items for tier in ("gold", "silver")]
-            shown = await preview(atp, protections=[{"document_id": document, "document": {"lines": changed}}])
-            path = f"/v1/protections/{document}"
-        case 1:
-            changed = [{"sku": items[0], "tier": "bronze", "start": in_days(0), "end": in_days(9), "quantity": 5}]
-            shown = await preview(atp, quotas=[{"document_id": quota, "document": {"lines": changed}}])
-            path = f"/v1/quotas/{quota}"
-        case _:
-            name = receipts[items[0]]
-            shown = await preview(atp, receipts=[{**name, "quantity": 90, "days_later": -1}])
-            path = ""
+    shown = await preview(atp, **{path: [{"document_id": world.name, "base_version": 1, "document": document}]})
     assert await contents(atp) == before
-    if path:
-        await put(atp, path, {"lines": changed})
-    else:
-        moved = (await atp.fetch("SELECT due_day FROM scheduled_receipt WHERE reference = $1", name["reference"]))[0][0]
-        await due(atp, items[0], 90, moved - 1 - today().toordinal(), version=2, name=name["reference"])
+    await put(atp, f"/v1/{path}/{world.name}", document)
+    await atp.until(QUIET)
+    assert await standings(atp) == foretold(picture, shown)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_what_a_preview_of_supply_shows_is_what_the_supply_does(atp: Atp, seed: int) -> None:
+    """More of it earlier, less of it, and later."""
+    world = await a_world(atp, seed)
+    await put(atp, f"/v1/protections/{world.name}", world.protecting(40))
+    await fill(world)
+    item = world.items[0]
+    receipt, quantity, later = world.receipts[item], world.chance.randrange(90), world.chance.randrange(-1, 8)
+    before, picture = await contents(atp), await standings(atp)
+    shown = await preview(atp, receipts=[{**receipt, "quantity": quantity, "days_later": later}])
+    assert await contents(atp) == before
+    stored = "SELECT due_day FROM scheduled_receipt WHERE reference = $1"
+    day = (await atp.fetch(stored, receipt["reference"]))[0][0] - today().toordinal()
+    await due(atp, item, quantity, day + later, version=2, name=receipt["reference"])
+    await atp.until(QUIET)
+    assert await standings(atp) == foretold(picture, shown)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_what_a_preview_of_tiers_shows_is_what_the_tiers_do(atp: Atp, seed: int) -> None:
+    world = await a_world(atp, seed)
+    await put(atp, f"/v1/protections/{world.name}", world.protecting(60))
+    await fill(world)
+    moved = {customer: world.chance.choice(TIERS) for customer in world.chance.sample(world.customers, 2)}
+    before, picture = await contents(atp), await standings(atp)
+    tried = [{"customer": {"system": "erp", "id": name}, "tier": tier} for name, tier in moved.items()]
+    shown = await preview(atp, tiers=tried)
+    assert await contents(atp) == before
+    for customer, tier in moved.items():
+        await retier(atp, customer, tier)
     await atp.until(QUIET)
     assert await standings(atp) == foretold(picture, shown)
 
