@@ -38,8 +38,8 @@ def stack() -> None:
 
 
 @pytest.mark.timeout(900)
-def test_two_runs_in_one_process_give_one_summary(tmp_path: Path) -> None:
-    first, second = (_run(tmp_path / name, "embedded") for name in ("first", "second"))
+def test_two_runs_in_one_process_give_one_summary(served_folder: Path) -> None:
+    first, second = (_run(served_folder / name, "embedded") for name in ("first", "second"))
     assert _result(first) == _result(second)
     assert first["answered_once"] == first["orders"] == SMALL["orders"]
     assert first["tier_changes"] > 0
@@ -51,9 +51,9 @@ def test_two_runs_in_one_process_give_one_summary(tmp_path: Path) -> None:
 @pytest.mark.stack
 @pytest.mark.usefixtures("stack")
 @pytest.mark.timeout(900)
-def test_killing_the_atp_five_times_loses_and_doubles_nothing_over_kafka(tmp_path: Path) -> None:
+def test_killing_the_atp_five_times_loses_and_doubles_nothing_over_kafka(served_folder: Path) -> None:
     """The demo itself ends with 1 if an acknowledged promise is gone, or any other invariant is broken."""
-    summary = _run(tmp_path, "distributed", kills=5)
+    summary = _run(served_folder, "distributed", kills=5)
     assert summary["form"] == "distributed"
     assert summary["answered_once"] == summary["orders"] == SMALL["orders"]
     assert summary["unanswered"] == summary["lost_events"] == summary["duplicate_effects"] == 0

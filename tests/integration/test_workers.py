@@ -37,8 +37,10 @@ def run(folder: Path, workers: int, **environment: str) -> tuple[int, dict[str, 
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
     plugins = [f"-ptests.support.{name}" for name in ("workers", "session")]
+    # With a place of its own for temporary files: in the usual one a run shuts out the users of other runs' servers.
+    places = (f"--rootdir={folder}", f"--basetemp={folder / 'temporary'}")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", f"-n{workers}", *plugins, f"--rootdir={folder}", str(folder / "tests")],
+        [sys.executable, "-m", "pytest", "-q", f"-n{workers}", *plugins, *places, str(folder / "tests")],
         cwd=PROJECT,
         env={**os.environ, "CI": "", **environment},
         capture_output=True,
