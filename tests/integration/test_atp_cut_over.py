@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from services.atp.adapters.oversell_audit import audit
+from services.atp.entrypoints.cut_over_routes import EXAMPLE
 from services.contracts import topics
 from services.contracts.promises import Promise
 from tests.support.atp import Atp, an_order, assigned, in_days, running_atp, unique
@@ -342,3 +343,10 @@ async def test_it_is_published_as_taken_over_and_recorded_as_accepted(atp: Atp) 
         "SELECT type FROM outbox WHERE aggregateid = $1 AND aggregatetype = $2", order_id, "promises.v1"
     )
     assert kinds == [("promise.taken_over.v1",)]
+
+
+async def test_the_example_of_the_api_description_is_an_open_order(atp: Atp) -> None:
+    answer = await atp.client.post("/v1/cut-over/orders", json=EXAMPLE)
+    assert [each["code"] for each in answer.json()["results"]] == ["unknown_item"]
+    described = (await atp.client.get("/openapi.json")).json()["paths"]["/v1/cut-over/orders"]["post"]["requestBody"]
+    assert described["content"]["application/json"]["examples"]["partly_shipped"]["value"] == EXAMPLE

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 import orjson
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Body, Depends, Request
 from pydantic import Field
 
 from services.atp.application.commands import Answered, NotPossible, Outcome, PlaceOrder
@@ -30,6 +30,33 @@ from services.contracts.payload import Payload
 
 CUT_OVER_PATH: Final = "/v1/cut-over/orders"
 ORDERS_MAX: Final = 1_000
+EXAMPLE: Final[dict[str, Any]] = {
+    "items": [
+        {
+            "order": {"source": "legacy", "order_id": "L-1"},
+            "customer": {"system": "shop", "id": "C-9"},
+            "ordered_at": "2026-01-02T09:30:00Z",
+            "ship_to": {"country": "GB", "postcode": "IV2 3XY"},
+            "lines": [
+                {
+                    "line": "1",
+                    "sku": "TEA-1",
+                    "quantity": 30,
+                    "promised": [
+                        {
+                            "quantity": 24,
+                            "shipped": 6,
+                            "location": "DC-1",
+                            "service": "parcel",
+                            "ship_date": "2026-12-01",
+                            "arrival_date": "2026-12-03",
+                        }
+                    ],
+                }
+            ],
+        }
+    ]
+}
 CutOver = Annotated[Principal, Depends(require("atp.cut_over"))]
 
 
@@ -37,6 +64,11 @@ class OpenOrders(Payload):
     """A bulk of open orders."""
 
     items: Annotated[tuple[OpenOrder, ...], Field(min_length=1, max_length=ORDERS_MAX)]
+
+
+Bulk = Annotated[
+    OpenOrders, Body(openapi_examples={"partly_shipped": {"summary": "24 of 30 promised, 6 shipped", "value": EXAMPLE}})
+]
 
 
 class TakenOver(Payload):
@@ -75,7 +107,7 @@ def cut_over_routes(engine: Engine, planning: Planning) -> APIRouter:
         response_model=TakenOverOrders,
         responses=problem_responses(VALIDATION_FAILED, OVERLOADED),
     )
-    async def post_open_orders(request: Request, principal: CutOver, body: OpenOrders) -> dict[str, Any]:
+    async def post_open_orders(request: Request, principal: CutOver, body: Bulk) -> dict[str, Any]:
         """Take over open orders with the dates that they were promised, also beyond supply; each once, for ever."""
         waiting = [await _submit(engine, request, principal, order) for order in body.items]
         found = await asyncio.gather(*(each for each in waiting if isinstance(each, asyncio.Future)))
