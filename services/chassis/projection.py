@@ -293,7 +293,7 @@ class ProjectionRunner:
                 await self._apply(connection, news)
                 await self._move(connection, received)
 
-        await self._database.run(work, label=self._name)
+        await self._database.run(work, label=self._name, by_key=True)
         return ()
 
     async def _move(self, connection: Connection, received: Sequence[Received]) -> None:

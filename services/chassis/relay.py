@@ -201,7 +201,9 @@ class Relay:
         if self._rewind_asked:
             await self._rewind(held)
         limit = self._settings.batch_rows
-        urgent = await self._database.read(lambda connection: relay_rows.urgent_rows(connection, held, limit))
+        urgent = await self._database.read(
+            lambda connection: relay_rows.urgent_rows(connection, held, limit), by_key=True
+        )
         await self._deliver(urgent, held)
         await self._deliver_bulk(held)
         await self._light_beacon(held)
@@ -232,7 +234,7 @@ class Relay:
         if self._bulk_waits and self._bulk_allowance < batch:
             return
         limit = max(1, int(self._bulk_allowance))
-        rows = await self._database.read(lambda connection: relay_rows.bulk_rows(connection, held, limit))
+        rows = await self._database.read(lambda connection: relay_rows.bulk_rows(connection, held, limit), by_key=True)
         self._bulk_waits = len(rows) >= limit
         self._bulk_allowance -= len(rows)
         await self._deliver(rows, held)
@@ -307,7 +309,7 @@ class Relay:
             return lost
 
         self._unsettled = [outcome]  # it is owed, also if the database is away now: the next round begins with it
-        lost = await self._database.run(work, label="settle outbox batch")
+        lost = await self._database.run(work, label="settle outbox batch", by_key=True)
         self._unsettled = []
         if lost:
             self._metrics.failed("lease_lost")

@@ -142,7 +142,7 @@ class PostgresEventLog:
             LogUnavailable: it was not done, or that is not known.
         """
         try:
-            return await self._database.run(work, label=label)
+            return await self._database.run(work, label=label, by_key=True)
         except (DatabaseError, asyncpg.PostgresError, OSError) as error:
             raise LogUnavailable(f"{label}: {error!r}") from error
 

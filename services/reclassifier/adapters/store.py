@@ -48,7 +48,9 @@ class PostgresTransactions:
 
     async def run(self, work: Callable[[ReclassifierTransaction], Awaitable[T]], *, label: str) -> T:
         """As the port says; operating failures are those of `Database.run`."""
-        return await self._database.run(lambda connection: work(PostgresTransaction(connection)), label=label)
+        return await self._database.run(
+            lambda connection: work(PostgresTransaction(connection)), label=label, by_key=True
+        )
 
     async def read(self, work: Callable[[ReclassifierReader], Awaitable[T]]) -> T:
         """As the port says; operating failures are those of `Database.read`."""
