@@ -60,6 +60,40 @@ class Losing(PostgresTransactions):
         return result
 
 
+class Held(PostgresTransactions):
+    """Keeps the first transaction from its commit until the gate opens, and tells what began and what committed."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database, stale_after=timedelta(seconds=10))
+        self.gate = asyncio.Event()
+        self.told: list[str] = []
+        self.more = asyncio.Condition()
+
+    async def run(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        number = sum(each.startswith("began") for each in self.told) + 1
+
+        async def held(session: Session) -> T:
+            result = await work(session)
+            await self.tell(f"wrote {number}")
+            if number == 1:
+                await self.gate.wait()
+            return result
+
+        await self.tell(f"began {number}")
+        result = await super().run(held)
+        await self.tell(f"committed {number}")
+        return result
+
+    async def tell(self, what: str) -> None:
+        async with self.more:
+            self.told.append(what)
+            self.more.notify_all()
+
+    async def until(self, what: str) -> None:
+        async with asyncio.timeout(10), self.more:
+            await self.more.wait_for(lambda: what in self.told)
+
+
 @pytest.fixture
 async def atp(database_url: str) -> AsyncIterator[Atp]:
     async with running_atp(database_url, roles=frozenset()) as running:
@@ -149,6 +183,43 @@ async def test_what_was_accepted_is_decided_before_the_end_and_nothing_after_it(
     assert sum(isinstance(each, Answered) for each in outcomes) == 600
     with pytest.raises(Stopped):
         engine.submit(Lane.HTTP, place(item))
+
+
+async def _one_after_another(atp: Atp, first: Command, second: Command, *, open_after: str) -> tuple[Held, list[Any]]:
+    """Submit the second while the first waits in its commit, which ends after something was told."""
+    transactions = Held(atp.database)
+    engine, stop = an_engine(atp, transactions), asyncio.Event()
+    running = asyncio.create_task(engine.run(stop))
+    answers = [engine.submit(Lane.HTTP, first)]
+    await transactions.until("wrote 1")
+    answers.append(engine.submit(Lane.HTTP, second))
+    await transactions.until(open_after)
+    await atp.fetch("SELECT pg_sleep(0.05)")  # time in which a second batch that should wait could begin
+    assert not any(answer.done() for answer in answers)
+    transactions.gate.set()
+    outcomes: list[Any] = await asyncio.gather(*answers, return_exceptions=True)
+    stop.set()
+    await running
+    return transactions, outcomes
+
+
+async def test_new_orders_begin_while_those_before_wait_for_the_disk_and_see_what_these_left(atp: Atp) -> None:
+    item = await atp.item(on_hand=1)
+    transactions, outcomes = await _one_after_another(atp, place(item), place(item), open_after="began 2")
+    assert transactions.told.index("began 2") < transactions.told.index("committed 1")
+    assert transactions.told.index("committed 1") < transactions.told.index("wrote 2")
+    assert [b'"promised":1' in each.document for each in outcomes] == [True, False]
+
+
+async def test_other_commands_and_the_same_order_wait_for_the_commit_before(atp: Atp) -> None:
+    item = await atp.item(on_hand=9)
+    order = place(item)
+    for second in (order, Poison()):
+        transactions, outcomes = await _one_after_another(
+            atp, order if second is order else place(item), second, open_after="wrote 1"
+        )
+        assert transactions.told.index("committed 1") < transactions.told.index("began 2")
+        assert isinstance(outcomes[1], ZeroDivisionError) or not outcomes[1].first
 
 
 async def test_commands_of_one_batch_see_each_other(atp: Atp) -> None:

@@ -10,17 +10,33 @@ Commands are answered only after the database said that it committed.
                         └─ anything else ────▶ halved, until the culprit is alone and fails with its own error
 
 A command that is waited for no longer (its client left) is decided all the same: the client may ask for it again.
+
+While a batch of new orders waits for the disk in its commit, the next one of other new orders begins, as another
+replica would: it loads what it needs, and waits for the locks of positions that both need until the first one has
+committed. Everything else is decided strictly one batch after another.
+
+    first    load | lock | decide | write | commit ──▶ answered
+    next                                   load | lock ······ | decide | write | commit
 """
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
 
 from services.atp.application.batch import Again, Batch, Handler, Needs, answer_of, load_batch
-from services.atp.application.commands import AnsweredBefore, Command, KeyReused, Outcome, SeenBefore, UnknownOrder
+from services.atp.application.commands import (
+    AnsweredBefore,
+    Command,
+    KeyReused,
+    Outcome,
+    PlaceOrder,
+    SeenBefore,
+    UnknownOrder,
+)
+from services.atp.application.content import OrderKey
 from services.atp.application.inquiries import Inquiries
 from services.atp.application.ports import Collision, CommitLost, EngineMetrics, Session, Transactions, Unavailable
 from services.atp.application.queues import Entry, Lane, QueueFull, Queues
@@ -86,19 +102,55 @@ class Engine:
         stopping = asyncio.create_task(stop.wait(), name="engine: stop")
         stopping.add_done_callback(lambda _: self._came.set())
         try:
-            while not (stop.is_set() and not any(self._queues.lines.values())):
-                entries = self._queues.take()
-                self._room.set()
-                if entries:
-                    await self._decide(entries)
-                    continue
-                self._came.clear()
-                if not stop.is_set():
-                    await self._came.wait()
+            await self._decide_until(stop)
         finally:
             self._stopped = True
             self._room.set()
             stopping.cancel()
+
+    async def _decide_until(self, stop: asyncio.Event) -> None:
+        before: _UnderWay | None = None
+        try:
+            while True:
+                if before is not None and before.task.done():
+                    before.task.result()
+                    before = None
+                entries = self._queues.take()
+                self._room.set()
+                if entries:
+                    before = await self._begin(entries, before)
+                    continue
+                if stop.is_set() and before is None:
+                    return
+                self._came.clear()
+                await self._came.wait()
+        finally:
+            if before is not None:
+                before.task.cancel()
+
+    async def _begin(self, entries: Sequence[Entry], before: "_UnderWay | None") -> "_UnderWay":
+        """Decide a batch up to its commit; it may begin before the one before has committed, and not end before it."""
+        orders = _new_orders(entries)
+        if before is not None and (orders is None or before.orders is None or not orders.isdisjoint(before.orders)):
+            await before.task
+            before = None
+        written = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(self._decide(entries, written), name="engine: decide")
+        task.add_done_callback(lambda _: self._end(written))
+        try:
+            await written
+            if before is not None:
+                await before.task
+            if orders is None:
+                await task
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        return _UnderWay(task, orders)
+
+    def _end(self, written: "asyncio.Future[None]") -> None:
+        _note(written)
+        self._came.set()
 
     async def inquire(self, command: Command, decide: Callable[[Batch], Any]) -> Any:
         """Decide a command on one consistent picture; takes no lock, writes nothing.
@@ -112,14 +164,15 @@ class Engine:
         _, outcomes = await self._work(commands, session)
         return outcomes
 
-    async def _decide(self, entries: Sequence[Entry]) -> None:
-        self._deciding = sum(entry.command.lines for entry in entries)
+    async def _decide(self, entries: Sequence[Entry], written: "asyncio.Future[None]") -> None:
+        lines = sum(entry.command.lines for entry in entries)
+        self._deciding += lines
         for lane in Lane:
             self._metrics.queued(lane, self._queues.lines[lane])
         halves = [list(entries)]
         while halves:
             part = halves.pop()
-            error = await self._attempt(part)
+            error = await self._attempt(part, written)
             if error is None:
                 continue
             if len(part) > 1 and not isinstance(error, Unavailable | CommitLost):
@@ -129,14 +182,24 @@ class Engine:
                 continue
             for entry in part:
                 _fail(entry, error)
-        self._deciding = 0
+        self._deciding -= lines
 
-    async def _attempt(self, entries: list[Entry]) -> BaseException | None:
-        """Decide and answer the entries; the error if they could not be, with none of them answered."""
+    async def _attempt(self, entries: list[Entry], written: "asyncio.Future[None]") -> BaseException | None:
+        """Decide and answer the entries; the error if they could not be, with none of them answered.
+
+        `written` is set once nothing is left to do but the commit.
+        """
+        commands = [entry.command for entry in entries]
+
+        async def work(session: Session) -> tuple[Batch, list[Outcome]]:
+            result = await self._work(commands, session)
+            await session.flush()
+            _note(written)
+            return result
+
         error: BaseException | None = None
         for _ in range(ATTEMPTS_MAX):
-            commands = [entry.command for entry in entries]
-            task = asyncio.create_task(self._transactions.run(partial(self._work, commands)), name="engine: batch")
+            task = asyncio.create_task(self._transactions.run(work), name="engine: batch")
             await asyncio.wait({task})
             error = asyncio.CancelledError() if task.cancelled() else task.exception()
             if error is None:
@@ -239,6 +302,25 @@ class Engine:
         self._metrics.promised(batch.promised)
         for what, count in batch.counts.items():
             self._metrics.counted(what, count)
+
+
+@dataclass(frozen=True, slots=True)
+class _UnderWay:
+    """A batch in its commit; `orders` are its new orders, None if it is of other commands too."""
+
+    task: asyncio.Task[None]
+    orders: frozenset[OrderKey] | None
+
+
+def _new_orders(entries: Sequence[Entry]) -> frozenset[OrderKey] | None:
+    """The orders of a batch that does nothing but place orders."""
+    keys = [entry.command.key for entry in entries if isinstance(entry.command, PlaceOrder)]
+    return frozenset(keys) if len(keys) == len(entries) else None
+
+
+def _note(written: "asyncio.Future[None]") -> None:
+    if not written.done():
+        written.set_result(None)
 
 
 def _fail(entry: Entry, error: BaseException) -> None:

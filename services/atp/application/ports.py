@@ -421,6 +421,10 @@ class Session(Protocol):
         """Write the audit trail; the last lock of a transaction."""
         ...
 
+    async def flush(self) -> None:
+        """Write what was left to be written together; nothing but the commit remains."""
+        ...
+
     async def finish(self, events: Sequence[Event], answers: Sequence[StoredAnswer], *, marked: bool) -> None:
         """Put events into the outbox, remember answers, and wake the re-decision after the commit."""
         ...
