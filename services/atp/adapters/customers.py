@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 import asyncpg
@@ -12,6 +13,7 @@ from services.atp.application.customers import Customer, TierAssignment
 from services.chassis.database import Connection
 
 REGISTRY_SYSTEM: Final = "tiercel"  # the system name under which a customer's registry id is given
+ASSIGNMENTS_CACHED: Final = 4_096  # by their text; about 4 MB
 MERGES_FOLLOWED_MAX: Final = 8  # a longer chain is a loop
 
 # The age of the oldest partition's heartbeat travels with every row: silence must not look like freshness.
@@ -52,6 +54,7 @@ def _customer(row: asyncpg.Record, stale_after: timedelta) -> Customer:
     return Customer(row["customer_id"], _assignments(row["assignments"]), stale)
 
 
+@lru_cache(maxsize=ASSIGNMENTS_CACHED)
 def _assignments(encoded: str) -> tuple[TierAssignment, ...]:
     fields: list[dict[str, Any]] = orjson.loads(encoded)
     return tuple(
