@@ -47,13 +47,17 @@ def refuse_ambiguous(body: bytes | bytearray) -> None:
 
 
 def _depth(body: bytes | bytearray) -> int:
-    depth = deepest = 0
-    for byte in _STRING.sub(b"", body).translate(None, delete=_NO_BRACKETS):
-        depth += 1 if byte in b"{[" else -1
-        deepest = max(deepest, depth)
-    return deepest
+    """How deep it is nested, up to one more than may be: how often innermost pairs can be taken out."""
+    brackets = _STRING.sub(b"", body).translate(None, delete=_NO_BRACKETS)
+    for depth in range(DEPTH_MAX + 1):
+        fewer = _PAIR.sub(b"", brackets)
+        if len(fewer) == len(brackets):  # nothing is left, or what is left is unbalanced, which is no JSON
+            return min(DEPTH_MAX + 1, depth + fewer.count(b"{") + fewer.count(b"["))
+        brackets = fewer
+    return DEPTH_MAX + 1
 
 
+_PAIR: Final = re.compile(rb"\{\}|\[\]")
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"{}[]"))
 

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 from starlette.types import Message
 
-from services.chassis.problems import MEDIA_TYPE
+from services.chassis.problems import MEDIA_TYPE, Problem
+from services.chassis.strict_json import DEPTH_MAX, refuse_ambiguous
 from tests.support.house import LIMIT_BYTES, House, call
 from tests.support.http import client_of
 
@@ -17,6 +18,18 @@ def house() -> House:
 
 
 BOTH = pytest.mark.parametrize("path", ["/hot", "/slow-lane"])
+
+
+def test_a_body_may_be_as_deep_as_is_allowed_and_no_deeper_whatever_its_texts_hold() -> None:
+    for opens, closes in ((b"[", b"]"), (b'{"]}[{": ', b"}"), (b'[{"\\"{": 1}, ', b"]")):
+        refuse_ambiguous(opens * DEPTH_MAX + b'"[{"' + closes * DEPTH_MAX)
+        deeper = DEPTH_MAX + 1
+        with pytest.raises(Problem, match="levels deep"):
+            refuse_ambiguous(opens * deeper + b'"[{"' + closes * deeper)
+    with pytest.raises(Problem, match="levels deep"):
+        refuse_ambiguous(b"[" * 100_000)
+    with pytest.raises(Problem, match="not valid JSON"):
+        refuse_ambiguous(b"[" * DEPTH_MAX + b"}" * DEPTH_MAX)
 
 
 @BOTH
