@@ -60,16 +60,18 @@ async def line_figures(
     """By line of a protection document's version, over its positions; as if this version were the one in effect."""
     found: dict[int, Figures] = {}
     prefix = f"{document_id}.{version}."
-    for key, everyone in (await read_protections(connection, items, now)).items():
-        own = [
+    as_if = {
+        key: tuple(
             replace(each, upcoming=False) if each.protection_id.startswith(prefix) else each
             for each in everyone
             if each.document_id != document_id or each.document_version == version
-        ]
-        for protection, worth in await _at(connection, {key: tuple(own)}, now):
-            if protection.protection_id.startswith(prefix):
-                line = int(protection.protection_id.removeprefix(prefix).partition("@")[0])
-                found[line] = _added(found.get(line), worth)
+        )
+        for key, everyone in (await read_protections(connection, items, now)).items()
+    }
+    for protection, worth in await _at(connection, as_if, now):
+        if protection.protection_id.startswith(prefix):
+            line = int(protection.protection_id.removeprefix(prefix).partition("@")[0])
+            found[line] = _added(found.get(line), worth)
     return found
 
 
