@@ -1,8 +1,9 @@
 """Deficits and the requests to look at them, as rows; and the start of a day, which can make promises lack supply."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Self, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -11,14 +12,15 @@ from services.atp.adapters import transfers
 from services.atp.adapters.positions import PositionStore
 from services.atp.application.content import OrderKey
 from services.atp.application.deficit_records import Look, OpenPart, PartKey, StoredDeficit
-from services.atp.application.documents import Document
 from services.atp.application.documents import load as load_document
-from services.atp.domain.model import PositionKey
+from services.atp.domain.deficits import may_lack
+from services.atp.domain.model import Day, PositionKey
 from services.chassis.business_time import business_now
 from services.chassis.database import Connection, Database, announce
 from services.chassis.writes import Writes
 from services.contracts.risks import RiskCause
 
+T = TypeVar("T")
 ASKED: Final = "deficit_review"  # the subject of the NOTIFY that wakes the reviews
 _ASK: Final = """
 INSERT INTO deficit_review (item_id, location_id, cause, asked_at)
@@ -28,15 +30,20 @@ ORDER BY 1, 2
 ON CONFLICT (item_id, location_id) DO NOTHING
 """
 _OPEN: Final = """
-SELECT c.promise_id, c.line, c.part, c.tier, c.quantity, c.open, c.available_day, c.ship_day, c.arrival_day, c.assumed,
-    p.source, p.order_id, p.customer_id, p.document
-FROM commitment c JOIN promise p USING (promise_id)
-WHERE c.item_id = $1 AND c.location_id = $2 AND c.open > 0
+SELECT c.item_id, c.location_id, c.promise_id, c.line, c.part, c.tier, c.quantity, c.open, c.available_day, c.ship_day,
+    c.arrival_day, c.assumed
+FROM unnest($1::text[], $2::text[]) AS k (item_id, location_id)
+JOIN commitment c ON c.item_id = k.item_id AND c.location_id = k.location_id AND c.open > 0
+"""
+_PROMISES: Final = """
+SELECT p.promise_id, p.source, p.order_id, p.customer_id, p.document
+FROM unnest($1::uuid[]) AS k (promise_id) JOIN promise p ON p.promise_id = k.promise_id
 """
 _STORED: Final = """
-SELECT promise_id, line, part, tier, promised, quantity, available_day, ship_day, arrival_day, covered_day, cause,
-    since, source, order_id, customer_id
-FROM deficit WHERE item_id = $1 AND location_id = $2
+SELECT d.item_id, d.location_id, d.promise_id, d.line, d.part, d.tier, d.promised, d.quantity, d.available_day,
+    d.ship_day, d.arrival_day, d.covered_day, d.cause, d.since, d.source, d.order_id, d.customer_id
+FROM unnest($1::text[], $2::text[]) AS k (item_id, location_id)
+JOIN deficit d ON d.item_id = k.item_id AND d.location_id = k.location_id
 """
 _OF_PROMISE: Final = "SELECT line, part, quantity FROM deficit WHERE promise_id = $1"
 _PUT: Final = """
@@ -97,21 +104,44 @@ class DeficitStore:
         await self._connection.execute(_ASK, items, locations, list(reviews.values()), at)
         await announce(self._connection, ASKED)
 
-    async def look(self, key: PositionKey) -> Look | None:
-        """A position with all that is open there and the stored deficits; None: no such position."""
-        found = await PositionStore(self._connection, Writes(self._connection), locking=False).load([key])
-        if not found:
-            return None
-        documents: dict[Any, Document] = {}
-        parts = [_open_part(row, documents) for row in await self._connection.fetch(_OPEN, *key)]
-        stored = [_stored(row, key) for row in await self._connection.fetch(_STORED, *key)]
-        leaving = await transfers.leaving(self._connection, *key)
-        return Look(found[key].position, parts, leaving, {each.part.name: each for each in stored})
+    async def looks(self, keys: Collection[PositionKey], today: Day) -> dict[PositionKey, Look]:
+        """See the port."""
+        asked = sorted(set(keys))
+        positions = await PositionStore(self._connection, Writes(self._connection), locking=False).load(asked)
+        stored: dict[PositionKey, dict[PartKey, StoredDeficit]] = {key: {} for key in positions}
+        for each in await self._at(_STORED, list(positions), _stored):
+            if each.key in stored:
+                stored[each.key][each.part.name] = each
+        lacking = [key for key, each in positions.items() if stored[key] or may_lack(each.position, today)]
+        open_parts = await self._open(lacking)
+        leaving = await transfers.leaving(self._connection, lacking) if lacking else {}
+        return {
+            key: Look(each.position, open_parts.get(key, []), leaving.get(key, []), stored[key])
+            for key, each in positions.items()
+        }
 
     async def of_promise(self, promise_id: UUID) -> dict[PartKey, int]:
         """What of the parts of a promise is not covered."""
         rows = await self._connection.fetch(_OF_PROMISE, promise_id)
         return {PartKey(promise_id, row["line"], row["part"]): row["quantity"] for row in rows}
+
+    async def _open(self, keys: Sequence[PositionKey]) -> dict[PositionKey, list[OpenPart]]:
+        """All that is open at positions. A promise is read once, however many of its parts are among them."""
+        rows = await self._at(_OPEN, keys, lambda row: row)
+        wanted = sorted({row["promise_id"] for row in rows})
+        promises = [_Promise.of(row) for row in await self._connection.fetch(_PROMISES, wanted)] if wanted else []
+        known = {each.promise_id: each for each in promises}
+        found: dict[PositionKey, list[OpenPart]] = {}
+        for row in rows:
+            part = _open_part(row, known[row["promise_id"]])
+            found.setdefault(PositionKey(row["item_id"], row["location_id"]), []).append(part)
+        return found
+
+    async def _at(self, question: str, keys: Sequence[PositionKey], read: Callable[[asyncpg.Record], T]) -> list[T]:
+        if not keys:
+            return []
+        items, locations = zip(*keys, strict=True)
+        return [read(row) for row in await self._connection.fetch(question, items, locations)]
 
     async def store(
         self, key: PositionKey, put: Sequence[StoredDeficit], gone: Sequence[PartKey], *, finished: bool
@@ -147,18 +177,37 @@ async def asked_reviews(database: Database, limit: int) -> list[tuple[PositionKe
     return [(PositionKey(row["item_id"], row["location_id"]), row["cause"]) for row in rows]
 
 
-def _open_part(row: asyncpg.Record, documents: dict[Any, Document]) -> OpenPart:
-    document = documents.get(row["promise_id"])
-    if document is None:
-        document = documents[row["promise_id"]] = load_document(row["document"])
-    line = next(each for each in document["lines"] if each["line"] == row["line"])
+@dataclass(frozen=True, slots=True)
+class _Promise:
+    """What a review needs to know of a promise; `requested` by line."""
+
+    promise_id: UUID
+    order: OrderKey
+    customer_id: str | None
+    ordered_at: datetime
+    requested: Mapping[str, str]
+
+    @classmethod
+    def of(cls, row: asyncpg.Record) -> Self:
+        """Read from its row."""
+        document = load_document(row["document"])
+        return cls(
+            row["promise_id"],
+            OrderKey(row["source"], row["order_id"]),
+            row["customer_id"],
+            datetime.fromisoformat(document["ordered_at"]),
+            {line["line"]: line["requested_arrival"] or "" for line in document["lines"]},
+        )
+
+
+def _open_part(row: asyncpg.Record, promise: _Promise) -> OpenPart:
     return OpenPart(
         name=PartKey(row["promise_id"], row["line"], row["part"]),
-        order=OrderKey(row["source"], row["order_id"]),
-        customer_id=row["customer_id"],
+        order=promise.order,
+        customer_id=promise.customer_id,
         tier=row["tier"],
-        requested=line["requested_arrival"] or "",
-        ordered_at=datetime.fromisoformat(document["ordered_at"]),
+        requested=promise.requested[row["line"]],
+        ordered_at=promise.ordered_at,
         promised=row["quantity"],
         open=row["open"],
         available_day=row["available_day"],
@@ -168,7 +217,7 @@ def _open_part(row: asyncpg.Record, documents: dict[Any, Document]) -> OpenPart:
     )
 
 
-def _stored(row: asyncpg.Record, key: PositionKey) -> StoredDeficit:
+def _stored(row: asyncpg.Record) -> StoredDeficit:
     part = OpenPart(
         name=PartKey(row["promise_id"], row["line"], row["part"]),
         order=OrderKey(row["source"], row["order_id"]),
@@ -182,6 +231,7 @@ def _stored(row: asyncpg.Record, key: PositionKey) -> StoredDeficit:
         ship_day=row["ship_day"],
         arrival_day=row["arrival_day"],
     )
+    key = PositionKey(row["item_id"], row["location_id"])
     return StoredDeficit(part, key, row["quantity"], row["covered_day"], row["cause"], row["since"])
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from services.atp.application.supply_entries import TransferKey
+from services.atp.domain.model import PositionKey
 from services.atp.domain.transfers import Transfer
 from services.chassis.database import Connection
 
@@ -28,8 +29,10 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::te
 WHERE t.item_id = k.item_id AND t.source = k.source AND t.reference = k.reference
 """
 _LEAVING: Final = """
-SELECT source, reference, ship_day, quantity - shipped AS to_ship FROM transfer
-WHERE item_id = $1 AND from_location = $2 AND state = 'open' AND quantity > shipped
+SELECT t.item_id, t.from_location, t.source, t.reference, t.ship_day, t.quantity - t.shipped AS to_ship
+FROM unnest($1::text[], $2::text[]) AS k (item_id, location_id)
+JOIN transfer t ON t.item_id = k.item_id AND t.from_location = k.location_id
+WHERE t.state = 'open' AND t.quantity > t.shipped
 """
 
 
@@ -62,7 +65,11 @@ async def store(connection: Connection, changed: Mapping[TransferKey, Transfer])
     await connection.execute(_STORE, *(list(column) for column in zip(*rows, strict=True)))
 
 
-async def leaving(connection: Connection, item_id: str, location_id: str) -> list[tuple[str, int, int]]:
-    """What transfers have still to take from a position: (name, ship day, quantity)."""
-    rows = await connection.fetch(_LEAVING, item_id, location_id)
-    return [(f"{row['source']}/{row['reference']}", row["ship_day"], row["to_ship"]) for row in rows]
+async def leaving(connection: Connection, keys: Sequence[PositionKey]) -> dict[PositionKey, list[tuple[str, int, int]]]:
+    """What transfers have still to take from positions: (name, ship day, quantity)."""
+    items, locations = zip(*keys, strict=True)
+    found: dict[PositionKey, list[tuple[str, int, int]]] = {}
+    for row in await connection.fetch(_LEAVING, items, locations):
+        entry = (f"{row['source']}/{row['reference']}", row["ship_day"], row["to_ship"])
+        found.setdefault(PositionKey(row["item_id"], row["from_location"]), []).append(entry)
+    return found

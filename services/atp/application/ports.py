@@ -8,7 +8,7 @@
 Adapters implement these; the application's tests run on the real ones.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time
 from typing import NamedTuple, Protocol, TypeVar
@@ -30,7 +30,18 @@ from services.atp.application.supply_entries import (
     TransferKey,
 )
 from services.atp.application.validation_records import Release
-from services.atp.domain.model import Hierarchy, Item, Offer, Position, PositionKey, Protection, Quota, Tier, UsageKey
+from services.atp.domain.model import (
+    Day,
+    Hierarchy,
+    Item,
+    Offer,
+    Position,
+    PositionKey,
+    Protection,
+    Quota,
+    Tier,
+    UsageKey,
+)
 from services.atp.domain.order_of_service import ServiceKey
 from services.atp.domain.scheduled_receipts import Scheduled
 from services.atp.domain.stock_intake import StockState
@@ -277,8 +288,11 @@ class Deficits(Protocol):
         """Ask for reviews of positions; whoever does them is woken after the commit."""
         ...
 
-    async def look(self, key: PositionKey) -> Look | None:
-        """A position with all that is open there and the stored deficits; None: no such position. Locks nothing."""
+    async def looks(self, keys: Collection[PositionKey], today: Day) -> dict[PositionKey, Look]:
+        """The positions that exist, with the stored deficits and all that is open there. Locks nothing.
+
+        What is open is left out where nobody goes short, and nobody can by what is committed and what is there.
+        """
         ...
 
     async def of_promise(self, promise_id: UUID) -> dict[PartKey, int]:

@@ -81,8 +81,9 @@ class Reviewing(Handler[ReviewDeficits]):
         configuration = await session.configuration()
         now = await session.now()
         items = await session.items(sorted({command.key.item_id for command in commands}))
+        looks = await session.deficits.looks([command.key for command in commands], now.date().toordinal())
         for command in commands:
-            look = await session.deficits.look(command.key)
+            look = looks.get(command.key)
             if look is None:
                 continue
             review = _review(command, look, items.get(command.key.item_id), configuration, now)
@@ -92,8 +93,9 @@ class Reviewing(Handler[ReviewDeficits]):
     async def load(self, session: Session, batch: Batch, commands: Sequence[ReviewDeficits]) -> None:
         """The same again, under locks."""
         reviews: dict[PositionKey, Review] = batch.kept.setdefault(KEPT, {})
+        looks = await session.deficits.looks([command.key for command in commands], batch.book.today)
         for command in commands:
-            look = await session.deficits.look(command.key)
+            look = looks.get(command.key)
             if look is None:
                 continue
             item = batch.book.items.get(command.key.item_id)
