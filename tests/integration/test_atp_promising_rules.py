@@ -95,3 +95,18 @@ async def test_the_rule_comes_by_the_event_log_and_is_checked(atp: Atp) -> None:
     assert (stored["kind"], stored["period_days"], stored["forward_periods"]) == ("periods", 7, 2)
     wrong = {"sku": sku, "version": 2, "promising_rule": {"kind": "discrete", "forward_periods": 2}}
     assert (await atp.client.put(f"/v1/items/{sku}", json=wrong)).status_code == 422
+
+
+async def test_those_who_wait_are_asked_anew_when_the_policy_of_their_item_offers_more(atp: Atp) -> None:
+    item = await atp.item()
+    entry = {"source": "erp", "reference": "PLAN", "sku": item, "location": "L1", "quantity": 5, "due": in_days(4)}
+    body = {"items": [{**entry, "certainty": "planned"}]}
+    assert (await atp.client.post("/v1/supply/receipts", json=body)).status_code == 200
+    waiting = (await atp.place(an_order((item, 5)))).json()
+    assert (waiting["lines"][0]["promised"], waiting["lines"][0]["backordered"]) == (0, 5)
+    counted = {"sku": item, "version": 2, "planned_receipts_count": True}
+    assert (await atp.client.put(f"/v1/items/{item}", json=counted)).status_code == 200
+    await atp.until("SELECT NOT EXISTS (SELECT FROM backorder WHERE item_id = $1)", item)
+    line = (await atp.client.get(f"/v1/promises/{waiting['promise_id']}")).json()["lines"][0]
+    assert [(part["quantity"], part["ship_date"]) for part in line["schedule"]] == [(5, in_days(4))]
+    await prove(atp)

@@ -8,8 +8,10 @@ import asyncpg
 import orjson
 
 from services.atp.adapters.deficits import ask_for_items
+from services.atp.adapters.waking import mark_items
 from services.atp.domain import model
 from services.atp.domain.model import CUMULATIVE, OPEN, Backordering, Item
+from services.chassis.business_time import business_now
 from services.chassis.database import Connection
 from services.contracts.items import CatalogItem, PromisingRule
 
@@ -47,6 +49,7 @@ SELECT i.item_id, i.active, i.planned_receipts_count, i.checking_horizon_days, i
 FROM unnest($1::text[]) AS k (item_id) JOIN item i ON i.item_id = k.item_id
 """
 _LOCK: Final = "SELECT FROM item WHERE item_id = ANY($1::text[]) ORDER BY item_id FOR NO KEY UPDATE"
+SUPPLY_CHANGED: Final = "supply_changed"
 _NO_UNITS: Final = "[]"
 _CUMULATIVE: Final = PromisingRule().model_dump_json()
 
@@ -54,7 +57,8 @@ _CUMULATIVE: Final = PromisingRule().model_dump_json()
 async def store_items(connection: Connection, items: Sequence[CatalogItem]) -> int:
     """Write items at their versions; how many were newer than what is stored. Of one item the newest counts.
 
-    What counts as supply may change with a policy: whoever may go short by it is looked for.
+    What counts as supply, and what is offered of it, may change with a policy: whoever may go short by it is looked
+    for, and those who wait are asked anew.
     """
     newest: dict[str, CatalogItem] = {}
     for item in items:
@@ -63,7 +67,9 @@ async def store_items(connection: Connection, items: Sequence[CatalogItem]) -> i
     rows = [newest[sku] for sku in sorted(newest)]
     stored = await connection.fetch(_UPSERT, *zip(*map(_row, rows), strict=True))
     if stored:
-        await ask_for_items(connection, [row["item_id"] for row in stored])
+        changed = [row["item_id"] for row in stored]
+        await ask_for_items(connection, changed)
+        await mark_items(connection, changed, await business_now(connection), SUPPLY_CHANGED)
     return len(stored)
 
 

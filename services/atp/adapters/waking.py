@@ -33,6 +33,7 @@ ORDER BY 1
 LOCK_POSITIONS: Final = """
 SELECT FROM position WHERE item_id = ANY($1::text[]) ORDER BY item_id, location_id FOR UPDATE
 """
+_WAITED_FOR: Final = "SELECT DISTINCT item_id FROM backorder WHERE item_id = ANY($1::text[]) ORDER BY item_id"
 TIER_CHANGED: Final = "tier_changed"
 
 
@@ -45,6 +46,14 @@ async def mark_waiting(connection: Connection, items: Sequence[str], now: dateti
     """Let those who wait for items be asked anew, as after freed quantity; their positions are locked."""
     if items and await connection.fetch(_MARK, list(items), now, cause):
         await wake_redecision(connection)
+
+
+async def mark_items(connection: Connection, item_ids: Sequence[str], now: datetime, cause: str) -> None:
+    """Let those who wait for any of these items be asked anew; locks the positions of what is waited for."""
+    items = [row["item_id"] for row in await connection.fetch(_WAITED_FOR, list(item_ids))]
+    if items:
+        await connection.fetch(LOCK_POSITIONS, items)
+        await mark_waiting(connection, items, now, cause)
 
 
 async def items_awaited(connection: Connection, customer_ids: Sequence[str]) -> list[str]:
