@@ -63,8 +63,9 @@ class Life:
         for name, level in self.auditor.levels().items():
             assert level >= 0 or level == before[name]
         if decision.lines and any(line.planned for line in decision.lines):
+            after = self.auditor.owners_rooms()
             for place, kept in guaranteed.items():
-                assert kept <= 0 or self.auditor.owners_room(place) >= kept, place
+                assert kept <= 0 or after[place] >= kept, place
 
     def give_back(self, place: int, quantity: int) -> None:
         """Give a quantity back, as a cancel, an expiry, an amendment and a release in part do."""

@@ -9,7 +9,7 @@ from services.atp.domain.dividing import Place, divided, over_places
 from services.atp.domain.fair_share import rationed
 from services.atp.domain.model import Book, Item, Offer, PositionKey, Protection, Tier
 from services.atp.domain.promising import decide
-from services.atp.domain.protected_supply import Stand, shipped_key
+from services.atp.domain.protected_supply import Stand, counts_shipment, shipped_key
 from services.atp.domain.release import ship
 from tests.support import allocation_worlds as worlds
 from tests.support.allocation_auditor import AllocationAuditor
@@ -133,7 +133,7 @@ def test_nobody_loses_what_is_kept_for_him_to_others_promises_or_to_shipments_wh
 
 def _count(book: Book, key: PositionKey, quantity: int) -> None:
     for each in book.protections[key]:
-        if each.start <= TODAY and (each.basis != "quantity" or each.scope):
+        if counts_shipment(each, TODAY):
             book.usage[shipped_key(each)] = book.usage.get(shipped_key(each), 0) + quantity
 
 

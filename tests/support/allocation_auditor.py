@@ -26,6 +26,8 @@ from services.atp.domain.model import (
 ENDLESS = 10**15
 BEYOND_DAYS = 4  # looked at after the last day on which anything changes
 Source = tuple[UsageKey, int]
+Seen = tuple[list[tuple[Protection, dict[int, int]]], dict[int, int]]
+Place = tuple[PositionKey, str, int]  # a position, a protection there, and a day
 
 
 class Grant(NamedTuple):
@@ -225,12 +227,15 @@ class AllocationAuditor:
         """Confirmable for a tier on a day, quotas aside."""
         return self.rooms(key, tier, [asked])[asked]
 
-    def rooms(self, key: PositionKey, tier: Tier, asked: Sequence[int]) -> dict[int, int]:
-        """`room` for several days."""
+    def seen(self, key: PositionKey) -> Seen:
+        """A position as it is now: what is kept there, and A by day."""
+        return self.remainders(key), {day: self.level(key, day) for day in self.days if day < self.end}
+
+    def rooms(self, key: PositionKey, tier: Tier, asked: Sequence[int], seen: Seen | None = None) -> dict[int, int]:
+        """`room` for several days; who asks for several tiers may look at the position once."""
         if self.end <= self.today:
             return dict.fromkeys(asked, ENDLESS)
-        kept = self.remainders(key)
-        level = {day: self.level(key, day) for day in self.days if day < self.end}
+        kept, level = seen or self.seen(key)
         found = {}
         for day in asked:
             if day >= self.end:
@@ -270,25 +275,30 @@ class AllocationAuditor:
                 return quantity
         return 0
 
-    def guaranteed(self, tier: Tier) -> dict[tuple[PositionKey, str, int], int]:
+    def guaranteed(self, tier: Tier) -> dict[Place, int]:
         """What each other tier may take within its protection, where that is kept from this tier."""
-        found = {}
+        found: dict[Place, int] = {}
         for key in self.positions:
-            for protection, kept in self.remainders(key):
+            seen = self.seen(key)
+            for protection, kept in seen[0]:
                 if protection.unconsumable or protection.tier == tier.tier:
                     continue
                 if protection.mode == "core" or protection.priority_rank < tier.priority_rank:
-                    owner = Tier(protection.tier, protection.priority_rank, 1)
                     days = [day for day in self.days if protection.start <= day <= protection.end]
-                    for day, room in self.rooms(key, owner, days).items():
+                    for day, room in self.rooms(key, _owner(protection), days, seen).items():
                         found[key, protection.protection_id, day] = min(room, kept[day])
         return found
 
-    def owners_room(self, name: tuple[PositionKey, str, int]) -> int:
-        """What the owner of a protection may take on a day."""
-        key, protection_id, day = name
-        protection = next(each for each in self.book.protections[key] if each.protection_id == protection_id)
-        return self.room(key, Tier(protection.tier, protection.priority_rank, 1), day)
+    def owners_rooms(self) -> dict[Place, int]:
+        """What the owner of each protection may take on each of its days."""
+        found: dict[Place, int] = {}
+        for key in self.positions:
+            seen = self.seen(key)
+            for protection in self.book.protections.get(key, ()):
+                days = [day for day in self.days if protection.start <= day <= protection.end]
+                for day, room in self.rooms(key, _owner(protection), days, seen).items():
+                    found[key, protection.protection_id, day] = room
+        return found
 
     # Quotas and hierarchies
 
@@ -426,3 +436,7 @@ class AllocationAuditor:
                 for name, units in own:
                     found[name] += units
         return found
+
+
+def _owner(protection: Protection) -> Tier:
+    return Tier(protection.tier, protection.priority_rank, 1)

@@ -22,9 +22,10 @@ def offered_rooms(book: Book, days: Sequence[int]) -> Rooms:
 
 def audited_rooms(auditor: AllocationAuditor) -> Rooms:
     """By the auditor."""
-    return {
-        (key, tier.tier, day): room
-        for key in auditor.positions
-        for tier in TIERS
-        for day, room in auditor.rooms(key, tier, auditor.days).items()
-    }
+    found: Rooms = {}
+    for key in auditor.positions:
+        seen = auditor.seen(key)
+        for tier in TIERS:
+            rooms = auditor.rooms(key, tier, auditor.days, seen)
+            found |= {(key, tier.tier, day): room for day, room in rooms.items()}
+    return found
