@@ -6,6 +6,7 @@ A server's backends count to the service whose connection they serve (`postgresq
 
 import json
 import os
+import resource
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -39,6 +40,12 @@ async def used(deployment: Deployment) -> Times:
         pid = json.loads(pid_file.read_text())["pid"]
         found["kafka"] = {pid: seconds_of(pid)}
     return found
+
+
+def of_ended_children() -> float:
+    """Processor seconds of the children of this process that have ended: the load generators that it has run."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 def per_piece(before: Times, after: Times, pieces: int) -> Mapping[str, float]:

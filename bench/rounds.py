@@ -8,12 +8,13 @@ from typing import Final
 
 from bench.figures import Figure
 from bench.load import Load, Requests, run
-from bench.processor import per_piece, used
+from bench.processor import of_ended_children, per_piece, used
 from tiercel.demo.channels import ServiceClients
 from tiercel.stack.deployment import Deployment
 
 ROUNDS: Final = 3
 SECONDS: Final = 6
+GENERATOR: Final = "load generator"
 SETTLE_SECONDS_MAX: Final = 60.0
 SETTLE_POLL_SECONDS: Final = 0.2
 
@@ -39,17 +40,19 @@ def shot(url: str, wanted: Requests, *, connections: int, key: str, seconds: int
 
 
 def followed(deployment: Deployment, load: Shot, clients: ServiceClients | None) -> Shot:
-    """A load on the deployment, with the processor time of all that it causes.
+    """A load on the deployment, with the processor time of all that it causes, and of the load generator itself.
 
     With `clients`, until everything downstream has been done: published, and counted by the reclassifier.
     """
 
     async def shoot() -> Outcome:
-        before = await used(deployment)
+        before, generators = await used(deployment), of_ended_children()
         outcome = await load()
+        generator_us = (of_ended_children() - generators) * 1e6 / max(1, outcome.load.requests)
         if clients is not None:
             await settled(clients)
-        return Outcome(outcome.load, per_piece(before, await used(deployment), outcome.load.requests))
+        spent = per_piece(before, await used(deployment), outcome.load.requests)
+        return Outcome(outcome.load, {**spent, GENERATOR: round(generator_us, 1)} if spent else spent)
 
     return shoot
 
