@@ -10,9 +10,10 @@ The access line has its own path (`AccessLog`): it is written for every request,
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, BinaryIO, Final
 
 import orjson
@@ -168,11 +169,19 @@ class AccessLog:
     counted in the next line.
     """
 
-    def __init__(self, *, every: int | None = None, slow_seconds: float = 1.0, output: BinaryIO | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        every: int | None = None,
+        slow_seconds: float = 1.0,
+        output: BinaryIO | None = None,
+        now: Callable[[], datetime] | None = None,
+    ) -> None:
         """`every` 1 writes each request, 100 one in a hundred, 0 only those that are always; None: as configured."""
         self._every = every
         self._slow_seconds = slow_seconds
         self._output = output
+        self._now = now or partial(datetime.now, UTC)
         self._seen = 0
         self._second = 0
         self._written = 0
@@ -195,7 +204,7 @@ class AccessLog:
             every = _access_log_every.get() if self._every is None else self._every
             if not every or self._seen % every:
                 return
-        now = datetime.now(UTC)
+        now = self._now()
         if not self._has_room(int(now.timestamp())):
             return
         line = {

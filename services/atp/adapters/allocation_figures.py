@@ -1,13 +1,16 @@
 """What allocations are worth today, worked out from rows by the functions that decide.
 
 Two uses: the lines of one protection document, as planners read it, and totals by tier for metrics. Totals are worked
-out a portion of items at a time and of so many protections at most; past them the totals are of a part, which is told.
+out a portion of items at a time and of so many protections at most; past them the totals are of a part, and the
+log says so.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
+
+import structlog
 
 from services.atp.adapters.items import items as read_items
 from services.atp.adapters.positions import PositionStore
@@ -19,6 +22,7 @@ from services.atp.domain.protection_figures import Figures, figures
 from services.chassis.database import Connection
 from services.chassis.writes import Writes
 
+_log = structlog.get_logger(__name__)
 ITEMS_AT_ONCE: Final = 200
 PROTECTIONS_MAX: Final = 20_000  # of one reading of all: a second or two of processor time
 _ITEMS: Final = """
@@ -80,14 +84,18 @@ async def running(connection: Connection, now: datetime) -> list[Running]:
     today = now.date().toordinal()
     units: dict[tuple[str, str], dict[str, int]] = {}
     portion: list[str] = []
-    counted = 0
+    counted = left_out = 0
     for row in [*await connection.fetch(_ITEMS, today, now), None]:
         if row is not None and counted + row["rows"] <= PROTECTIONS_MAX:
             portion.append(row["item_id"])
             counted += row["rows"]
+        elif row is not None:
+            left_out += row["rows"]
         if portion and (row is None or len(portion) == ITEMS_AT_ONCE):
             await _add_protections(connection, units, portion, now)
             portion = []
+    if left_out:
+        _log.warning("allocation_figures_of_a_part", counted=counted, left_out=left_out)
     for row in await connection.fetch(_CEILINGS, today, now):
         used = min(row["used"], row["allowed"])
         left = {"limit": row["allowed"], "used": used, "left": row["allowed"] - used}
