@@ -118,16 +118,18 @@ async def _portion(connection: Connection, state: Pass) -> _Portion | None:
     oldest = rows[0]["oldest"] if state.oldest is None else state.oldest
     changed = [row for row in rows if row["promise_id"] is not None]
     promise_ids = sorted({row["promise_id"] for row in changed} - state.measured)
-    corrected: list[Day] = []
+    months: dict[Day, dict[str, None]] = {}
     for start in range(0, len(promise_ids), ORDERS_AT_ONCE):
-        corrected += await _measure(connection, promise_ids[start : start + ORDERS_AT_ONCE])
+        await _measure(connection, promise_ids[start : start + ORDERS_AT_ONCE], months)
+    corrected = await _correct(connection, months) if months else []
     finished = len(changed) < CHANGES_PER_PORTION
     reached = oldest if finished else max(row["recorded_xid"] for row in changed) + 1
     await connection.execute(_THROUGH, min(oldest, reached))
     return _Portion(reached, oldest, finished, promise_ids, corrected)
 
 
-async def _measure(connection: Connection, promise_ids: Sequence[UUID]) -> list[Day]:
+async def _measure(connection: Connection, promise_ids: Sequence[UUID], months: dict[Day, dict[str, None]]) -> None:
+    """Measure some orders anew; adds to `months` the names of those that change the figures of a month."""
     # What another system promised, by its own rules, is no measure of how tiers are served here.
     orders = [each for each in await load_orders(connection, promise_ids) if not each.taken_over]
     measured = [_measured(order) for order in orders]
@@ -136,7 +138,6 @@ async def _measure(connection: Connection, promise_ids: Sequence[UUID]) -> list[
         for row in await connection.fetch(_FORMER, promise_ids)
     }
     changes: dict[TotalKey, int] = {}
-    months: dict[Day, dict[str, None]] = {}
     for order in measured:
         now = {(key.day, order.tier, *key[1:]): amount for key, amount in order.amounts.items()}
         before = former.get(order.promise_id, {})
@@ -147,7 +148,6 @@ async def _measure(connection: Connection, promise_ids: Sequence[UUID]) -> list[
                 months.setdefault(month_of(key[0]), {})[order.name] = None
     await _add(connection, changes)
     await _keep(connection, measured)
-    return await _correct(connection, months)
 
 
 async def _add(connection: Connection, changes: Mapping[TotalKey, int]) -> None:
