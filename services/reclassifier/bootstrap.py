@@ -8,7 +8,6 @@ here: they are a step of a deployment.
 import asyncio
 from collections.abc import Sequence
 from contextlib import nullcontext
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -101,6 +100,7 @@ class _Reclassifier:
         self._projection: ProjectionRunner | None = None
         self._tasks: list[SideTask] = []
         self._stir = Stir()
+        self._evaluator = Evaluator(self._transactions, self._metrics, rule_set_id=settings.reclassifier_rule_set)
 
     def service(self, authenticator: Authenticator) -> Service:
         """As its process hosts it."""
@@ -178,20 +178,15 @@ class _Reclassifier:
             name=PROJECTION,
             metrics=self._consumer_metrics,
             heartbeats=Heartbeats(catalogue.SEGMENT_HEARTBEAT.name, SEGMENTS_CURRENT.name),
-            followed=self._stir.tell,
+            followed=self._followed,
         )
 
     def _consumer_tasks(self) -> list[SideTask]:
-        evaluator = Evaluator(
-            self._transactions,
-            self._metrics,
-            rule_set_id=self._settings.reclassifier_rule_set,
-        )
         orders = ConsumerRunner(
             self._event_log,
             GROUP,
             [ORDERS_RECORDED.name],
-            RecordedOrdersHandler(self._transactions, self._metrics, evaluator, currency=self._settings.currency),
+            RecordedOrdersHandler(self._transactions, self._metrics, self._evaluator, currency=self._settings.currency),
             batch_max=self._settings.reclassifier_batch_max,
             dead_letters=dead_letters,
             metrics=self._consumer_metrics,
@@ -204,14 +199,19 @@ class _Reclassifier:
         return [
             SideTask("orders", orders.run),
             SideTask("dead letters", watch.run),
-            SideTask("evaluator", partial(self._evaluate, evaluator)),
+            SideTask("evaluator", self._evaluate),
             SideTask("housekeeping", self._keep_house),
         ]
 
-    async def _evaluate(self, evaluator: Evaluator, stop: asyncio.Event) -> None:
+    def _followed(self) -> None:
+        """Segments were read: whoever they make due is judged at once."""
+        self._evaluator.wake()
+        self._stir.tell()
+
+    async def _evaluate(self, stop: asyncio.Event) -> None:
         assert self._database is not None  # noqa: S101 -- tasks run after the start
-        async with self._database.listen(MOVED, evaluator.wake) if self._settings.replay else nullcontext():
-            await evaluator.run(stop)
+        async with self._database.listen(MOVED, self._evaluator.wake) if self._settings.replay else nullcontext():
+            await self._evaluator.run(stop)
 
     async def _apply_published(self, connection: Connection, batch: Sequence[Delivery]) -> None:
         for skipped in await apply_published(PostgresTransaction(connection), batch):
