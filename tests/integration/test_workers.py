@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.workers import LONGEST_FIRST, ONE_AFTER_ANOTHER, Sharing, kind_of
+from tests.support.workers import DEPLOYMENTS, LONGEST_FILE, LONGEST_FIRST, Sharing, kind_of
 
 PROJECT = Path(__file__).resolve().parents[2]
 SECONDS_MAX = 300
@@ -62,12 +62,14 @@ def test_a_skipped_test_of_any_worker_fails_a_run_of_ci(tmp_path: Path, workers:
     assert run(tmp_path, workers, CI="true")[0] == 1
 
 
-def test_a_file_goes_to_one_worker_and_all_deployments_to_one() -> None:
+def test_a_file_goes_to_one_worker_and_all_deployments_but_the_longest_to_one() -> None:
     sharing = Sharing.__new__(Sharing)
     names = ["tests/unit/test_a.py::test_one[x::y]", "tests/unit/test_a.py::test_two", "tests/unit/test_b.py::test_one"]
     assert len({sharing._split_scope(name) for name in names}) == 2
-    for kind in ONE_AFTER_ANOTHER:
-        assert len({sharing._split_scope(f"tests/{kind}/test_{name}.py::test_one") for name in "ab"}) == 1
+    others = {sharing._split_scope(f"tests/{DEPLOYMENTS}/test_{name}.py::test_one") for name in "ab"}
+    assert len(others) == 1
+    assert sharing._split_scope(f"{LONGEST_FILE}::test_one") not in others
+    assert (PROJECT / LONGEST_FILE).exists()
 
 
 def test_every_kind_has_its_place() -> None:

@@ -1,7 +1,7 @@
 """How a run of several workers (pytest's `-n`) shares the tests out, and ends.
 
 * The tests of a file go to one worker, since they share the database of their module.
-* Whole deployments (`ONE_AFTER_ANOTHER`) go to one worker: several at once would starve each other.
+* The tests of whole deployments go to one worker, but for the longest file: several at once would starve each other.
 * The kinds that take longest come first, so that the workers end together.
 * SIGTERM ends a run as Ctrl-C does: fixtures stop what they started, in every worker.
 
@@ -22,7 +22,8 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 LONGEST_FIRST: Final = ("e2e", "integration", "property", "contract", "migration", "simulation", "unit", "architecture")
-ONE_AFTER_ANOTHER: Final = frozenset({"e2e"})
+DEPLOYMENTS: Final = "e2e"
+LONGEST_FILE: Final = "tests/e2e/test_demo.py"  # as long as half of the others together
 
 _process_ids: Final[list[int]] = []
 
@@ -34,12 +35,11 @@ def kind_of(path: str) -> str:
 
 
 class Sharing(LoadFileScheduling):  # type: ignore[misc] # xdist says no types
-    """Work is handed out in units: a kind of `ONE_AFTER_ANOTHER`, or else a file."""
+    """Work is handed out in units: deployments, or else a file."""
 
     def _split_scope(self, nodeid: str) -> str:
-        kind = kind_of(nodeid)
-        unit: str = kind if kind in ONE_AFTER_ANOTHER else super()._split_scope(nodeid)
-        return unit
+        file: str = super()._split_scope(nodeid)
+        return DEPLOYMENTS if kind_of(file) == DEPLOYMENTS and file != LONGEST_FILE else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Sharing:
