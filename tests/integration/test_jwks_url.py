@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import pytest
 
@@ -20,6 +20,7 @@ class IssuerSite:
 
     def __init__(self) -> None:
         self.requests = 0
+        self.serving: set[asyncio.Task[None]] = set()
         self.answer: Answer = self.nothing
         self.url = ""
 
@@ -37,8 +38,12 @@ class IssuerSite:
 
         self.answer = answer
 
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One more connection."""
+        self.serving.add(asyncio.create_task(self.serve(reader, writer), name="issuer site"))
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection."""
+        """One connection, to its very end."""
         self.requests += 1
         try:
             await reader.readuntil(b"\r\n\r\n")
@@ -47,17 +52,23 @@ class IssuerSite:
             return  # the client had enough
         finally:
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 @asynccontextmanager
 async def _site() -> AsyncIterator[IssuerSite]:
     site = IssuerSite()
-    server = await asyncio.start_server(site.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(site.accept, "127.0.0.1", 0)
     site.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/jwks"
     try:
         yield site
     finally:
         server.close()
+        for connection in site.serving:
+            connection.cancel()
+        if site.serving:
+            await asyncio.wait(site.serving)
         await server.wait_closed()
 
 
