@@ -166,7 +166,7 @@ class PostgresReader(_Reading):
 
     async def end_offsets(self) -> dict[TopicPartition, int]:
         """See the port."""
-        rows = await self._log.ask("end offsets", sql.HEADS)
+        rows = await self._log.ask("end offsets", sql.HEADS_OF, sorted({topic for topic, _ in self._positions}))
         heads = {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
         return {place: heads[place] for place in self._positions}
 

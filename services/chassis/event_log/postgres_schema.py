@@ -101,6 +101,8 @@ TOPICS: Final = "SELECT name, partitions, compacted FROM topic"
 
 HEADS: Final = "SELECT topic, partition, next_offset FROM partition"
 
+HEADS_OF: Final = f"{HEADS} WHERE topic = ANY($1)"
+
 APPEND: Final = "SELECT topic, partition, next_offset FROM append($1, $2, $3, $4, $5)"
 
 COMMIT: Final = "SELECT commit_offsets($1, $2, $3, $4)"
