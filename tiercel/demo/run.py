@@ -73,11 +73,14 @@ def demo(wish: Wish) -> int:
     plan = plan_supply(history, supply_share=Fraction(wish.supply_percent, 100))
     job = _Job(wish, history, plan, _Outcome())
     run = run_on_embedded if wish.form == "embedded" else run_on_stack
+    folder = wish.data / f"demo-{wish.form}"
     try:
-        status = run(partial(_replay, job), wish.data / f"demo-{wish.form}")
+        status = run(partial(_replay, job), folder)
     except ReplayFailedError as error:
         print(f"tiercel demo: {error}", file=sys.stderr)
         return 1
+    if not job.outcome.finished:
+        print(f"tiercel demo: stopped before its end; the logs in {folder} say why", file=sys.stderr)
     return status if job.outcome.finished and not job.outcome.faults else 1
 
 
