@@ -10,7 +10,8 @@ The access line has its own path (`AccessLog`): it is written for every request,
 import logging
 import re
 import sys
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import partial
@@ -85,6 +86,24 @@ def configure(level: str = "INFO", stream: BinaryIO | None = None, *, access_log
     root.setLevel(level.upper())
     for noisy in ("uvicorn.error", "uvicorn", "httpx", "httpcore", "aiokafka"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+
+
+@contextmanager
+def configured(level: str, stream: BinaryIO) -> Iterator[None]:
+    """`configure` for as long as the block lasts: nobody may log to a stream that its owner has closed since."""
+    root = logging.getLogger()
+    handlers, root_level = root.handlers[:], root.level
+    former = structlog.get_config() if structlog.is_configured() else None
+    configure(level, stream)
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(root_level)
+        if former is None:
+            structlog.reset_defaults()
+        else:
+            structlog.configure(**former)
 
 
 class _TextOver:

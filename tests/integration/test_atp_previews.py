@@ -48,7 +48,8 @@ async def preview(atp: Atp, **changes: Any) -> Any:
 
 
 async def contents(atp: Atp) -> dict[str, str]:
-    """A digest of every row of every table, and where every sequence stands."""
+    """A digest of every row of every table, and where every sequence stands, once all is published."""
+    await atp.until(QUIET)
     names = """
     SELECT relname::text FROM pg_class
     WHERE relnamespace = 'atp'::regnamespace AND relkind = ANY($1::"char"[]) AND NOT relispartition ORDER BY 1

@@ -28,12 +28,19 @@ class Written:
 @pytest.fixture
 def written() -> Iterator[Written]:
     written = Written()
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    logs.configure("INFO", written.output)
-    yield written
-    root.handlers[:], root.level = before
-    structlog.reset_defaults()
+    with logs.configured("INFO", written.output):
+        yield written
+
+
+def test_after_a_while_lines_go_where_they_went_before(written: Written) -> None:
+    with io.BytesIO() as inner, logs.configured("DEBUG", inner):
+        structlog.get_logger("x").debug("inside")
+        logging.getLogger("some.library").debug("inside too")
+        assert inner.getvalue().count(b"\n") == 2
+    structlog.get_logger("x").info("outside")
+    logging.getLogger("some.library").warning("outside too")
+    logging.getLogger("some.library").debug("not shown")
+    assert [line["event"] for line in written.lines()] == ["outside", "outside too"]
 
 
 def test_a_line_is_json_with_time_level_and_ids(written: Written) -> None:

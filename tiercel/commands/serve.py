@@ -24,8 +24,8 @@ def serve(*, port: int, data: Path, ready_file: Path | None) -> int:
     data.mkdir(parents=True, exist_ok=True)
     if log_file.exists() and log_file.stat().st_size > LOG_BYTES_MAX:
         log_file.replace(log_file.with_suffix(".log.1"))
-    with log_file.open("ab", buffering=0) as log:
-        logs.configure(load(ChassisSettings, form=Form.EMBEDDED).log_level, log)
+    level = load(ChassisSettings, form=Form.EMBEDDED).log_level
+    with log_file.open("ab", buffering=0) as log, logs.configured(level, log):
         status = run_process(partial(_serve, port, data, ready_file))
     if status != 0:
         print(f"Something died; {log_file} says what.", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -37,8 +38,7 @@ Work = Callable[[Ground], Awaitable[None]]
 def run_on_embedded(work: Work, folder: Path) -> int:
     """Start everything in this process, on an empty folder, and do the work; the exit status."""
     _empty(folder)
-    with (folder / "tiercel.log").open("wb", buffering=0) as log:
-        logs.configure(LogLevel.WARNING, log)
+    with (folder / "tiercel.log").open("wb", buffering=0) as log, logs.configured(LogLevel.WARNING, log):
         return run_process(partial(_embedded, work, folder))
 
 
@@ -73,8 +73,8 @@ def run_on_stack(work: Work, folder: Path) -> int:
     if stack(["up"]) != 0:
         return 1
     _empty(folder)
-    logs.configure(LogLevel.WARNING)
-    asyncio.run(_on_stack(work, folder))
+    with logs.configured(LogLevel.WARNING, sys.stderr.buffer):
+        asyncio.run(_on_stack(work, folder))
     return 0
 
 
