@@ -466,21 +466,24 @@ class _Atp:
         return {**checks, "database": True}
 
     async def _quiet(self) -> Quiet:
-        """Looks first where that costs nothing, last at the log, which takes longest."""
+        """Last it looks at the log, which takes longest; what was read of that meanwhile shows in a second look."""
         if queued := self._engine.waiting_lines():
             return Quiet(quiet=False, activity=self._activity, pending={"lines_queued": queued})
+        pending = await self._left()
+        if not any(pending.values()):
+            pending = await self._unread() | await self._left()
+        return Quiet(quiet=not any(pending.values()), activity=self._activity, pending=pending)
+
+    async def _left(self) -> dict[str, int]:
         left = await backlog(self._database)
         self._activity = left.activity
-        pending = {
+        return {
             "events_unpublished": left.events_unpublished,
             "positions_marked": left.positions_marked,
             "deficits_unreviewed": left.deficits_unreviewed,
             "due": left.due,
             "lines_queued": self._engine.waiting_lines(),
         }
-        if not any(pending.values()):
-            pending |= await self._unread()
-        return Quiet(quiet=not any(pending.values()), activity=left.activity, pending=pending)
 
     async def _unread(self) -> dict[str, int]:
         try:

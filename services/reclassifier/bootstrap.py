@@ -38,7 +38,7 @@ from services.contracts import catalogue
 from services.contracts.topics import AUDIT_ANCHORS, ORDERS_RECORDED, SEGMENTS_CURRENT, dead_letters
 from services.reclassifier.adapters.store import SCHEMA, PostgresTransaction, PostgresTransactions
 from services.reclassifier.application.change_rule_set import store_first_rule_set
-from services.reclassifier.application.report_quiet import backlog
+from services.reclassifier.application.report_quiet import Backlog, backlog
 from services.reclassifier.application.rule_set_document import RuleSetDocument
 from services.reclassifier.entrypoints.app import create_reclassifier_app
 from services.reclassifier.entrypoints.evaluator import Evaluator
@@ -267,13 +267,18 @@ class _Reclassifier:
         return True
 
     async def _quiet(self) -> Quiet:
-        left = await self._transactions.read(backlog)
-        self._metrics.due.set(left.customers_due)
-        pending = {"customers_due": left.customers_due, "events_unpublished": left.events_unpublished}
-        if not any(pending.values()):  # only then is it worth asking the log, which takes longest
+        """Last it looks at the log, which takes longest; what was read of that meanwhile shows in a second look."""
+        left, pending = await self._left()
+        if not any(pending.values()):
             orders, segments = await asyncio.gather(self._orders_unread(), self._segments_unread())
+            left, pending = await self._left()
             pending |= {"orders_unread": orders, "segments_unread": segments}
         return Quiet(quiet=not any(pending.values()), activity=left.activity, pending=pending)
+
+    async def _left(self) -> tuple[Backlog, dict[str, int]]:
+        left = await self._transactions.read(backlog)
+        self._metrics.due.set(left.customers_due)
+        return left, {"customers_due": left.customers_due, "events_unpublished": left.events_unpublished}
 
     async def _orders_unread(self) -> int:
         try:
