@@ -5,13 +5,13 @@ A process may have any of the roles: `api` answers requests, `consumer` takes in
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 import structlog
@@ -38,57 +38,12 @@ from services.atp.adapters.service_levels import PostgresServiceLevels
 from services.atp.adapters.stock_reader import PostgresStockReader
 from services.atp.adapters.transactions import PostgresTransactions
 from services.atp.adapters.waking import MARKED
-from services.atp.application import turn_dates
-from services.atp.application.amend_order import Amending, AmendOrder
-from services.atp.application.batch import Handler
-from services.atp.application.cancel_order import Cancelling
-from services.atp.application.commands import CancelOrder, ConfirmOrder, PlaceOrder, ServeBackorders
-from services.atp.application.confirm_order import Confirming
 from services.atp.application.engine import Engine
-from services.atp.application.expedite_order import ExpediteOrder, Expediting
-from services.atp.application.fulfil_orders import Delivering, DeliverOrder, ShipOrder, Shipping
-from services.atp.application.holds import ExpireHold, Expiring, expire_command
-from services.atp.application.order_reports import ReportOrder
-from services.atp.application.pick_short import Picking, PickShort
-from services.atp.application.pin_promise import Pinning, PinPromise
-from services.atp.application.place_order import HOLD, Placing
-from services.atp.application.planner_actions import OVERRIDES
-from services.atp.application.quick_availability import LookQuickly, QuickLook
-from services.atp.application.read_availability import Availability, ReadAvailability
-from services.atp.application.reassign_part import Reassigning, ReassignPart
+from services.atp.application.handlers import DUE, HANDLERS
 from services.atp.application.redecide import Redecision
-from services.atp.application.release_part import ReleasePart, Releasing
-from services.atp.application.release_validation import ReleaseValidation, ReleasingValidation
-from services.atp.application.replan_uncovered import HORIZON, ReplanningUncovered, ReplanUncovered, replan_command
-from services.atp.application.report_orders import Reporting
-from services.atp.application.return_goods import ReturnGoods, Returning
-from services.atp.application.review_deficits import ReviewDeficits, Reviewing
-from services.atp.application.revive_hold import ReviveHold, Reviving
-from services.atp.application.serve_backorders import Serving
 from services.atp.application.service_levels import keep_measures
-from services.atp.application.stop_position import STOP, Lifting, LiftStop, Stopping, StopPosition, end_stop
-from services.atp.application.take_over_order import TakeOverOrder, TakingOver
-from services.atp.application.take_supply import (
-    Buffering,
-    Counting,
-    CountStock,
-    MoveStock,
-    Moving,
-    ScheduleReceipt,
-    Scheduling,
-    SetBuffer,
-)
-from services.atp.application.transfer_part import TransferPart, TransferringPart
-from services.atp.application.transfer_stock import Transferring, TransferStock
 from services.atp.application.watch_deficits import DeficitWatch
-from services.atp.application.withdraw_part import (
-    EndingOverrides,
-    EndOverrides,
-    Withdrawing,
-    WithdrawPart,
-    end_overrides,
-)
-from services.atp.application.work_due import DueWork, Maker
+from services.atp.application.work_due import DueWork
 from services.atp.entrypoints.allocation_csv_routes import allocation_csv_routes
 from services.atp.entrypoints.allocation_routes import allocation_routes
 from services.atp.entrypoints.app import create_atp_app
@@ -125,13 +80,13 @@ from services.chassis.consumer_metrics import ConsumerMetrics
 from services.chassis.database import Connection, Database, DatabaseError
 from services.chassis.deliveries import Handler as EventHandler
 from services.chassis.dlq import DeadLetterWatch
-from services.chassis.event_log.port import EventLog, EventLogError, Producer
+from services.chassis.event_log.port import EventLog, Producer
 from services.chassis.ids import new_id
 from services.chassis.lifecycle import Quiet, Role, Service, SideTask, Stage
 from services.chassis.metrics import new_registry
 from services.chassis.partitions import keep_partitions
 from services.chassis.projection import Heartbeats, ProjectionRunner
-from services.chassis.quiet import Stir
+from services.chassis.quiet import Stir, look_twice
 from services.chassis.rate_limit import Budget, RateLimiter
 from services.chassis.relay import Relay, RelaySettings
 from services.chassis.relay_metrics import RelayMetrics
@@ -162,51 +117,6 @@ REJECTS: Final = (
 FULFILMENTS_MAX: Final = 2_000  # at once: a warehouse tells of an order line by line, and its promise is revised once
 RELAY_PACE_SECONDS: Final = 0.05  # under load; answers are given over HTTP, events may come in larger batches
 DECIDING: Final = frozenset({Role.API, Role.CONSUMER})
-HANDLERS: Final[Sequence[tuple[type, type[Handler[Any]]]]] = (
-    (PlaceOrder, Placing),
-    (ConfirmOrder, Confirming),
-    (CancelOrder, Cancelling),
-    (ServeBackorders, Serving),
-    (ReviewDeficits, Reviewing),
-    (ReplanUncovered, ReplanningUncovered),
-    (MoveStock, Moving),
-    (CountStock, Counting),
-    (ScheduleReceipt, Scheduling),
-    (TransferStock, Transferring),
-    (SetBuffer, Buffering),
-    (ShipOrder, Shipping),
-    (DeliverOrder, Delivering),
-    (ReportOrder, Reporting),
-    (PickShort, Picking),
-    (ReturnGoods, Returning),
-    (ReadAvailability, Availability),
-    (LookQuickly, QuickLook),
-    (ExpireHold, Expiring),
-    (ReleaseValidation, ReleasingValidation),
-    (AmendOrder, Amending),
-    (ReleasePart, Releasing),
-    (TransferPart, TransferringPart),
-    (ReviveHold, Reviving),
-    (PinPromise, Pinning),
-    (ExpediteOrder, Expediting),
-    (WithdrawPart, Withdrawing),
-    (ReassignPart, Reassigning),
-    (EndOverrides, EndingOverrides),
-    (TakeOverOrder, TakingOver),
-    (StopPosition, Stopping),
-    (LiftStop, Lifting),
-    (turn_dates.TurnItem, turn_dates.Turning),
-    (turn_dates.TurnCustomer, turn_dates.Turning),
-)
-DUE: Final[Mapping[str, Maker]] = {
-    HOLD: expire_command,
-    OVERRIDES: end_overrides,
-    STOP: end_stop,
-    HORIZON: replan_command,
-    turn_dates.TURN: turn_dates.turn_item,
-    turn_dates.ASSIGNMENT: turn_dates.turn_customer,
-}
-
 
 _log = structlog.get_logger(__name__)
 
@@ -466,18 +376,14 @@ class _Atp:
         return {**checks, "database": True}
 
     async def _quiet(self) -> Quiet:
-        """Last it looks at the log, which takes longest; what was read of that meanwhile shows in a second look."""
         if queued := self._engine.waiting_lines():
             return Quiet(quiet=False, activity=self._activity, pending={"lines_queued": queued})
-        pending = await self._left()
-        if not any(pending.values()):
-            pending = await self._unread() | await self._left()
-        return Quiet(quiet=not any(pending.values()), activity=self._activity, pending=pending)
+        return await look_twice(self._left, self._unread)
 
-    async def _left(self) -> dict[str, int]:
+    async def _left(self) -> tuple[int, dict[str, int]]:
         left = await backlog(self._database)
         self._activity = left.activity
-        return {
+        return left.activity, {
             "events_unpublished": left.events_unpublished,
             "positions_marked": left.positions_marked,
             "deficits_unreviewed": left.deficits_unreviewed,
@@ -486,11 +392,8 @@ class _Atp:
         }
 
     async def _unread(self) -> dict[str, int]:
-        try:
-            tiers = await self._projection.lag()
-            lags = await asyncio.gather(*(self._event_log.group_lag(group, [topic]) for group, topic in GROUPS.items()))
-        except EventLogError:
-            return {"log_unreachable": 1}  # nobody can say that there is nothing
+        tiers = await self._projection.lag()
+        lags = await asyncio.gather(*(self._event_log.group_lag(group, [topic]) for group, topic in GROUPS.items()))
         return {"tiers_unread": tiers} | {
             f"{topic}_unread": lag for topic, lag in zip(GROUPS.values(), lags, strict=True)
         }

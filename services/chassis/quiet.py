@@ -5,12 +5,13 @@ this process (`Stir`), and looks again from time to time for what other processe
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query
 
 from services.chassis.auth import Principal, require
+from services.chassis.event_log.port import EventLogError
 from services.chassis.lifecycle import Quiet
 
 REPLAY_SCOPE: Final = "replay.drive"
@@ -19,6 +20,8 @@ LOOK_SECONDS: Final = 0.25  # between looks that nothing in this process asked f
 GAP_SECONDS: Final = 0.002  # after a look: what is done in the meantime is seen by one more
 
 Look = Callable[[], Awaitable[Quiet]]
+Left = Callable[[], Awaitable[tuple[int, dict[str, int]]]]
+Unread = Callable[[], Awaitable[Mapping[str, int]]]
 Driver = Annotated[Principal, Depends(require(REPLAY_SCOPE))]
 Wait = Annotated[
     float,
@@ -44,6 +47,24 @@ class Stir:
         self._waiting.add(waiting)
         waiting.add_done_callback(self._waiting.discard)
         return waiting
+
+
+async def look_twice(left: Left, unread: Unread) -> Quiet:
+    """One look at a service: `left` tells its activity and what its tables have left, `unread` what the log has.
+
+    The log is asked last, since that takes longest; what was read of it meanwhile shows in a second look at the tables.
+    A log that cannot be reached is something left: nobody can say that there is nothing.
+    """
+    activity, pending = await left()
+    if any(pending.values()):
+        return Quiet(quiet=False, activity=activity, pending=pending)
+    try:
+        waiting = await unread()
+    except EventLogError:
+        return Quiet(quiet=False, activity=activity, pending={"log_unreachable": 1})
+    activity, pending = await left()
+    pending = {**pending, **waiting}
+    return Quiet(quiet=not any(pending.values()), activity=activity, pending=pending)
 
 
 async def when_quiet(look: Look, stir: Stir, seconds: float) -> Quiet:

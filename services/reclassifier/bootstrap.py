@@ -25,20 +25,20 @@ from services.chassis.consumer_metrics import ConsumerMetrics
 from services.chassis.database import Connection, Database, DatabaseError
 from services.chassis.deliveries import Delivery
 from services.chassis.dlq import DeadLetterWatch
-from services.chassis.event_log.port import EventLog, EventLogError, Producer
+from services.chassis.event_log.port import EventLog, Producer
 from services.chassis.ids import new_id
 from services.chassis.lifecycle import Quiet, Role, Service, SideTask, Stage
 from services.chassis.metrics import new_registry
 from services.chassis.partitions import keep_partitions
 from services.chassis.projection import Heartbeats, ProjectionRunner
-from services.chassis.quiet import Stir
+from services.chassis.quiet import Stir, look_twice
 from services.chassis.relay import Relay
 from services.chassis.relay_metrics import RelayMetrics
 from services.contracts import catalogue
 from services.contracts.topics import AUDIT_ANCHORS, ORDERS_RECORDED, SEGMENTS_CURRENT, dead_letters
 from services.reclassifier.adapters.store import SCHEMA, PostgresTransaction, PostgresTransactions
 from services.reclassifier.application.change_rule_set import store_first_rule_set
-from services.reclassifier.application.report_quiet import Backlog, backlog
+from services.reclassifier.application.report_quiet import backlog
 from services.reclassifier.application.rule_set_document import RuleSetDocument
 from services.reclassifier.entrypoints.app import create_reclassifier_app
 from services.reclassifier.entrypoints.evaluator import Evaluator
@@ -267,30 +267,21 @@ class _Reclassifier:
         return True
 
     async def _quiet(self) -> Quiet:
-        """Last it looks at the log, which takes longest; what was read of that meanwhile shows in a second look."""
-        left, pending = await self._left()
-        if not any(pending.values()):
-            orders, segments = await asyncio.gather(self._orders_unread(), self._segments_unread())
-            left, pending = await self._left()
-            pending |= {"orders_unread": orders, "segments_unread": segments}
-        return Quiet(quiet=not any(pending.values()), activity=left.activity, pending=pending)
+        return await look_twice(self._left, self._unread)
 
-    async def _left(self) -> tuple[Backlog, dict[str, int]]:
+    async def _left(self) -> tuple[int, dict[str, int]]:
         left = await self._transactions.read(backlog)
         self._metrics.due.set(left.customers_due)
-        return left, {"customers_due": left.customers_due, "events_unpublished": left.events_unpublished}
+        return left.activity, {"customers_due": left.customers_due, "events_unpublished": left.events_unpublished}
 
-    async def _orders_unread(self) -> int:
-        try:
-            return await self._event_log.group_lag(GROUP, [ORDERS_RECORDED.name])
-        except EventLogError:
-            return 1  # nobody can say that there is nothing
+    async def _unread(self) -> dict[str, int]:
+        orders, segments = await asyncio.gather(
+            self._event_log.group_lag(GROUP, [ORDERS_RECORDED.name]), self._segments_unread()
+        )
+        return {"orders_unread": orders, "segments_unread": segments}
 
     async def _segments_unread(self) -> int:
-        try:
-            return 0 if self._projection is None else await self._projection.lag()
-        except EventLogError:
-            return 1
+        return 0 if self._projection is None else await self._projection.lag()
 
 
 async def _look(connection: Connection) -> None:

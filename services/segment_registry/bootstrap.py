@@ -23,12 +23,12 @@ from services.chassis.consumer import ConsumerRunner
 from services.chassis.consumer_metrics import ConsumerMetrics
 from services.chassis.database import Connection, Database, DatabaseError
 from services.chassis.dlq import DeadLetterWatch
-from services.chassis.event_log.port import EventLog, EventLogError, Producer
+from services.chassis.event_log.port import EventLog, Producer
 from services.chassis.ids import new_id
 from services.chassis.lifecycle import Quiet, Role, Service, SideTask, Stage
 from services.chassis.metrics import new_registry
 from services.chassis.partitions import keep_partitions
-from services.chassis.quiet import Stir
+from services.chassis.quiet import Stir, look_twice
 from services.chassis.rate_limit import Budget, RateLimiter
 from services.chassis.relay import Beacon, Relay, RelaySettings
 from services.chassis.relay_metrics import RelayMetrics
@@ -36,7 +36,7 @@ from services.contracts.topics import AUDIT_ANCHORS, SEGMENTS_CURRENT, SEGMENTS_
 from services.segment_registry.adapters.heartbeat import heartbeats
 from services.segment_registry.adapters.registry_store import SCHEMA, PostgresTransactions
 from services.segment_registry.application.ports import Cause, Commander
-from services.segment_registry.application.report_quiet import Backlog, backlog
+from services.segment_registry.application.report_quiet import backlog
 from services.segment_registry.application.seed_default_tier import seed_default_tier
 from services.segment_registry.entrypoints.app import create_registry_app
 from services.segment_registry.entrypoints.desk import Desk
@@ -220,23 +220,17 @@ class _Registry:
         return {"database": True}
 
     async def _quiet(self) -> Quiet:
-        """Last it looks at the log, which takes longest; what was read of that meanwhile shows in a second look."""
-        left, pending = await self._left()
-        if not any(pending.values()):
-            unread = await self._unread()
-            left, pending = await self._left()
-            pending |= unread
-        return Quiet(quiet=not any(pending.values()), activity=left.activity, pending=pending)
+        return await look_twice(self._left, self._unread)
 
-    async def _left(self) -> tuple[Backlog, dict[str, int]]:
+    async def _left(self) -> tuple[int, dict[str, int]]:
         left = await self._transactions.read(backlog)
-        return left, {"events_unpublished": left.events_unpublished, "proposals_waiting": left.proposals_waiting}
+        return left.activity, {
+            "events_unpublished": left.events_unpublished,
+            "proposals_waiting": left.proposals_waiting,
+        }
 
     async def _unread(self) -> dict[str, int]:
-        try:
-            return {"proposals_unread": await self._event_log.group_lag(GROUP, [SEGMENTS_PROPOSALS.name])}
-        except EventLogError:
-            return {"log_unreachable": 1}  # nobody can say that there is nothing
+        return {"proposals_unread": await self._event_log.group_lag(GROUP, [SEGMENTS_PROPOSALS.name])}
 
 
 async def _look(connection: Connection) -> None:

@@ -2,8 +2,9 @@
 
 import asyncio
 
+from services.chassis.event_log.port import EventLogError
 from services.chassis.lifecycle import Quiet
-from services.chassis.quiet import LOOK_SECONDS, Stir, when_quiet
+from services.chassis.quiet import LOOK_SECONDS, Stir, look_twice, when_quiet
 
 
 class Work:
@@ -76,3 +77,40 @@ async def test_telling_nobody_is_no_work() -> None:
     stir.tell()
     stir.tell()
     assert coming.done()
+
+
+async def test_what_was_read_of_the_log_while_it_was_asked_shows_in_the_second_look() -> None:
+    tables = {"events_unpublished": 0}
+
+    async def left() -> tuple[int, dict[str, int]]:
+        return 7, dict(tables)
+
+    async def unread() -> dict[str, int]:
+        tables["events_unpublished"] = 1  # the last event of the log was taken in between and something came of it
+        return {"orders_unread": 0}
+
+    found = await look_twice(left, unread)
+    assert not found.quiet
+    assert found.pending == {"events_unpublished": 1, "orders_unread": 0}
+
+
+async def test_the_log_is_not_asked_while_tables_have_something_left() -> None:
+    async def left() -> tuple[int, dict[str, int]]:
+        return 7, {"due": 2}
+
+    async def unread() -> dict[str, int]:
+        raise AssertionError
+
+    assert (await look_twice(left, unread)).pending == {"due": 2}
+
+
+async def test_a_log_that_cannot_be_reached_is_something_left() -> None:
+    async def left() -> tuple[int, dict[str, int]]:
+        return 7, {"due": 0}
+
+    async def unread() -> dict[str, int]:
+        message = "no broker"
+        raise EventLogError(message)
+
+    found = await look_twice(left, unread)
+    assert (found.quiet, found.activity, found.pending) == (False, 7, {"log_unreachable": 1})
