@@ -82,13 +82,17 @@ class CatalogLane(Payload):
 class CatalogService(Payload):
     """`catalog.service.v1`: when a carrier service picks up.
 
-    An order that comes after `cut_off`, by the clock of the location, is worked on from the next day. Services that
-    nothing is said of pick up every day, and take what comes until midnight.
+    An order that comes after `cut_off`, by the clock of the location, is worked on from the next day. `pick_up_time` is
+    when the carrier comes. Services that nothing is said of pick up every day, and take what comes until midnight.
+
+    On the day on which a clock is set, a time that is there twice is meant the first time, and one that is missing is
+    when the clock jumps over it.
     """
 
     service: Code
     pick_up_calendar: Code | None = None
     cut_off: LocalTime | None = None
+    pick_up_time: LocalTime | None = None
     active: bool = True
     version: Version | None = None
 

@@ -1,7 +1,9 @@
 """What Tiercel answers and every change of an answer, on `promises.v1` (and the same documents over HTTP)."""
 
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from services.contracts.orders import CustomerRef, OrderRef
 from services.contracts.payload import Code, Day, Identifier, Moment, Note, Payload, Quantity, QuantityOrZero, Version
@@ -42,8 +44,27 @@ class PromiseState(StrEnum):
     AWAITING_RELEASE = "awaiting_release"
 
 
+class Routing(Payload):
+    """What a warehouse and a carrier's system need of a promised quantity, as it was decided.
+
+    `ship_by` is when the goods must have left: the carrier's pick-up on the ship date, else the service's cut-off, else
+    the end of that day, by the clock of the location. `pick_priority` 1 is picked first; with packaging and handling it
+    is of the policy of the tier that was served.
+    """
+
+    carrier_class: Code
+    ship_by: Moment
+    pick_priority: Annotated[int, Field(ge=1)]
+    packaging: Code | None = None
+    handling: tuple[Code, ...] = ()
+
+
 class ScheduleLine(Payload):
-    """A promised quantity with where it comes from, how it travels and when."""
+    """A promised quantity with where it comes from, how it travels and when.
+
+    `routing` is null where no lane says how it travels: of what another system promised, or of promises made before
+    there was any.
+    """
 
     quantity: Quantity
     location: Code
@@ -51,6 +72,7 @@ class ScheduleLine(Payload):
     ship_date: Day
     arrival_date: Day
     cost_minor: int
+    routing: Routing | None = None
 
 
 class Constraint(Payload):

@@ -21,6 +21,7 @@ from services.contracts.payload import (
 from services.contracts.service import BasisPoints
 
 LISTED_MAX: Final = 1_000  # of one list of a policy: every decision's record carries the policy
+HANDLING_MAX: Final = 20  # handling codes of one tier: each is on every schedule line
 
 HeldCheck = Literal[
     "line_quantity_max",
@@ -65,7 +66,8 @@ class TierPolicy(Payload):
     `lead_time_days`: the requested arrival of an order without one. `carrier_classes`: the classes of service that the
     tier may use, in no order (empty: all). Penalties weigh plans against each other, in minor units. A month whose
     measure is below its target (in basis points; null: none) is a breach on `service.breaches.v1`. `validation`: what
-    an order must pass before stock is taken (null: nothing).
+    an order must pass before stock is taken (null: nothing). Every promise of the tier tells the warehouse in which
+    order to pick (`pick_priority`, 1 first; null: the tier's rank), how to pack and how to handle.
     """
 
     lead_time_days: Annotated[int, Field(strict=True, ge=0, le=365)] = 5
@@ -79,6 +81,9 @@ class TierPolicy(Payload):
     on_time_target_bp: BasisPoints | None = None
     order_accuracy_target_bp: BasisPoints | None = None
     validation: TierValidation | None = None
+    pick_priority: Annotated[int, Field(strict=True, ge=1, le=1_000_000, description="1 is picked first")] | None = None
+    packaging: Code | None = None
+    handling: Annotated[tuple[Code, ...], Field(max_length=HANDLING_MAX)] = ()
 
 
 class TierDefined(Payload):

@@ -46,7 +46,7 @@ def test_a_line_is_promised_from_stock_within_the_lead_time() -> None:
     book = _book(10)
     (line,) = decide(book, _request(RequestLine("1", "I1", 4))).lines
     assert line.requested_arrival == TODAY + 4
-    assert line.planned == (Planned(KEY, "std", 4, TODAY, TODAY + 1, TODAY + 3, cost_minor=540),)
+    assert line.planned == (Planned(KEY, "std", 4, TODAY, TODAY + 1, TODAY + 3, cost_minor=540, carrier_class="road"),)
     assert book.positions[KEY].commitments == ((TODAY, 4),)
 
 

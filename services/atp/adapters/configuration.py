@@ -24,7 +24,7 @@ _TIERS: Final = "SELECT tier, version, priority_rank, is_default, policy FROM ti
 _OFFERS: Final = """
 SELECT l.zone, l.location_id, l.service, l.carrier_class, l.rank, o.processing_days, l.transit_days,
        l.cost_shipment_minor, l.cost_unit_minor, l.cost_kg_minor, o.calendar_id, s.pick_up_calendar,
-       o.zone_name, s.cut_off
+       o.zone_name, s.cut_off, s.pick_up_time
 FROM lane l JOIN location o USING (location_id) LEFT JOIN carrier_service s ON s.service = l.service
 LEFT JOIN calendar w ON w.calendar_id = o.calendar_id LEFT JOIN calendar p ON p.calendar_id = s.pick_up_calendar
 WHERE l.active AND o.active AND coalesce(s.active, true)
@@ -49,6 +49,8 @@ _POLICY_FIELDS: Final = (
     "lateness_penalty_minor",
     "split_penalty_minor",
     "backorder_penalty_minor",
+    "pick_priority",
+    "packaging",
 )
 UTC_NAME: Final = "UTC"
 _QUANTITY_LIMITS: Final = ("line_quantity_max", "order_quantity_max")
@@ -134,18 +136,18 @@ async def _offers(connection: Connection) -> tuple[dict[str, tuple[Offer, ...]],
     }
     offers: dict[str, tuple[Offer, ...]] = {}
     clocks: dict[OfferName, Clock] = {}
-    for zone, *offer, working, pick_up, time_zone, cut_off in await connection.fetch(_OFFERS):
+    for zone, *offer, working, pick_up, time_zone, cut_off, comes_at in await connection.fetch(_OFFERS):
         found = replace(Offer(*offer), working=calendars.get(working), pick_up=calendars.get(pick_up))
         offers[zone] = (*offers.get(zone, ()), found)
-        if cut_off is not None or time_zone != UTC_NAME:
-            clocks[found.location_id, found.service] = Clock(time_zone, cut_off)
+        if cut_off is not None or comes_at is not None or time_zone != UTC_NAME:
+            clocks[found.location_id, found.service] = Clock(time_zone, cut_off, comes_at)
     return offers, clocks
 
 
 def _tier(tier: str, version: int, rank: int, policy: dict[str, Any]) -> Tier:
     known = {name: policy[name] for name in _POLICY_FIELDS if name in policy}
-    classes = tuple(policy.get("carrier_classes", ()))
-    return Tier(tier, rank, version, carrier_classes=classes, validation=_validation(policy.get("validation")), **known)
+    lists: dict[str, Any] = {name: tuple(policy.get(name, ())) for name in ("carrier_classes", "handling")}
+    return Tier(tier, rank, version, validation=_validation(policy.get("validation")), **lists, **known)
 
 
 def _validation(policy: dict[str, Any] | None) -> ValidationRules | None:

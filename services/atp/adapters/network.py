@@ -33,7 +33,9 @@ class _Table(NamedTuple):
 _TABLES: Final[Mapping[type, _Table]] = {
     CatalogCalendar: _Table("calendar", ("calendar_id",), {"weekdays": "text", "closed": "int[]", "opened": "int[]"}),
     CatalogService: _Table(
-        "carrier_service", ("service",), {"pick_up_calendar": "text", "cut_off": "time", "active": "bool"}
+        "carrier_service",
+        ("service",),
+        {"pick_up_calendar": "text", "cut_off": "time", "pick_up_time": "time", "active": "bool"},
     ),
     CatalogLocation: _Table(
         "location",
@@ -66,7 +68,8 @@ _READ: Final[Mapping[NetworkKind, str]] = {
     " calendar_id AS calendar, version FROM location ORDER BY location_id",
     "lane": "SELECT zone, location_id AS location, service, carrier_class, rank, transit_days, cost_shipment_minor,"
     " cost_unit_minor, cost_kg_minor, active, version FROM lane ORDER BY zone, rank, location_id, service",
-    "service": "SELECT service, pick_up_calendar, to_char(cut_off, 'HH24:MI') AS cut_off, active, version"
+    "service": "SELECT service, pick_up_calendar, to_char(cut_off, 'HH24:MI') AS cut_off,"
+    " to_char(pick_up_time, 'HH24:MI') AS pick_up_time, active, version"
     " FROM carrier_service ORDER BY service",
     "calendar": "SELECT calendar_id AS calendar, weekdays, closed, opened, version FROM calendar ORDER BY calendar_id",
     "zone": "SELECT country, low, high, zone, active, version FROM zone_rule ORDER BY country, low, high",

@@ -13,6 +13,7 @@ import orjson
 
 from services.atp.application import content as contents
 from services.atp.application.content import OrderKey
+from services.atp.application.documents import dump
 from services.atp.application.documents import load as load_document
 from services.atp.application.orders import Backorder, OrderCopy, Overrides, Part, PromiseCopy, Replaced, Unapplied
 from services.atp.application.ports import DecisionRecord
@@ -36,7 +37,7 @@ FROM unnest($1::uuid[]) AS k (promise_id) JOIN promise p ON p.promise_id = k.pro
 _PARTS: Final = """
 SELECT c.promise_id, c.line, c.part, c.item_id, c.location_id, c.service, c.quantity, c.open, c.shipped, c.delivered,
        c.assumed, c.available_day, c.ship_day, c.arrival_day, c.cost_minor, c.postings, c.tier, c.decision_id,
-       c.decision_index
+       c.decision_index, c.routing
 FROM unnest($1::uuid[]) AS k (promise_id) JOIN commitment c ON c.promise_id = k.promise_id
 ORDER BY c.promise_id, c.line, c.part
 """
@@ -54,14 +55,14 @@ _IDENTITY_COLUMNS: Final = f"""
     AS k (source, order_id, version, promise_id, fingerprint)
 """
 _PART_NAMES: Final = """promise_id, line, part, item_id, location_id, service, quantity, open, shipped, delivered,
-    assumed, available_day, ship_day, arrival_day, cost_minor, postings, tier, decision_id, decision_index"""
+    assumed, available_day, ship_day, arrival_day, cost_minor, postings, tier, decision_id, decision_index, routing"""
 
 
 def _read_part_columns() -> str:
     """The SQL that reads the parameters of `_part_columns`."""
     text, number, small, identifier = "text", "::text::bigint[]", "::text::int[]", "::text::uuid[]"
     kinds = [identifier, text, small, text, text, text, number, number, number, number, "::text::bool[]"]
-    kinds += [small, small, small, number, "::jsonb[]", text, identifier, small]
+    kinds += [small, small, small, number, "::jsonb[]", text, identifier, small, "::text[]"]
     read = [text_array(number) if kind is text else f"${number}{kind}" for number, kind in enumerate(kinds, start=1)]
     return f"unnest({', '.join(read)})"
 
@@ -275,6 +276,7 @@ def _promise(row: asyncpg.Record) -> PromiseCopy:
 
 def _part(row: asyncpg.Record) -> Part:
     postings = () if row["postings"] is None else orjson.loads(row["postings"])
+    routing = None if row["routing"] is None else orjson.loads(row["routing"])
     planned = Planned(
         key=PositionKey(row["item_id"], row["location_id"]),
         service=row["service"],
@@ -285,10 +287,19 @@ def _part(row: asyncpg.Record) -> Part:
         cost_minor=row["cost_minor"],
         postings=tuple(Posting(UsageKey(*each[:3]), *each[3:]) for each in postings),
         assumed=row["assumed"],
+        carrier_class="" if routing is None else routing["carrier_class"],
     )
     taken_by = (row["tier"], row["decision_id"], row["decision_index"])
     return Part(
-        row["line"], row["part"], planned, *taken_by, row["open"], row["shipped"], row["delivered"], stored=True
+        row["line"],
+        row["part"],
+        planned,
+        *taken_by,
+        row["open"],
+        row["shipped"],
+        row["delivered"],
+        stored=True,
+        routing=routing,
     )
 
 
@@ -373,6 +384,7 @@ def _part_columns(parts: Sequence[tuple[PromiseCopy, Part]]) -> list[Any]:
         texts([part.tier for _, part in parts]),
         ids([part.decision_id for _, part in parts]),
         numbers([part.decision_index for _, part in parts]),
+        [None if part.routing is None else dump(part.routing).decode() for _, part in parts],
     ]
 
 

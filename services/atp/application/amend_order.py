@@ -138,7 +138,7 @@ class Amending(Handler[AmendOrder]):
         decisions: dict[str, LineDecision] = {}
         if change.asked is not None and change.asked.lines:
             decided = batch.workbook.decide(change.asked).lines
-            add_parts(batch, promise, decided, served.tier.tier)
+            add_parts(batch, promise, decided, served.tier)
             decisions = {line.line: line for line in decided}
         for key in freed:
             batch.free(key, "stock_freed")

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from services.atp.application.departures import moment
 from services.atp.application.ports import Clock, OfferName
 from services.atp.domain.model import Day, Offer
 
@@ -28,6 +29,6 @@ def in_time(offers: tuple[Offer, ...], clocks: Mapping[OfferName, Clock], now: d
 
 def first_day(clock: Clock, now: datetime) -> Day:
     """The day on which what comes now is worked on, by the clock of the location."""
-    local = now.astimezone(ZoneInfo(clock.time_zone))
-    missed = clock.cut_off is not None and local.time() > clock.cut_off
-    return local.toordinal() + missed
+    today = now.astimezone(ZoneInfo(clock.time_zone)).toordinal()
+    missed = clock.cut_off is not None and now > moment(clock.time_zone, today, clock.cut_off)
+    return today + missed

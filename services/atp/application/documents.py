@@ -86,8 +86,8 @@ def served_as(served: Served) -> Document:
     }
 
 
-def promised_line(decision: LineDecision) -> Document:
-    """The answer for one line, when it is decided or taken over for the first time."""
+def promised_line(decision: LineDecision, routings: Iterable[Document | None]) -> Document:
+    """The answer for one line, when it is decided or taken over for the first time; a routing for each part of it."""
     planned = decision.planned
     line = {
         "line": decision.line,
@@ -98,7 +98,7 @@ def promised_line(decision: LineDecision) -> Document:
         "backordered": decision.backordered,
         "shipped": sum(decision.shipped) if isinstance(decision, TakenOverLine) else 0,
         "requested_arrival": iso(decision.requested_arrival),
-        "schedule": [schedule_line(part) for part in planned],
+        "schedule": [schedule_line(part, routing) for part, routing in zip(planned, routings, strict=True)],
         "why": [constraint(binding) for binding in decision.why],
     }
     show_alternatives(line, decision)
@@ -115,7 +115,7 @@ def show_alternatives(line: Document, decision: LineDecision) -> None:
         ]
 
 
-def schedule_line(part: Planned) -> Document:
+def schedule_line(part: Planned, routing: Document | None) -> Document:
     """A promised quantity with where it comes from, how it travels and when."""
     return {
         "quantity": part.quantity,
@@ -124,6 +124,7 @@ def schedule_line(part: Planned) -> Document:
         "ship_date": iso(part.ship_day),
         "arrival_date": iso(part.arrival_day),
         "cost_minor": part.cost_minor,
+        "routing": routing,
     }
 
 

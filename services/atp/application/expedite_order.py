@@ -127,7 +127,7 @@ def _plan_earlier(
     _, given, opened = best
     freed = take_off_parts(batch, given, sum(part.open for part in given))
     decided = [decision for _, decision in batch.workbook.serve(opened)]
-    add_parts(batch, promise, decided, served.tier.tier)
+    add_parts(batch, promise, decided, served.tier)
     for key in freed:
         batch.free(key, "stock_freed")
     return {decision.line: decision for decision in decided}

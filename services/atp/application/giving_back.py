@@ -70,9 +70,9 @@ def stop_waiting(batch: Batch, promise: PromiseCopy, lines: Iterable[str]) -> No
 
 def show_parts(line: Document, promise: PromiseCopy) -> None:
     """Let a line of the document show what is promised or has shipped of it now."""
-    live = [part.live for part in promise.parts if part.line == line["line"] and (part.open or part.shipped)]
-    line["promised"] = sum(part.quantity for part in live)
-    line["schedule"] = [schedule_line(part) for part in live]
+    live = [part for part in promise.parts if part.line == line["line"] and (part.open or part.shipped)]
+    line["promised"] = sum(part.open + part.shipped for part in live)
+    line["schedule"] = [schedule_line(part.live, part.routing) for part in live]
 
 
 def show_nothing_but_shipped(document: Document, promise: PromiseCopy, outcome: str) -> None:

@@ -70,7 +70,7 @@ def hand_over(batch: Batch, parts: Sequence[Part], quantity: int, to: tuple[Orde
         return Fault("no_stock", detail, binding_constraints(decision for _, decision in tried))
     freed = take_off_parts(batch, parts, quantity)
     decisions = [decision for _, decision in batch.workbook.serve([opened])]
-    add_parts(batch, promise, decisions, served.tier.tier)
+    add_parts(batch, promise, decisions, served.tier)
     _wait_less(batch, promise, backorder, quantity)
     for key in freed:
         batch.free(key, "stock_freed")

@@ -5,7 +5,7 @@ The life of a promise is drawn in `services.atp.domain.promise_state`.
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from services.atp.application.content import Content, OrderKey
@@ -28,7 +28,8 @@ class Part:
     """A promised quantity of a line and what became of it. `open` is held or committed and not yet shipped.
 
     `tier` is the one that it was decided by, `decision_id` and `decision_index` the decision that took it. `stored` is
-    one that was there before this batch.
+    one that was there before this batch. `routing` is what the warehouse and the carrier are told of it, as it was when
+    it was taken (`services.atp.application.departures`).
     """
 
     line: str
@@ -42,6 +43,7 @@ class Part:
     delivered: int = 0
     changed: bool = False
     stored: bool = False
+    routing: dict[str, Any] | None = None
 
     @property
     def live(self) -> Planned:

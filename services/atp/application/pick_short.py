@@ -133,7 +133,7 @@ class Picking(Handler[PickShort]):
             asked = next(each for each in whole.lines if each.line == line["line"])
             rest = replace(asked, quantity=lost[asked.line], minimum_quantity=0)
             (decision,) = batch.workbook.decide(replace(accepted, lines=(rest,))).lines
-            add_parts(batch, promise, [decision], served.tier.tier)
+            add_parts(batch, promise, [decision], served.tier)
             _rewrite(batch, promise, whole, line, decision)
         _show_tier(document, served)
         document["decided_at"] = batch.now

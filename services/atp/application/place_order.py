@@ -19,13 +19,14 @@ from services.atp.application.batch import Batch, Handler, Needs
 from services.atp.application.commands import Answered, OlderVersion, OtherContent, Outcome, PlaceOrder
 from services.atp.application.content import Content, OrderKey, encode, micro_of
 from services.atp.application.customers import Served
+from services.atp.application.departures import routing_of
 from services.atp.application.documents import Document, answer_body, answered_event, dump, promised_line
 from services.atp.application.due import plan_due, store_due
 from services.atp.application.orders import EXPEDITED_RANK, Backorder, OrderCopy, Part, PromiseCopy, Unapplied
 from services.atp.application.ports import Session
 from services.atp.application.resolving import find_zones, need_zone, resolved
 from services.atp.application.revision import decision_reference, record
-from services.atp.domain.model import LineDecision, OrderDecision, Request, RequestLine
+from services.atp.domain.model import LineDecision, OrderDecision, Planned, Request, RequestLine, Tier
 from services.atp.domain.order_of_service import service_key
 from services.atp.domain.promise_state import State, first_state
 from services.atp.domain.promising import inquire as decide_without_taking
@@ -79,7 +80,7 @@ class Placing(Handler[PlaceOrder]):
         served = batch.served(content.customer, ordered_at)
         request = request_of(command.key, content, served, ordered_at)
         decision = batch.workbook.decide(request)
-        lines = [promised_line(line) for line in decision.lines]
+        lines = promised_lines(batch, decision, served.tier)
         state = first_state(decision, held=command.hold_seconds is not None)
         order = new_order(batch, command, served, state)
         promise = order.promise
@@ -93,7 +94,7 @@ class Placing(Handler[PlaceOrder]):
         content = command.content
         served = batch.served(content.customer, content.ordered_at or batch.now)
         request = request_of(command.key, content, served, content.ordered_at or batch.now)
-        lines = [promised_line(_cancelled(request, line)) for line in request.lines]
+        lines = [promised_line(_cancelled(request, line), ()) for line in request.lines]
         order = new_order(batch, command, served, "cancelled")
         order.version, order.new = max(command.version, known.version), False
         order.changed = True
@@ -159,7 +160,7 @@ def inquiry(batch: Batch, command: PlaceOrder) -> bytes:
         command.version,
         content,
         served,
-        [promised_line(line) for line in decision.lines],
+        promised_lines(batch, decision, served.tier),
         now=batch.now,
         ordered_at=ordered_at,
         cost_minor=decision.cost_minor,
@@ -205,6 +206,26 @@ def request_of(
         served.blocks,
         released,
         customer_id=served.customer_id,
+    )
+
+
+def promised_lines(batch: Batch, decision: OrderDecision, tier: Tier) -> list[Document]:
+    """The lines of an answer, with what warehouse and carrier are told of each part."""
+    clocks = batch.configuration.clocks
+    return [promised_line(line, [routing_of(clocks, part, tier) for part in line.planned]) for line in decision.lines]
+
+
+def new_part(batch: Batch, promise: PromiseCopy, name: tuple[str, int], planned: Planned, tier: Tier) -> Part:
+    """A part (line, number) of a promise that its last decision has just taken, by a tier."""
+    return Part(
+        *name,
+        planned,
+        tier.tier,
+        promise.decision_id,
+        promise.decision_index,
+        planned.quantity,
+        changed=True,
+        routing=routing_of(batch.configuration.clocks, planned, tier),
     )
 
 
@@ -269,18 +290,7 @@ def _take_line(
     batch: Batch, promise: PromiseCopy, request: Request, asked: RequestLine, decision: LineDecision
 ) -> None:
     for number, planned in enumerate(decision.planned, start=1):
-        promise.parts.append(
-            Part(
-                decision.line,
-                number,
-                planned,
-                request.tier.tier,
-                promise.decision_id,
-                promise.decision_index,
-                planned.quantity,
-                changed=True,
-            )
-        )
+        promise.parts.append(new_part(batch, promise, (decision.line, number), planned, request.tier))
     if decision.backordered and promise.state == "promised":
         add_backorder(batch, promise, request, asked, decision.backordered)
 

@@ -101,9 +101,18 @@ def of_line(line: Document) -> Iterator[str]:
     for part in line["schedule"]:
         travel = f"ship from {part['location']} by {part['service']} on {part['ship_date']}"
         yield f"{_units(part['quantity'])} {travel} and arrive on {part['arrival_date']}."
+        if routing := part.get("routing"):
+            yield _of_routing(routing)
     for other in line.get("alternatives", ()):
-        arrives = f"{other['quantity']} could arrive from {other['location']} on {other['arrival_date']}"
+        arrives = f"{_units(other['quantity'])} could arrive on {other['arrival_date']}"
         yield f"Item {other['sku']} could be had instead: {arrives}."
+
+
+def _of_routing(routing: Document) -> str:
+    packed = f", packed as {routing['packaging']}" if routing["packaging"] else ""
+    handled = f", handled as {', '.join(routing['handling'])}" if routing["handling"] else ""
+    leaves = f"They travel by class {routing['carrier_class']} and must have left by {routing['ship_by']}"
+    return f"{leaves}; they are picked with priority {routing['pick_priority']}{packed}{handled}."
 
 
 def of_reason(constraint: Document, own_tier: str) -> str:

@@ -81,10 +81,14 @@ class EffectiveQuota:
 
 
 class Clock(NamedTuple):
-    """When the day of a service at a location ends: at midnight of an IANA time zone, or at a cut-off before it."""
+    """When the day of a service at a location ends: at midnight of an IANA time zone, or at a cut-off before it.
+
+    `pick_up` is when the carrier comes, where that is said.
+    """
 
     time_zone: str
     cut_off: time | None
+    pick_up: time | None = None
 
 
 OfferName = tuple[str, str]  # location, service

@@ -16,10 +16,10 @@ from typing import Final
 from services.atp.application.batch import Batch, Handler, Needs, need_content
 from services.atp.application.commands import Answered, Origin, Outcome, Remembered, UnknownOrder, WrongState
 from services.atp.application.content import OrderKey
-from services.atp.application.documents import Document, load, promised_line, served_as
+from services.atp.application.documents import Document, load, served_as
 from services.atp.application.due import plan_due, store_due
 from services.atp.application.orders import OrderCopy, PromiseCopy
-from services.atp.application.place_order import HOLD, request_of, take_decision
+from services.atp.application.place_order import HOLD, promised_lines, request_of, take_decision
 from services.atp.application.ports import Session
 from services.atp.application.revision import revise
 from services.atp.application.validation_records import Release
@@ -75,7 +75,7 @@ class ReleasingValidation(Handler[ReleaseValidation]):
         promise.state = first_state(decision, held=promise.held_until is not None)
         promise.decision_id, promise.decision_index = batch.decision_id, batch.workbook.decisions - 1
         document = load(promise.document)
-        lines = [promised_line(line) for line in decision.lines]
+        lines = promised_lines(batch, decision, served.tier)
         if promise.held_until is not None:
             _hold_anew(batch, order, promise, document, lines)
         take_decision(batch, promise, request, decision)

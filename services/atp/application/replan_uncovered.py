@@ -105,7 +105,7 @@ class ReplanningUncovered(Handler[ReplanUncovered]):
         if not request.lines or sum(each.quantity for each in inquire(copy, request).lines[0].planned) < quantity:
             return False
         freed = take_off_parts(batch, [part], quantity)
-        add_parts(batch, promise, batch.workbook.decide(request).lines, served.tier.tier)
+        add_parts(batch, promise, batch.workbook.decide(request).lines, served.tier)
         for key in freed:
             batch.free(key, "stock_freed")
         return True

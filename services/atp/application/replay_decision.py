@@ -173,9 +173,14 @@ async def _first_answer_of(reader: DecisionReader, key: OrderKey, reference: str
 
 
 def _answer(document: bytes, decision: OrderDecision) -> bytes:
-    """The stored answer with its decided part decided again."""
-    lines = [promised_line(line) for line in decision.lines]
-    return dump(load(document) | {"lines": lines, "cost_minor": decision.cost_minor})
+    """The stored answer with its decided part decided again; its routing is told, not decided."""
+    stored = load(document)
+    told = {line["line"]: [part.get("routing") for part in line["schedule"]] for line in stored["lines"]}
+    lines = [
+        promised_line(line, (*told.get(line.line, ()), *[None] * len(line.planned))[: len(line.planned)])
+        for line in decision.lines
+    ]
+    return dump(stored | {"lines": lines, "cost_minor": decision.cost_minor})
 
 
 def _taken_by(decision: Decision) -> list[Taken]:

@@ -130,7 +130,12 @@ def _position(fields: Fields) -> Position:
 def _request(fields: Fields) -> Request:
     given = fields["tier"]
     tier = Tier(
-        **{**given, "carrier_classes": tuple(given["carrier_classes"]), "validation": _rules(given.get("validation"))}
+        **{
+            **given,
+            "carrier_classes": tuple(given["carrier_classes"]),
+            "validation": _rules(given.get("validation")),
+            "handling": tuple(given.get("handling", ())),
+        }
     )
     lines = tuple(RequestLine(**each) for each in fields["lines"])
     blocks = tuple(Block(**each) for each in fields.get("blocks", ()))

@@ -76,7 +76,7 @@ class Reviving(Handler[ReviveHold]):
             fault = Fault("no_stock", "nothing of it can be promised now", binding_constraints(asked))
             return refuse(batch, command, admitted, "revive", fault)
         decided = batch.workbook.decide(wanted).lines
-        add_parts(batch, promise, decided, served.tier.tier)
+        add_parts(batch, promise, decided, served.tier)
         request = request_of(order.key, promise.content, served, promise.ordered_at)
         document = rewrite(batch, promise, request, {line.line: line for line in decided}, served)
         promise.state = next_state("expired", event) or promise.state

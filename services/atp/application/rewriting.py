@@ -10,9 +10,9 @@ from services.atp.application.customers import Served
 from services.atp.application.documents import Document, constraint, iso, load, served_as, show_alternatives, total_cost
 from services.atp.application.giving_back import show_parts, stop_waiting
 from services.atp.application.orders import Part, PromiseCopy
-from services.atp.application.place_order import add_backorder, request_of
+from services.atp.application.place_order import add_backorder, new_part, request_of
 from services.atp.domain.amending import Held
-from services.atp.domain.model import LineDecision, OpenBackorder, Planned, Request, RequestLine
+from services.atp.domain.model import LineDecision, OpenBackorder, Planned, Request, RequestLine, Tier
 from services.atp.domain.order_of_service import service_key
 from services.atp.domain.promising import inquire, wanted_arrival
 from services.atp.domain.redecision import serve
@@ -88,15 +88,14 @@ def request_for_rest(
     return replace(whole, lines=lines)
 
 
-def add_parts(batch: Batch, promise: PromiseCopy, decisions: Sequence[LineDecision], tier: str) -> None:
+def add_parts(batch: Batch, promise: PromiseCopy, decisions: Sequence[LineDecision], tier: Tier) -> None:
     """Add what the batch's last decision took to the promise, as parts of that decision."""
     promise.decision_id, promise.decision_index = batch.decision_id, batch.workbook.decisions - 1
     for decision in decisions:
         number = max((part.number for part in promise.parts if part.line == decision.line), default=0)
         for planned in decision.planned:
             number += 1
-            taken_by = (promise.decision_id, promise.decision_index)
-            promise.parts.append(Part(decision.line, number, planned, tier, *taken_by, planned.quantity, changed=True))
+            promise.parts.append(new_part(batch, promise, (decision.line, number), planned, tier))
 
 
 def let_wait(batch: Batch, promise: PromiseCopy, request: Request, rests: Mapping[str, int]) -> None:

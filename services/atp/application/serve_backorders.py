@@ -27,10 +27,10 @@ from services.atp.application.documents import (
     total_cost,
 )
 from services.atp.application.orders import EXPEDITED_RANK, Backorder, OrderCopy, Part, PromiseCopy
-from services.atp.application.place_order import request_of
+from services.atp.application.place_order import new_part, request_of
 from services.atp.application.ports import Mark, Place, Session
 from services.atp.application.revision import revise
-from services.atp.domain.model import LineDecision, OpenBackorder, Position, PositionKey, Request, RequestLine
+from services.atp.domain.model import LineDecision, OpenBackorder, Position, PositionKey, Request, RequestLine, Tier
 from services.atp.domain.order_of_service import ServiceKey
 from services.atp.domain.supply_picture import running_supply
 
@@ -234,8 +234,8 @@ def _improve(
     served = _served(batch, promise)
     promise.decision_id, promise.decision_index = batch.decision_id, batch.workbook.decisions - 1
     for _, decision in decisions:
-        _add_parts(promise, decision, served.tier.tier)
-        _rewrite(by_line[decision.line], decision)
+        parts = _add_parts(batch, promise, decision, served.tier)
+        _rewrite(by_line[decision.line], decision, parts)
         open_rest = promise.backorders.pop(decision.line)
         if decision.backordered:
             promise.backorders[decision.line] = replace(open_rest, quantity=decision.backordered)
@@ -245,18 +245,20 @@ def _improve(
     revise(batch, order, document, cause=cause, change="promise_changed", origin=command.origin)
 
 
-def _add_parts(promise: PromiseCopy, decision: LineDecision, tier: str) -> None:
-    number = max((part.number for part in promise.parts if part.line == decision.line), default=0)
-    for planned in decision.planned:
-        number += 1
-        taken_by = (promise.decision_id, promise.decision_index)
-        promise.parts.append(Part(decision.line, number, planned, tier, *taken_by, planned.quantity, changed=True))
+def _add_parts(batch: Batch, promise: PromiseCopy, decision: LineDecision, tier: Tier) -> list[Part]:
+    last = max((part.number for part in promise.parts if part.line == decision.line), default=0)
+    parts = [
+        new_part(batch, promise, (decision.line, number), planned, tier)
+        for number, planned in enumerate(decision.planned, start=last + 1)
+    ]
+    promise.parts += parts
+    return parts
 
 
-def _rewrite(line: Document, decision: LineDecision) -> None:
+def _rewrite(line: Document, decision: LineDecision, parts: Sequence[Part]) -> None:
     line["promised"] += sum(part.quantity for part in decision.planned)
     line["backordered"] = decision.backordered
-    line["schedule"] += [schedule_line(part) for part in decision.planned]
+    line["schedule"] += [schedule_line(part.planned, part.routing) for part in parts]
     line["why"] = [constraint(binding) for binding in decision.why]
     wanted = line["requested_arrival"] or iso(decision.requested_arrival)
     line.pop("alternatives", None)  # of a former moment

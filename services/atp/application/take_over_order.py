@@ -132,7 +132,7 @@ class TakingOver(Handler[TakeOverOrder]):
             batch.review(key, "cut_over")
         batch.count("order_taken_over")
         batch.audited.append(_audited(command, decision))
-        lines = [promised_line(line) for line in decision.lines]
+        lines = [promised_line(line, [None] * len(line.planned)) for line in decision.lines]
         event = catalogue.PROMISE_TAKEN_OVER
         return answer_first(batch, order, copy, served=served, lines=lines, cost_minor=decision.cost_minor, event=event)
 

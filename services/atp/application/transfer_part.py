@@ -104,7 +104,7 @@ class TransferringPart(Handler[TransferPart]):
             return Fault("no_stock", detail, binding_constraints(asked))
         freed = take_off_parts(batch, parts, quantity)
         (decision,) = batch.workbook.decide(request).lines
-        add_parts(batch, promise, [decision], served.tier.tier)
+        add_parts(batch, promise, [decision], served.tier)
         for key in freed:
             batch.free(key, "stock_freed")
         document = load(promise.document)

@@ -48,7 +48,11 @@ class UsageKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """A tier with the policy fields that a decision uses. `priority_rank` 1 is served first."""
+    """A tier with the policy fields that a decision uses. `priority_rank` 1 is served first.
+
+    The last three decide nothing: they are how the warehouse picks (`pick_priority` 1 first; None: by rank), packs and
+    handles what the tier is promised.
+    """
 
     tier: str
     priority_rank: int
@@ -61,6 +65,9 @@ class Tier:
     split_penalty_minor: int = 0
     backorder_penalty_minor: int = 1_000
     validation: ValidationRules | None = None
+    pick_priority: int | None = None
+    packaging: str | None = None
+    handling: tuple[str, ...] = ()
 
 
 class Backordering(NamedTuple):
@@ -328,6 +335,7 @@ class Planned:
     `available_day` is the material availability day: ship day less processing days. `assumed` says that the quantity
     is beyond the item's checking horizon and backed by an assumed receipt of the same quantity on the same day. The
     cost of a shipment is paid once per (location, service, ship day) of an order, by the line that opens it.
+    `carrier_class` is empty where no lane was taken: of what another system promised.
     """
 
     key: PositionKey
@@ -339,6 +347,7 @@ class Planned:
     cost_minor: int
     postings: tuple[Posting, ...] = ()
     assumed: bool = False
+    carrier_class: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,6 +139,7 @@ class Draft:
             cost,
             self._post(item, lane.key, day, quantity, quotas),
             assumed,
+            offer.carrier_class,
         )
 
     def take_as_given(self, item: Item, given: Given, quotas: Sequence[Ceiling]) -> Planned:

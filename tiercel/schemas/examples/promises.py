@@ -105,6 +105,26 @@ _WITH_ALTERNATIVE: Final = {
         }
     ],
 }
+_ROUTED: Final = {
+    **PROMISE,
+    "lines": [
+        {
+            **PROMISE["lines"][0],
+            "schedule": [
+                {
+                    **PROMISE["lines"][0]["schedule"][0],
+                    "routing": {
+                        "carrier_class": "express",
+                        "ship_by": "2026-03-05T16:30:00Z",
+                        "pick_priority": 1,
+                        "packaging": "gift-box",
+                        "handling": ["fragile"],
+                    },
+                }
+            ],
+        }
+    ],
+}
 _HELD: Final = {
     **PROMISE,
     "state": "awaiting_release",
@@ -147,6 +167,7 @@ _EXPIRED: Final = {"old": _KEPT, "new": _GIVEN_BACK, "cause": "expired"}
 VALID: Final[dict[str, dict[str, Any]]] = {
     "promise.answered.v1": {"partly_promised": {"promise": PROMISE}, "refused": {"promise": _REFUSED}},
     "promise.answered.v2": {
+        "routed": {"promise": _ROUTED},
         "partly_promised": {"promise": PROMISE},
         "refused": {"promise": _REFUSED},
         "awaiting_release": {"promise": _HELD},

@@ -107,6 +107,9 @@ VALID: Final[dict[str, dict[str, Any]]] = {
                 "fill_rate_target_bp": 9800,
                 "on_time_target_bp": 9500,
                 "order_accuracy_target_bp": None,
+                "pick_priority": 2,
+                "packaging": "recycled-carton",
+                "handling": ["signature"],
                 "validation": {
                     "order_quantity_max": 500,
                     "line_value_max": "2500.00",
