@@ -1,4 +1,4 @@
-"""How a figure is written down: one JSON file a bench, with the machine and the commit."""
+"""How figures are written down: one JSON file a bench, whose head names the time, the commit and the machine."""
 
 import json
 import os
@@ -32,17 +32,23 @@ class Figure:
     processor_us: Mapping[str, float] | None = None
 
 
-def write(name: str, figures: list[Figure], **notes: Any) -> Path:
-    """Write `build/bench/<name>.json` and print a table of it."""
-    DIRECTORY.mkdir(parents=True, exist_ok=True)
-    path = DIRECTORY / f"{name}.json"
+def keep(name: str, folder: Path = DIRECTORY, **sections: Any) -> Path:
+    """Write `<folder>/<name>.json`: what every file of figures begins with, then the bench's own sections."""
     document: dict[str, Any] = {
         "name": name,
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
+        "machine": machine(),
     }
-    document |= {"machine": machine(), "notes": notes, "figures": [asdict(figure) for figure in figures]}
-    path.write_text(json.dumps(document, indent=2) + "\n")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(document | sections, indent=2) + "\n")
+    return path
+
+
+def write(name: str, figures: list[Figure], **notes: Any) -> Path:
+    """Write `build/bench/<name>.json` and print a table of it."""
+    path = keep(name, notes=notes, figures=[asdict(figure) for figure in figures])
     print(f"\n{name} ({path})")
     for figure in figures:
         tail = "" if figure.p50_ms is None else f"  p50 {figure.p50_ms:.1f} ms  p99 {figure.p99_ms or 0:.1f} ms"

@@ -9,11 +9,10 @@ not, if an order was not answered once, or if something was oversold.
 
 import argparse
 import asyncio
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,7 +34,7 @@ from bench.delivery_history import (
     read,
 )
 from bench.delivery_replay import Replay
-from bench.figures import DIRECTORY, commit, machine
+from bench.figures import DIRECTORY, keep
 from services.atp.adapters.ledger import verify
 from services.atp.adapters.oversell_audit import audit
 from services.chassis.database import Database
@@ -212,26 +211,16 @@ def _show(summary: Mapping[str, Any]) -> None:
 
 
 def _write(folder: Path, summary: Mapping[str, Any], *, since: date, past: Past) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "scms.json"
-    document = {
-        "name": "scms",
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit(),
-        "machine": machine(),
-        "parameters": {
-            "since": since.isoformat(),
-            "transit_days": TRANSIT_DAYS,
-            "notice_days": NOTICE_DAYS,
-            "gold_percent": GOLD_PERCENT,
-            "silver_percent": SILVER_PERCENT,
-            "past_due_supply_days": past.late_days,
-            "freight_cents": past.freight_cents,
-        },
-        **summary,
+    parameters = {
+        "since": since.isoformat(),
+        "transit_days": TRANSIT_DAYS,
+        "notice_days": NOTICE_DAYS,
+        "gold_percent": GOLD_PERCENT,
+        "silver_percent": SILVER_PERCENT,
+        "past_due_supply_days": past.late_days,
+        "freight_cents": past.freight_cents,
     }
-    path.write_text(json.dumps(document, indent=2) + "\n")
-    return path
+    return keep("scms", folder, parameters=parameters, **summary)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,9 @@ come), in weighted units.
 
 import argparse
 import itertools
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -25,7 +23,7 @@ import pyarrow.parquet
 from bench.allocation_optimum import SOLVER, optimum
 from bench.allocation_policy import ExpectedRest, Parameters
 from bench.allocation_world import TIERS, WEIGHTS, Demand, Result, Setting, replay, setting, shuffled_after
-from bench.figures import DIRECTORY, commit, machine
+from bench.figures import keep
 
 PERIOD_DAYS: Final = 21
 WAIT_DAYS: Final = 14
@@ -213,37 +211,32 @@ def _summary(result: Result) -> dict[str, Any]:
 def _write(
     parameters: Parameters, tried: list[dict[str, Any]], shown: dict[str, Columns], *, foresight_free: bool
 ) -> Path:
-    DIRECTORY.mkdir(parents=True, exist_ok=True)
-    path = DIRECTORY / "uci_protections.json"
-    document = {
-        "name": "uci_protections",
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit(),
-        "machine": machine(),
-        "parameters": {
-            **asdict(parameters),
-            "period_days": PERIOD_DAYS,
-            "wait_days": WAIT_DAYS,
-            "gold_percent": GOLD_PERCENT,
-            "silver_percent": SILVER_PERCENT,
-            "weights": dict(WEIGHTS),
-        },
-        "solver": SOLVER,
-        "fitting": tried,
-        "same_decisions_with_the_future_shuffled": foresight_free,
-        "shown": {
-            name: {
-                "gap_closed": round(columns.gap_closed, 4),
-                "units_change": round(columns.units_change, 5),
-                "first_come_first_served": _summary(columns.first_come),
-                "policy": _summary(columns.policy),
-                "hindsight": _summary(columns.hindsight),
-            }
-            for name, columns in shown.items()
-        },
+    settings = {
+        **asdict(parameters),
+        "period_days": PERIOD_DAYS,
+        "wait_days": WAIT_DAYS,
+        "gold_percent": GOLD_PERCENT,
+        "silver_percent": SILVER_PERCENT,
+        "weights": dict(WEIGHTS),
     }
-    path.write_text(json.dumps(document, indent=2) + "\n")
-    return path
+    columns_shown = {
+        name: {
+            "gap_closed": round(columns.gap_closed, 4),
+            "units_change": round(columns.units_change, 5),
+            "first_come_first_served": _summary(columns.first_come),
+            "policy": _summary(columns.policy),
+            "hindsight": _summary(columns.hindsight),
+        }
+        for name, columns in shown.items()
+    }
+    return keep(
+        "uci_protections",
+        parameters=settings,
+        solver=SOLVER,
+        fitting=tried,
+        same_decisions_with_the_future_shuffled=foresight_free,
+        shown=columns_shown,
+    )
 
 
 if __name__ == "__main__":
