@@ -1,4 +1,4 @@
-"""`python -m bench [NAME ...]`: run the benches, all of them without a name."""
+"""`python -m bench [NAME ...] [--OPTION ...]`: run the benches, all of them without a name; options go to each."""
 
 import subprocess
 import sys
@@ -9,12 +9,14 @@ BENCHES: Final = ("promise", "throughput", "tier_change", "ledger")
 
 def main() -> int:
     """Run each bench in a process of its own; 1 if one of them did not finish."""
-    names = sys.argv[1:] or list(BENCHES)
+    options = [argument for argument in sys.argv[1:] if argument.startswith("--")]
+    names = [argument for argument in sys.argv[1:] if argument not in options] or list(BENCHES)
     unknown = [name for name in names if name not in BENCHES]
     if unknown:
         print(f"no bench {', '.join(unknown)}; there are {', '.join(BENCHES)}")
         return 2
-    failed = [name for name in names if subprocess.run([sys.executable, "-m", f"bench.{name}"], check=False).returncode]
+    commands = {name: [sys.executable, "-m", f"bench.{name}", *options] for name in names}
+    failed = [name for name in names if subprocess.run(commands[name], check=False).returncode]
     if failed:
         print(f"did not finish: {', '.join(failed)}")
     return 1 if failed else 0

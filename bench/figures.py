@@ -46,9 +46,9 @@ def keep(name: str, folder: Path = DIRECTORY, **sections: Any) -> Path:
     return path
 
 
-def write(name: str, figures: list[Figure], **notes: Any) -> Path:
-    """Write `build/bench/<name>.json` and print a table of it."""
-    path = keep(name, notes=notes, figures=[asdict(figure) for figure in figures])
+def write(name: str, figures: list[Figure], *, sections: Mapping[str, Any] | None = None, **notes: Any) -> Path:
+    """Write `build/bench/<name>.json`, with further `sections` behind the figures, and print a table of the figures."""
+    path = keep(name, notes=notes, figures=[asdict(figure) for figure in figures], **(sections or {}))
     print(f"\n{name} ({path})")
     for figure in figures:
         tail = "" if figure.p50_ms is None else f"  p50 {figure.p50_ms:.1f} ms  p99 {figure.p99_ms or 0:.1f} ms"

@@ -3,11 +3,20 @@
 Everything runs on one machine, auth on, PostgreSQL durable. Lines are durable when they are answered. Baselines, in the
 same run: those of `bench.promise` for what is asked over HTTP; for the intake a consumer that reads and validates the
 same events and does nothing with them; for two replicas one replica under the same load.
+
+`--profile` adds, after the rounds of each case and in a round of its own, a profile by function of the ATP's processes:
+`bench.profiles` says how to read it. `--case=NAME` measures that case alone.
 """
 
+import argparse
 import asyncio
 import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 from uuid import uuid4
 
@@ -19,8 +28,10 @@ from bench.deployment import ATP, measured
 from bench.figures import Figure, write
 from bench.load import Load, Requests, require_wrk
 from bench.processor import per_piece, used
+from bench.profiles import Profiles, show
 from bench.rounds import SECONDS, Outcome, Shot, figure, followed, in_turn, p99_ms, rate, ratio, settled, shot
 from services.chassis.envelope import Event, from_record, to_record
+from services.chassis.event_log.port import Producer
 from services.contracts.catalogue import ORDER_PLACED, decode
 from services.contracts.topics import ORDERS
 from tiercel.demo.channels import ServiceClients
@@ -34,27 +45,53 @@ LARGE_SECONDS: Final = 10
 INTAKE_EVENTS: Final = 10_000
 INTAKE_SECONDS_MAX: Final = 300.0
 ITEMS: Final = 1_000
-API: Final = next(wanted for wanted in ATP if wanted.roles == ("api",))
 BATCH: Final = Requests("/v1/promises:batch", items=ITEMS, orders=BATCH_ORDERS, tag="batch")
 READS: Final = Requests("/v1/availability", script="reads.lua", items=ITEMS)
 QUICK: Final = Requests("/v1/availability:quick", script="reads.lua", items=ITEMS)
 LARGE: Final = Requests(items=ITEMS, lines=LARGE_LINES, tag="large")
 
 
-async def main() -> None:
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """What the cases run on; `profiles` is there if profiles are asked for."""
+
+    deployment: Deployment
+    clients: ServiceClients
+    others: Baselines
+    profiles: Profiles | None
+
+    async def explain(self, case: str, shoot: Shot, *, pieces: int = 1) -> None:
+        """Take the profile of a case, whose requests have so many pieces, if it is asked for."""
+        if self.profiles is not None:
+            await self.profiles.take(case, self.deployment, partial(_pieces_of, shoot, pieces))
+
+
+Case = Callable[[_Scene], Awaitable[list[Figure]]]
+
+
+async def main(cases: Mapping[str, Case], *, profiled: bool) -> None:
     """Measure and write `build/bench/throughput.json`."""
     require_wrk()
-    async with measured() as (deployment, clients), baselines() as others:
-        figures = await _batches(deployment, clients, others)
-        figures += await _reads("quick availability of one item", QUICK, deployment, others)
-        figures += await _reads("availability of one item by day", READS, deployment, others)
-        figures += await _large_orders(deployment, clients, others)
-        figures += await _intake(deployment, clients)
-        figures += await _replicas(deployment, clients)
-    write("throughput", figures, seconds=SECONDS, fsync=True, auth=True, batch_connections=BATCH_CONNECTIONS)
+    with TemporaryDirectory() as folder:
+        profiles = Profiles(Path(folder)) if profiled else None
+        wanted = ATP if profiles is None else profiles.profiled(ATP)
+        async with measured(wanted) as (deployment, clients), baselines() as others:
+            scene = _Scene(deployment, clients, others, profiles)
+            figures = [figure for measure in cases.values() for figure in await measure(scene)]
+    taken = [] if profiles is None else profiles.taken
+    sections = {"profiles": [asdict(profile) for profile in taken]}
+    notes = {"seconds": SECONDS, "fsync": True, "auth": True, "batch_connections": BATCH_CONNECTIONS}
+    write("throughput", figures, sections=sections, **notes)
+    for profile in taken:
+        show(profile)
 
 
-async def _batches(deployment: Deployment, clients: ServiceClients, others: Baselines) -> list[Figure]:
+async def _pieces_of(shoot: Shot, pieces: int) -> int:
+    return (await shoot()).load.requests * pieces
+
+
+async def _batches(scene: _Scene) -> list[Figure]:
+    deployment, clients, others = scene.deployment, scene.clients, scene.others
     own = shot(deployment.urls["atp"], BATCH, connections=BATCH_CONNECTIONS, key=deployment.api_key)
     found = await in_turn(
         {
@@ -64,10 +101,12 @@ async def _batches(deployment: Deployment, clients: ServiceClients, others: Base
         }
     )
     case = f"batches of {BATCH_ORDERS} orders of one line"
+    await scene.explain(case, own, pieces=BATCH_ORDERS)
     return _against(case, found, pieces=BATCH_ORDERS, unit="lines/s")
 
 
-async def _reads(case: str, wanted: Requests, deployment: Deployment, others: Baselines) -> list[Figure]:
+async def _reads(case: str, wanted: Requests, scene: _Scene) -> list[Figure]:
+    deployment, others = scene.deployment, scene.others
     own = shot(deployment.urls["atp"], wanted, connections=CONNECTIONS, key=deployment.api_key)
     found = await in_turn(
         {
@@ -76,10 +115,21 @@ async def _reads(case: str, wanted: Requests, deployment: Deployment, others: Ba
             "usual": shot(others.usual, wanted, connections=CONNECTIONS, key=KEY),
         }
     )
+    await scene.explain(case, own)
     return _against(case, found)
 
 
-async def _large_orders(deployment: Deployment, clients: ServiceClients, others: Baselines) -> list[Figure]:
+async def _quick(scene: _Scene) -> list[Figure]:
+    return await _reads("quick availability of one item", QUICK, scene)
+
+
+async def _by_day(scene: _Scene) -> list[Figure]:
+    return await _reads("availability of one item by day", READS, scene)
+
+
+async def _large_orders(scene: _Scene) -> list[Figure]:
+    deployment, clients, others = scene.deployment, scene.clients, scene.others
+
     def large(url: str, key: str) -> Shot:
         return shot(url, LARGE, connections=1, key=key, seconds=LARGE_SECONDS)
 
@@ -92,24 +142,30 @@ async def _large_orders(deployment: Deployment, clients: ServiceClients, others:
     )
     times = ratio(p99_ms(found["atp"]), p99_ms(found["usual"]))
     case = f"an order of {LARGE_LINES:,} lines"
+    await scene.explain(case, large(deployment.urls["atp"], deployment.api_key))
     return [
         figure(f"{case}: {USUAL}", found["usual"]),
         figure(f"{case}: promise", found["atp"], baseline=f"the p99 of {USUAL}", ratio=times),
     ]
 
 
-async def _intake(deployment: Deployment, clients: ServiceClients) -> list[Figure]:
-    await settled(clients)
-    records = [to_record(_event(number)) for number in range(INTAKE_EVENTS)]
+async def _intake(scene: _Scene) -> list[Figure]:
+    deployment, clients = scene.deployment, scene.clients
     producer = await deployment.event_log.producer("bench")
-    before, started = await used(deployment), time.perf_counter()
-    await producer.publish(records, deadline_seconds=INTAKE_SECONDS_MAX)
-    await _until_answered(deployment)
-    seconds = time.perf_counter() - started
+    await settled(clients)
+    before = await used(deployment)
+    own = INTAKE_EVENTS / await _take_in(deployment, producer, "intake")
     await settled(clients)
     processor_us = per_piece(before, await used(deployment), INTAKE_EVENTS)
+    other = INTAKE_EVENTS / await _read_and_do_nothing(deployment)
+
+    async def again() -> int:
+        await _take_in(deployment, producer, "profiled")
+        return INTAKE_EVENTS
+
+    if scene.profiles is not None:
+        await scene.profiles.take("Kafka intake", deployment, again)
     await producer.close()
-    own, other = INTAKE_EVENTS / seconds, INTAKE_EVENTS / await _read_and_do_nothing(deployment)
     words = "a consumer that reads and validates"
     return [
         Figure(f"Kafka intake: {words}", "events", "1/s", other),
@@ -125,17 +181,27 @@ async def _intake(deployment: Deployment, clients: ServiceClients) -> list[Figur
     ]
 
 
-async def _until_answered(deployment: Deployment) -> None:
+async def _take_in(deployment: Deployment, producer: Producer, source: str) -> float:
+    """Seconds from the first event published to the last order answered."""
+    records = [to_record(_event(source, number)) for number in range(INTAKE_EVENTS)]
+    started = time.perf_counter()
+    await producer.publish(records, deadline_seconds=INTAKE_SECONDS_MAX)
+    await _until_answered(deployment, source)
+    return time.perf_counter() - started
+
+
+async def _until_answered(deployment: Deployment, source: str) -> None:
     connection = await asyncpg.connect(deployment.database_url)
     try:
         async with asyncio.timeout(INTAKE_SECONDS_MAX):
-            while await connection.fetchval(_ANSWERED) < INTAKE_EVENTS:  # noqa: ASYNC110 - the database has no event
+            # The database has no event to wait for.
+            while await connection.fetchval(_ANSWERED, source) < INTAKE_EVENTS:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
     finally:
         await connection.close()
 
 
-_ANSWERED: Final = "SELECT count(*) FROM atp.order_identity WHERE source = 'intake'"
+_ANSWERED: Final = "SELECT count(*) FROM atp.order_identity WHERE source = $1"
 
 
 async def _read_and_do_nothing(deployment: Deployment) -> float:
@@ -155,8 +221,9 @@ async def _read_and_do_nothing(deployment: Deployment) -> float:
     return max(last - started, 1e-6)
 
 
-async def _replicas(deployment: Deployment, clients: ServiceClients) -> list[Figure]:
-    second = await deployment.start(API)
+async def _replicas(scene: _Scene) -> list[Figure]:
+    deployment, clients = scene.deployment, scene.clients
+    second = await deployment.start(next(each.wanted for each in deployment.processes if each.wanted.roles == ("api",)))
     url, key = deployment.urls["atp"], deployment.api_key
     half = CONNECTIONS // 2
 
@@ -167,6 +234,7 @@ async def _replicas(deployment: Deployment, clients: ServiceClients) -> list[Fig
 
     one = shot(url, Requests(), connections=CONNECTIONS, key=key)
     found = await in_turn({"one": followed(deployment, one, clients), "two": followed(deployment, both, clients)})
+    await scene.explain("two replicas on one hot item", both)
     await deployment.stop(second)
     times = ratio(rate(found["two"]), rate(found["one"]))
     return [
@@ -195,9 +263,9 @@ def _against(case: str, found: dict[str, list[Outcome]], *, pieces: int = 1, uni
     return figures
 
 
-def _event(number: int) -> Event:
+def _event(source: str, number: int) -> Event:
     order: dict[str, Any] = {
-        "order": {"source": "intake", "order_id": f"I-{number}"},
+        "order": {"source": source, "order_id": f"I-{number}"},
         "customer": {"system": "bench", "id": f"C-{number % 100 + 1}"},
         "ship_to": {"zone": "GB"},
         "lines": [{"line": "1", "sku": f"BENCH-{number % ITEMS + 1:04d}", "quantity": 1, "unit_price": "2.55"}],
@@ -218,5 +286,25 @@ def _event(number: int) -> Event:
     )
 
 
+CASES: Final[Mapping[str, Case]] = {
+    "batch": _batches,
+    "quick": _quick,
+    "by-day": _by_day,
+    "large": _large_orders,
+    "intake": _intake,
+    "replicas": _replicas,
+}
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench throughput", description=__doc__)
+    parser.add_argument("--profile", action="store_true", help="a profile by function of each case, after its rounds")
+    words = f"only this one (may be repeated): {', '.join(CASES)}"
+    parser.add_argument("--case", action="append", choices=list(CASES), metavar="NAME", help=words)
+    return parser.parse_args()
+
+
 if __name__ == "__main__":
-    asyncio.run(main())
+    options = _options()
+    chosen = options.case or list(CASES)
+    asyncio.run(main({name: CASES[name] for name in chosen}, profiled=options.profile))

@@ -52,11 +52,15 @@ ALL_SCOPES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A process to start: a service, its roles (none: all), and settings of its own."""
+    """A process to start: a service, its roles (none: all), settings of its own, and what runs its module.
+
+    A `launcher` is what the interpreter is given in front of the module's name in place of `-m`.
+    """
 
     service: str
     roles: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    launcher: tuple[str, ...] = ()
 
 
 EVERYTHING: Final = tuple(Wanted(part.name) for part in PARTS)
@@ -97,7 +101,8 @@ class Deployment:
         port = port or _free_port()
         log = self.folder / f"{wanted.service}-{port}.log"
         roles = [argument for role in wanted.roles for argument in ("--role", role)]
-        command = (sys.executable, "-m", f"services.{wanted.service}", "--port", str(port), *roles)
+        launched = (*(wanted.launcher or ("-m",)), f"services.{wanted.service}")
+        command = (sys.executable, *launched, "--port", str(port), *roles)
         environment = self.environment | dict(wanted.environment)
         with log.open("ab") as file:
             process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=file, stderr=file)
