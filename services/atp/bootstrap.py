@@ -47,7 +47,6 @@ from services.atp.application.work_due import DueWork
 from services.atp.entrypoints.allocation_csv_routes import allocation_csv_routes
 from services.atp.entrypoints.allocation_routes import allocation_routes
 from services.atp.entrypoints.app import create_atp_app
-from services.atp.entrypoints.availability_routes import availability_routes
 from services.atp.entrypoints.change_routes import change_routes
 from services.atp.entrypoints.configuration_routes import configuration_routes
 from services.atp.entrypoints.cost_routes import cost_routes
@@ -229,7 +228,6 @@ class _Atp:
             allocation_routes(self._planning),
             allocation_csv_routes(self._planning, self._rehearsals, self._engine),
             preview_routes(self._rehearsals, self._engine),
-            availability_routes(self._engine),
             explanation_routes(reader),
             validation_routes(self._engine, reader, PostgresHeldOrders(self._database), self._blocks),
             internal_routes(self._quiet, self._stir, move),

@@ -81,6 +81,7 @@ def create_app(
     app.state.collectors = registry  # for the metrics reference, which is rendered from it
     app.state.hot_operations = {}  # (path, method) -> OpenAPI operation
     app.state.hot_models = []
+    app.state.hot_answers = []
     app.state.hot_endpoints = {}  # (method, path) -> guarded endpoint
     install_handlers(app)
     _add_own_routes(app, registry, readiness)
@@ -106,11 +107,13 @@ def add_hot_route(
     methods: Sequence[str] = ("POST",),
     operation: Mapping[str, Any] | None = None,
     models: Sequence[type[BaseModel]] = (),
+    answers: Sequence[type[BaseModel]] = (),
 ) -> None:
     """A route that the edge calls directly, without FastAPI's matching and request machinery.
 
     `path` has no parameters; `operation` is its OpenAPI object, `models` are those that it refers to as
-    `#/components/schemas/<name>`. The endpoint raises Problem like any other.
+    `#/components/schemas/<name>`; of those in `answers` every field is always sent, also one with a default. The
+    endpoint raises Problem like any other.
     """
     guarded = secured(scope)(endpoint)
     app.router.routes.append(Route(path, guarded, methods=list(methods)))  # for its 405, and to be enumerated
@@ -118,6 +121,7 @@ def add_hot_route(
         app.state.hot_endpoints[method, path] = guarded
         app.state.hot_operations[path, method.lower()] = deepcopy(dict(operation or {}))
     app.state.hot_models += models
+    app.state.hot_answers += answers
 
 
 class _Routing:
@@ -201,7 +205,9 @@ def describe(app: FastAPI) -> dict[str, Any]:
     for (path, method), operation in app.state.hot_operations.items():
         document["paths"].setdefault(path, {})[method] = operation
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    for name, schema in _schemas(app.state.hot_models).items():
+    for name, schema in _schemas(app.state.hot_models, "validation").items():
+        schemas.setdefault(name, schema)
+    for name, schema in _schemas(app.state.hot_answers, "serialization").items():
         schemas.setdefault(name, schema)
     for name in _FRAMEWORK_ERRORS:
         schemas.pop(name, None)
@@ -219,8 +225,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
 _FRAMEWORK_ERRORS: Final = ("HTTPValidationError", "ValidationError")  # FastAPI's own, which are never sent here
 
 
-def _schemas(models: Sequence[type[BaseModel]]) -> dict[str, Any]:
-    wanted: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "validation") for model in models]
+def _schemas(models: Sequence[type[BaseModel]], mode: JsonSchemaMode) -> dict[str, Any]:
+    wanted: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, mode) for model in models]
     _, definitions = models_json_schema(wanted, ref_template="#/components/schemas/{model}")
     found: dict[str, Any] = definitions.get("$defs", {})
     return found

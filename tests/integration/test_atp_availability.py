@@ -50,6 +50,41 @@ async def test_the_picture_shows_what_is_kept_from_each_tier(atp: Atp) -> None:
     assert (day.supply, day.committed, day.available, day.restricted, day.confirmable) == (10, 0, 10, 8, 2)
 
 
+async def test_every_field_of_the_description_is_sent(atp: Atp) -> None:
+    item = await atp.item(on_hand=10)
+    params = {"sku": item, "bucket": "day", "first_day": in_days(0), "last_day": in_days(1)}
+    one = await atp.client.get("/v1/availability", params=params)
+    assert one.json() == ItemAvailability.model_validate_json(one.content).model_dump(mode="json")
+    many = await atp.client.post("/v1/availability:bulk", json={"items": [item, unique("unknown")]})
+    assert many.json() == ManyAvailability.model_validate_json(many.content).model_dump(mode="json")
+    assert many.headers["content-type"] == one.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("query", "place", "rule"),
+    [
+        ("", "query/sku", "missing"),
+        ("sku=", "query/sku", "string_too_short"),
+        ("sku=A&limit=0", "query/limit", "greater_than_equal"),
+        ("sku=A&limit=ten", "query/limit", "int_parsing"),
+        ("sku=A&by_tier=perhaps", "query/by_tier", "bool_parsing"),
+        ("sku=A&bucket=month", "query/bucket", "literal_error"),
+        ("sku=A&first_day=tomorrow", "query/first_day", "date_from_datetime_parsing"),
+        ("sku=A&location=%20", "query/location", "string_pattern_mismatch"),
+    ],
+)
+async def test_a_query_that_breaks_a_rule_is_told_where(atp: Atp, query: str, place: str, rule: str) -> None:
+    answer = await atp.client.get(f"/v1/availability?{query}")
+    assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed")
+    assert [(each["location"], each["rule"]) for each in answer.json()["errors"]] == [(place, rule)]
+
+
+async def test_of_a_parameter_given_twice_the_last_counts_and_an_unknown_one_is_ignored(atp: Atp) -> None:
+    item = await atp.item(on_hand=10)
+    answer = await atp.client.get(f"/v1/availability?sku=other&sku={item}&colour=red")
+    assert (answer.status_code, answer.json()["sku"]) == (200, item)
+
+
 async def test_days_and_weeks_are_shown_as_asked(atp: Atp) -> None:
     item = await atp.item(on_hand=10)
     params = {"sku": item, "bucket": "week", "first_day": in_days(0), "last_day": in_days(9)}

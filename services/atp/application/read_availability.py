@@ -242,6 +242,9 @@ def _row(
         "atp": atp,
         "by_rule": by_rule,
         "offered": offered,
+        "restricted": None,
+        "confirmable": None,
+        "tiers": (),
     }
     shares = [{"tier": tier, **_share(offered, room.at(day))} for tier, room in rooms]
     if view.tier is not None:

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from services.atp.application.engine import Engine
 from services.atp.application.quick_availability import QuickReads
 from services.atp.application.read_promises import PromiseReader
+from services.atp.entrypoints.availability_routes import add_availability_routes
 from services.atp.entrypoints.cut_over_routes import CUT_OVER_PATH
 from services.atp.entrypoints.promise_routes import (
     BATCH_BODY_MAX_BYTES,
@@ -56,6 +57,7 @@ def create_atp_app(
     if serving:
         add_promise_routes(app, engine, reader)
         add_quick_route(app, QuickReads(engine))
+        add_availability_routes(app, engine)
         for router in routers:
             app.include_router(router)
     return app

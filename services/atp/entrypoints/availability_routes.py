@@ -1,12 +1,14 @@
-"""Availability over HTTP: one item, or many."""
+"""Availability over HTTP: one item, or many. Plain routes without request machinery, because they are hot."""
 
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
-from fastapi import APIRouter, Depends, Query, Request
-from pydantic import Field, model_validator
+from fastapi import FastAPI, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from services.atp.application.batch import Batch
+from services.atp.application.documents import dump
 from services.atp.application.engine import Engine
 from services.atp.application.read_availability import (
     Bucket,
@@ -18,18 +20,31 @@ from services.atp.application.read_availability import (
     availability_of_many,
 )
 from services.atp.domain.model import RuleKind
+from services.atp.entrypoints.answers import respond
 from services.atp.entrypoints.callers import origin_of
 from services.atp.entrypoints.problem_codes import ITEM_UNKNOWN, TIER_UNKNOWN
 from services.atp.entrypoints.stock_routes import ChannelBuffer
-from services.chassis.auth import Principal, require
-from services.chassis.problems import BAD_REQUEST, VALIDATION_FAILED, Problem, problem_responses
+from services.chassis.http import add_hot_route
+from services.chassis.problems import (
+    BAD_REQUEST,
+    BODY_TOO_LARGE,
+    MALFORMED_JSON,
+    VALIDATION_FAILED,
+    Problem,
+    ProblemCode,
+    problem_responses,
+)
+from services.chassis.query import query_parameters, read_query
+from services.chassis.strict_json import read_json_body
 from services.contracts.payload import Code, Day, Identifier, Payload
 
 ITEMS_MAX: Final = 100  # items of one request
 PAGE_MAX: Final = 500  # locations of one page
 SPAN_DAYS_MAX: Final = 366  # a year of days; more is a question for a report
-Reader = Annotated[Principal, Depends(require("atp.read"))]
-Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
+SCOPE: Final = "atp.read"
+ONE_PATH: Final = "/v1/availability"
+MANY_PATH: Final = "/v1/availability:bulk"
+Found = TypeVar("Found")
 
 
 class TierShare(Payload):
@@ -151,72 +166,95 @@ class AvailabilityRequest(Payload):
         return self
 
 
-def availability_routes(engine: Engine) -> APIRouter:
-    """The routes."""
-    router = APIRouter(tags=["availability"])
+class AvailabilityQuery(BaseModel):
+    """The same of one item, as the query of a GET."""
 
-    @router.get(
-        "/v1/availability",
-        summary="An item day by day: supply, committed, available, and what is kept from a tier",
-        response_model=ItemAvailability,
-        responses=problem_responses(BAD_REQUEST, VALIDATION_FAILED, ITEM_UNKNOWN, TIER_UNKNOWN),
-    )
-    async def get_availability(
-        *,
-        request: Request,
-        _: Reader,
-        sku: Annotated[Identifier, Query()],
-        location: Annotated[Code | None, Query()] = None,
-        tier: Annotated[Code | None, Query()] = None,
-        by_tier: Annotated[bool, Query()] = False,
-        channel: Annotated[Code | None, Query()] = None,
-        bucket: Annotated[Bucket, Query()] = "change",
-        first_day: Annotated[date | None, Query()] = None,
-        last_day: Annotated[date | None, Query()] = None,
-        after: Annotated[Code | None, Query()] = None,
-        limit: Limit = 100,
-    ) -> dict[str, Any]:
-        view = replace(_view(tier, bucket, first_day, last_day, by_tier=by_tier), channel=channel)
-        place = None if after is None else Place(0, after)
-        command = ReadAvailability((sku,), location, view, origin_of(request), place, limit)
-        try:
-            found = await engine.inquire(command, lambda batch: availability(batch, command))
-        except TierUnknown:
-            raise Problem(TIER_UNKNOWN) from None
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    sku: Identifier
+    location: Code | None = None
+    tier: Code | None = None
+    by_tier: bool = False
+    channel: Code | None = None
+    bucket: Bucket = "change"
+    first_day: date | None = None
+    last_day: date | None = None
+    after: Code | None = None
+    limit: Annotated[int, Field(ge=1, le=PAGE_MAX)] = 100
+
+
+def _answers(model: str, *codes: ProblemCode) -> dict[str, Any]:
+    shown = {"schema": {"$ref": f"#/components/schemas/{model}"}}
+    problems = {str(status): response for status, response in problem_responses(*codes).items()}
+    return {"200": {"description": "Successful Response", "content": {"application/json": shown}}, **problems}
+
+
+ONE_OPERATION: Final[Mapping[str, Any]] = {
+    "tags": ["availability"],
+    "operationId": "get_availability_v1_availability_get",
+    "summary": "An item day by day: supply, committed, available, and what is kept from a tier",
+    "parameters": query_parameters(AvailabilityQuery),
+    "responses": _answers("ItemAvailability", BAD_REQUEST, VALIDATION_FAILED, ITEM_UNKNOWN, TIER_UNKNOWN),
+}
+MANY_OPERATION: Final[Mapping[str, Any]] = {
+    "tags": ["availability"],
+    "operationId": "read_many_v1_availability_bulk_post",
+    "summary": "The same of up to 100 items, as of one moment a page",
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/AvailabilityRequest"}}},
+    },
+    "responses": _answers(
+        "ManyAvailability", BAD_REQUEST, MALFORMED_JSON, BODY_TOO_LARGE, VALIDATION_FAILED, TIER_UNKNOWN
+    ),
+}
+
+
+def add_availability_routes(app: FastAPI, engine: Engine) -> None:
+    """Add the routes."""
+
+    async def read_one(request: Request) -> Response:
+        asked = read_query(request, AvailabilityQuery)
+        view = _view(asked)
+        place = None if asked.after is None else Place(0, asked.after)
+        command = ReadAvailability((asked.sku,), asked.location, view, origin_of(request), place, asked.limit)
+        found = await _inquired(engine, command, availability)
         if found is None:
             raise Problem(ITEM_UNKNOWN)
-        document: dict[str, Any] = found
-        return document
+        return respond((200, dump(found)))
 
-    @router.post(
-        "/v1/availability:bulk",
-        summary="The same of up to 100 items, as of one moment a page",
-        response_model=ManyAvailability,
-        responses=problem_responses(BAD_REQUEST, VALIDATION_FAILED, TIER_UNKNOWN),
-    )
-    async def read_many(request: Request, body: AvailabilityRequest, _: Reader) -> dict[str, Any]:
-        view = _view(body.tier, body.bucket, body.first_day, body.last_day, by_tier=body.by_tier)
-        view = replace(view, channel=body.channel)
-        place = None if body.after is None else _place(body.after)
-        command = ReadAvailability(body.items, body.location, view, origin_of(request), place, body.limit)
-        try:
-            document: dict[str, Any] = await engine.inquire(command, lambda batch: availability_of_many(batch, command))
-        except TierUnknown:
-            raise Problem(TIER_UNKNOWN) from None
-        return document
+    async def read_many(request: Request) -> Response:
+        asked = await read_json_body(request, AvailabilityRequest)
+        place = None if asked.after is None else _place(asked.after)
+        command = ReadAvailability(asked.items, asked.location, _view(asked), origin_of(request), place, asked.limit)
+        return respond((200, dump(await _inquired(engine, command, availability_of_many))))
 
-    return router
+    one, many = (ItemAvailability,), (ManyAvailability,)
+    add_hot_route(app, ONE_PATH, read_one, scope=SCOPE, methods=("GET",), operation=ONE_OPERATION, answers=one)
+    bulk = (AvailabilityRequest,)
+    add_hot_route(app, MANY_PATH, read_many, scope=SCOPE, operation=MANY_OPERATION, models=bulk, answers=many)
 
 
-def _view(tier: str | None, bucket: Bucket, first: date | None, last: date | None, *, by_tier: bool) -> View:
-    if tier is not None and by_tier:
+async def _inquired(
+    engine: Engine, command: ReadAvailability, show: Callable[[Batch, ReadAvailability], Found]
+) -> Found:
+    try:
+        found: Found = await engine.inquire(command, lambda batch: show(batch, command))
+    except TierUnknown:
+        raise Problem(TIER_UNKNOWN) from None
+    return found
+
+
+def _view(asked: AvailabilityQuery | AvailabilityRequest) -> View:
+    first, last = asked.first_day, asked.last_day
+    if asked.tier is not None and asked.by_tier:
         raise Problem(BAD_REQUEST, "a tier or by_tier, not both")
     if first is not None and last is not None and not timedelta(0) <= last - first < timedelta(SPAN_DAYS_MAX):
         raise Problem(BAD_REQUEST, f"last_day is on or after first_day, within {SPAN_DAYS_MAX} days")
-    if first is None and last is not None and bucket != "change":
+    if first is None and last is not None and asked.bucket != "change":
         raise Problem(BAD_REQUEST, "a last_day of buckets comes with their first_day")
     days = (None if first is None else first.toordinal(), None if last is None else last.toordinal())
-    return View(tier, by_tier, bucket, *days)
+    return View(asked.tier, asked.by_tier, asked.bucket, *days, channel=asked.channel)
 
 
 def _place(after: str) -> Place:
