@@ -99,6 +99,7 @@ class Constraint(Payload):
         "cut_off",
         "rule",
         "buffer",
+        "capacity",
     ]
     reference: str
     allowed: QuantityOrZero | None = None

@@ -60,6 +60,7 @@ REASONS: Final[Mapping[str, str]] = {
     "calendar": "We do not dispatch on every day.",
     "buffer": "We cannot promise more of this article here.",
     "rule": "We cannot promise more of this article for these days.",
+    "capacity": "No more can leave our warehouse on these days.",
     "cut_off": "Your order came too late for today's dispatch.",
 }
 _NOT_THERE: Final = frozenset({"supply", "protection", "quota"})

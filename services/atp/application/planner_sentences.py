@@ -39,6 +39,7 @@ REASONS: Final[Mapping[str, str]] = {
     "calendar": "The working and pick-up days of lane {reference} allowed {allowed}{by_day}",
     "buffer": "What is held back from the order's channel at {reference} allowed {allowed}{by_day}",
     "rule": "The item is promised by the rule {reference}, which allowed {allowed}{by_day}",
+    "capacity": "Capacity {reference} allowed {allowed} to ship{on_day}",
     "cut_off": "The day of lane {reference} had ended, which allowed {allowed}{by_day}",
 }
 WAITING_AHEAD: Final = (

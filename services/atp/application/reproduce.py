@@ -15,6 +15,8 @@ from services.atp.domain.model import (
     Backordering,
     Book,
     Calendar,
+    Capacity,
+    CapacityShare,
     Hierarchy,
     Item,
     Node,
@@ -83,7 +85,21 @@ def _book(record: Fields) -> Book:
         usage={UsageKey(kind, limit, start): consumed for kind, limit, start, consumed in record["usage"]},
         hierarchies=tuple(_hierarchy(each) for each in record.get("hierarchies", ())),
         regions=record.get("regions", {}),
+        capacities=_capacities(record.get("capacities", ())),
     )
+
+
+def _capacities(record: Sequence[Fields]) -> dict[str, tuple[Capacity, ...]]:
+    by_location: dict[str, tuple[Capacity, ...]] = {}
+    for fields in record:
+        lists: Fields = {
+            "weekdays": tuple(fields["weekdays"]),
+            "exceptions": tuple((day, units) for day, units in fields["exceptions"]),
+            "shares": tuple(CapacityShare(*share) for share in fields["shares"]),
+        }
+        capacity = Capacity(**{**fields, **lists})
+        by_location[capacity.location_id] = (*by_location.get(capacity.location_id, ()), capacity)
+    return by_location
 
 
 def _hierarchy(fields: Fields) -> Hierarchy:

@@ -58,14 +58,14 @@ def _ask(item: Item, quantity: int, today: Day) -> Ask:
 
 def _seen(outlook: Outlook) -> Glance | None:
     """None if the quantity can be had on no day."""
-    arrivals = [lane.arrival(day) for lane in outlook.lanes for day in outlook.rooms[lane.key].days]
+    arrivals = [lane.arrival(day) for lane in outlook.lanes for day in outlook.turning_days(lane)]
     arrival = _first(outlook, arrivals)
     if arrival is None:
         return None
     at_dock = Outlook(
         outlook.draft,
         outlook.ask,
-        [lane._replace(lag=0, timed=False) for lane in outlook.lanes],
+        [lane._replace(lag=0, timed=False, capacities=()) for lane in outlook.lanes],
         outlook.quotas,
         outlook.rooms,
     )

@@ -12,7 +12,7 @@ from services.atp.domain.validation_rules import Block, ValidationRules
 
 Day = int
 ProtectionMode = Literal["prioritised", "core"]
-UsageKind = Literal["protection", "quota", "node", "shipped", "asked"]
+UsageKind = Literal["protection", "quota", "node", "shipped", "asked", "capacity"]
 Basis = Literal["quantity", "percent", "ratio"]
 TakenFrom = Literal["own", "parent", "borrowed"]
 RuleKind = Literal["cumulative", "discrete", "periods"]
@@ -39,6 +39,7 @@ class UsageKey(NamedTuple):
 
     `shipped` counts what left a protection's position in its period: gross supply is never lowered by shipments.
     `asked` counts, by the day of the decision, what was taken of a protection that is re-sized by an expectation.
+    `capacity` counts, by ship day, what leaves a location: of all tiers, and of a tier that has a share.
     """
 
     kind: UsageKind
@@ -259,6 +260,34 @@ class Hierarchy:
     upcoming: bool = False
 
 
+class CapacityShare(NamedTuple):
+    """What of a capacity is kept for a tier on every ship day, as a protection keeps stock.
+
+    Lapsed when today is after the ship day less `lapse_days`.
+    """
+
+    tier: str
+    priority_rank: int
+    quantity: int
+    mode: ProtectionMode = "prioritised"
+    lapse_days: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """Units that may leave a location on a ship day, by a service or (None) by all services together.
+
+    `weekdays` are the units of a day, Monday first; `exceptions` name other units for single days, ascending.
+    """
+
+    capacity_id: str
+    location_id: str
+    service: str | None
+    weekdays: tuple[int, ...]
+    exceptions: tuple[tuple[Day, int], ...] = ()
+    shares: tuple[CapacityShare, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
     """A way to serve a zone: a location with a carrier service. `rank` 1 is asked first among equals.
@@ -375,6 +404,7 @@ class Binding:
         "cut_off",
         "rule",
         "buffer",
+        "capacity",
     ]
     reference: str
     allowed: int | None = None
@@ -422,7 +452,8 @@ class Book:
 
     `protections`, `quotas` and `hierarchies` are those whose document is in effect today, or will be (`upcoming`).
     `offers` are by zone, the zone "*" for zones without their own; candidates are those offers whose location has a
-    position of the item. `backlog` is what waits of items whose backorders are limited. `regions` are by zone.
+    position of the item. `backlog` is what waits of items whose backorders are limited. `regions` are by zone,
+    `capacities` by location.
     """
 
     today: Day
@@ -435,6 +466,7 @@ class Book:
     backlog: dict[str, int] = field(default_factory=dict)
     hierarchies: tuple[Hierarchy, ...] = ()
     regions: Mapping[str, str] = field(default_factory=dict)
+    capacities: Mapping[str, tuple[Capacity, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,13 @@ earlier one where the tier ships as soon as possible); then the lane's rank, loc
 per (location, service, ship day) of the order: joining one that an earlier line opened is free.
 """
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from services.atp.domain.allocation import room_for
+from services.atp.domain.bookable_room import BookableRoom
+from services.atp.domain.capacity import limiting
 from services.atp.domain.ceilings import Ceiling, below, ceilings_for
 from services.atp.domain.model import Book, Day, Item, Offer, Position, PositionKey, Request
 from services.atp.domain.promising_rules import is_stricter
@@ -24,6 +25,7 @@ FAR: Final = 10**7  # a day after all others: the year 27,000
 
 Tie = tuple[int, int, str, str]
 PlanKey = tuple[int, int, int, tuple[Tie, ...]]
+LaneRoom = Room | BookableRoom
 
 
 class Ask(NamedTuple):
@@ -64,7 +66,7 @@ def lanes_of(book: Book, offers: Sequence[Offer], item_id: str) -> list[Lane]:
     """The offers whose location has a position of the item that is not stopped."""
     positions, today = book.positions, book.today
     return [
-        Lane(offer, key, offer.processing_days + offer.transit_days, is_timed(offer))
+        Lane(offer, key, offer.processing_days + offer.transit_days, is_timed(offer), limiting(book, offer))
         for offer in offers
         if (position := positions.get(key := PositionKey(item_id, offer.location_id))) is not None
         and not position.stopped(today)
@@ -102,7 +104,7 @@ class Outlook:
     def adds_up(self) -> bool:
         """Whether parts on several days give no more than the best day of each position (the room only grows)."""
         tier, protections = self.draft.request.tier.tier, self.draft.book.protections
-        if self.quotas or is_stricter(self.ask.item):
+        if self.quotas or is_stricter(self.ask.item) or any(lane.capacities for lane in self.lanes):
             return False
         return not any(
             each.strict or (each.mode == "core" and each.tier == tier)
@@ -127,20 +129,32 @@ class Outlook:
         request, behind = draft.request, not draft.in_turn
         return room_for(draft.book, key, self.ask.item, request.tier, behind_waiting=behind, channel=request.channel)
 
+    def room_by(self, lane: Lane, room: Room) -> LaneRoom:
+        """What the line may take by a lane, given what it may take at the lane's position."""
+        if not lane.capacities:
+            return room
+        draft = self.draft
+        tier, today = draft.request.tier, draft.book.today
+        return BookableRoom(room, lane, tier, today, draft.book.usage, self.ask.item.pack_size, self.ask.quantity)
+
+    def turning_days(self, lane: Lane) -> list[Day]:
+        """Days on which the room of a lane may change."""
+        return self.room_by(lane, self.rooms[lane.key]).turning_days
+
     def last_day(self, lane: Lane) -> Day:
         """The last day on which goods may become available and still arrive acceptably."""
         return FAR if self.ask.latest is None else lane.latest(self.ask.latest)
 
-    def day_for(self, room: Room, lane: Lane, quantity: int) -> Day:
+    def day_for(self, room: LaneRoom, lane: Lane, quantity: int) -> Day:
         """The day for a quantity that there is room for: by the tier's wish if that is on time, else the earliest."""
         if self.ask.as_late_as_possible:
-            day = _latest(room, quantity, min(lane.latest(self.ask.aim), self.last_day(lane)))
+            day = room.latest(quantity, min(lane.latest(self.ask.aim), self.last_day(lane)))
             if day is not None:
                 return day
-        day = _earliest(room, quantity)
+        day = room.earliest(quantity)
         return self._no_earlier_than_needed(room, lane, quantity, day) if lane.timed else day
 
-    def _no_earlier_than_needed(self, room: Room, lane: Lane, quantity: int, day: Day) -> Day:
+    def _no_earlier_than_needed(self, room: LaneRoom, lane: Lane, quantity: int, day: Day) -> Day:
         """Goods that would wait for the same departure may become available as late as that allows."""
         later, end = lane.latest_alike(day), horizon(self.ask.item, self.draft.book.today)
         stays = later > day and room.at(later) >= quantity and (end is None or day >= end or later < end)
@@ -180,28 +194,3 @@ class Outlook:
         ship_day = piece.lane.ship_day(piece.day)
         preferred = -ship_day if self.ask.as_late_as_possible else ship_day
         return (preferred, offer.rank, offer.location_id, offer.service)
-
-
-def most(room: Room, last: Day) -> int:
-    """The most that there is room for on any day up to the last one; may be negative, 0 if no day is left."""
-    if room.days[-1] <= last:
-        return max(room.quantities)
-    return max(room.quantities[: bisect_right(room.days, last)], default=0)
-
-
-def _earliest(room: Room, quantity: int) -> Day:
-    """The first day with room for a quantity that some day has room for."""
-    index = 0
-    while room.quantities[index] < quantity:
-        index += 1
-    return room.days[index]
-
-
-def _latest(room: Room, quantity: int, last: Day) -> Day | None:
-    """The last day, not after `last`, with room for a quantity."""
-    until = last
-    for index in range(bisect_right(room.days, last) - 1, -1, -1):
-        if room.quantities[index] >= quantity:
-            return until
-        until = room.days[index] - 1
-    return None

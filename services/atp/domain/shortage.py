@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from services.atp.domain.allocation import room_for
+from services.atp.domain.capacity import keeper, left_for
 from services.atp.domain.ceilings import lefts
-from services.atp.domain.model import Binding, Book, Day, Position, PositionKey, Protection
-from services.atp.domain.outlook import FAR, Outlook, most
+from services.atp.domain.model import Binding, Book, Capacity, Day, Position, PositionKey, Protection
+from services.atp.domain.outlook import FAR, Outlook
 from services.atp.domain.promising_rules import is_stricter, start_of_period
 from services.atp.domain.protected_supply import Stand, asked_quantity, is_live, kept
 from services.atp.domain.sourcing import units_by
@@ -25,6 +26,14 @@ from services.atp.domain.supply_picture import Room, changes, lookahead
 from services.atp.domain.taking import Lane
 
 NAMED_MAX: Final = 3  # locations, protections or lines named in one answer; more would not be read
+
+
+class Full(NamedTuple):
+    """A capacity that leaves too little on a ship day."""
+
+    capacity: Capacity
+    ship_day: Day
+    left: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +45,17 @@ class _Spot:
     room: int
     missing: int
     quotas: tuple[tuple[str, int], ...]  # (quota, what it leaves) of those that leave too little
+    capacities: tuple[Full, ...] = ()
 
     def lacks(self, need: int) -> int:
         """The size of the whole change, in units."""
-        return self.missing + sum(need - left for _, left in self.quotas)
+        short = [left for _, left in self.quotas] + [full.left for full in self.capacities]
+        return self.missing + sum(need - left for left in short)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether more than what the position keeps or lacks binds."""
+        return bool(self.quotas or self.capacities)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +73,14 @@ class Shortage:
         later = self._later()
         if not spots and self.deadline is not None:
             yield self._because_too_far(self.deadline, later)
-        others = [spot for spot in spots[1:NAMED_MAX] if not spots[0].quotas and not spot.quotas]
+        others = [spot for spot in spots[1:NAMED_MAX] if not spots[0].is_limited and not spot.is_limited]
         for spot in (*spots[:1], *others):
             yield from self._at(spot, later if spot is spots[0] else "")
 
     def _spots(self) -> list[_Spot]:
-        fastest: dict[PositionKey, Lane] = {}
+        fastest: dict[tuple[PositionKey, str], Lane] = {}
         for lane in sorted(self.outlook.lanes, key=self._by_last_day):
-            fastest.setdefault(lane.key, lane)
+            fastest.setdefault((lane.key, lane.offer.service if lane.capacities else ""), lane)
         today = self.outlook.draft.book.today
         lanes = [lane for lane in fastest.values() if self._last_day(lane) >= today]
         rooms = self.outlook.rooms
@@ -87,16 +103,27 @@ class Shortage:
         ends = [*(day - 1 for day in room.days[1:]), *edges, until]
         today = self.outlook.draft.book.today
         days = sorted(dict.fromkeys(day for day in ends if today <= day <= until), reverse=True)
+        if lane.capacities:
+            days = sorted({*days, *(day for day in self.outlook.turning_days(lane) if day <= until)}, reverse=True)
         elsewhere = 0
         if self.outlook.draft.request.tier.split_allowed and self.outlook.adds_up:
-            here = max(0, most(room, last))
+            here = max(0, room.most(last))
             elsewhere = self.units - (here - here % self.outlook.ask.item.pack_size)
-        return min((self._on(lane.key, day, room.at(day), elsewhere) for day in days), key=self._lacks)
+        return min((self._on(lane, day, room.at(day), elsewhere) for day in days), key=self._lacks)
 
-    def _on(self, key: PositionKey, day: Day, room: int, elsewhere: int) -> _Spot:
+    def _on(self, lane: Lane, day: Day, room: int, elsewhere: int) -> _Spot:
         missing = max(0, self.need - elsewhere - room)
         left_by = lefts(self.outlook.quotas, self.outlook.draft.book.usage, day)
-        return _Spot(key, day, room, missing, tuple((quota, left) for quota, left in left_by if left < self.need))
+        quotas = tuple((quota, left) for quota, left in left_by if left < self.need)
+        full = tuple(each for each in self._capacities(lane, day) if each.left < self.need)
+        return _Spot(lane.key, day, room, missing, quotas, full)
+
+    def _capacities(self, lane: Lane, day: Day) -> list[Full]:
+        if not lane.capacities:
+            return []
+        book, tier, ship_day = self.outlook.draft.book, self.outlook.draft.request.tier, lane.ship_day(day)
+        lefts_ = [left_for(each, tier, ship_day, book.today, book.usage) for each in lane.capacities]
+        return [Full(each, ship_day, left) for each, left in zip(lane.capacities, lefts_, strict=True)]
 
     def _lacks(self, spot: _Spot) -> int:
         return spot.lacks(self.need)
@@ -106,6 +133,8 @@ class Shortage:
             yield Binding(
                 "quota", quota_id, left, spot.day, would_help=self._help(spot) + later, needed=self.need - left
             )
+        for full in spot.capacities:
+            yield self._because_full(full, self._help(spot) + later)
         if not spot.missing:
             return
         book, item = self.outlook.draft.book, self.outlook.ask.item
@@ -118,6 +147,13 @@ class Shortage:
             missing = spot.missing + self._absorbed(position)
             yield Binding("supply", spot.key.location_id, max(0, supply), day, would_help=help_, needed=missing)
         yield from held
+
+    def _because_full(self, full: Full, help_: str) -> Binding:
+        draft, (capacity, ship_day, left) = self.outlook.draft, full
+        book = draft.book
+        kept_for = keeper(capacity, draft.request.tier, ship_day, book.today, book.usage)
+        needed = self.need - left
+        return Binding("capacity", capacity.capacity_id, max(0, left), ship_day, kept_for, help_, needed)
 
     def _absorbed(self, position: Position) -> int:
         """What of more supply the shortages of other periods and what is protected may take, at most, under a rule."""
@@ -139,14 +175,14 @@ class Shortage:
         for _, protection_id, protection in sorted(keeping, key=lambda each: each[:2])[:NAMED_MAX]:
             lower = self._lowered_enough(protection, spot)
             help_ = self._help(spot) if lower is None else f"protection {protection_id} lowered by {units_text(lower)}"
-            if lower is not None and spot.quotas:
+            if lower is not None and spot.is_limited:
                 help_ += " and " + self._raised(spot)
             yield Binding("protection", protection_id, max(0, spot.room), spot.day, protection.tier, help_, lower)
         held_back = position.kept_from(self.outlook.draft.request.channel)
         if held_back:
             lower = self._least(spot, held_back, partial(self._room_with_less_held_back, position, spot))
             help_ = self._help(spot) if lower is None else held_back_text(spot.key.location_id, lower)
-            if lower is not None and spot.quotas:
+            if lower is not None and spot.is_limited:
                 help_ += " and " + self._raised(spot)
             yield Binding("buffer", spot.key.location_id, max(0, spot.room), spot.day, would_help=help_, needed=lower)
         if position.waiting and not self.outlook.draft.in_turn:
@@ -201,12 +237,14 @@ class Shortage:
         more = f"{spot.missing} more unit{'s' if spot.missing > 1 else ''} at {spot.key.location_id}"
         if self.deadline is not None:
             more += f" by {_text(self._by_day(spot))}"
-        return f"{more} and {self._raised(spot)}" if spot.quotas else more
+        return f"{more} and {self._raised(spot)}" if spot.is_limited else more
 
     def _raised(self, spot: _Spot) -> str:
-        return " and ".join(
-            f"quota {quota_id} raised by {units_text(self.need - left)}" for quota_id, left in spot.quotas
-        )
+        quotas = [f"quota {quota_id} raised by {units_text(self.need - left)}" for quota_id, left in spot.quotas]
+        capacities = [
+            raised_text(each.capacity_id, ship_day, self.need - left) for each, ship_day, left in spot.capacities
+        ]
+        return " and ".join((*quotas, *capacities))
 
     def _by_day(self, spot: _Spot) -> Day:
         """The last day on which more supply helps: what is due within a future period covers its protection first.
@@ -236,7 +274,7 @@ class Shortage:
         if self.deadline is None:
             return None
         outlook = self.outlook
-        arrivals = [lane.arrival(day) for lane in outlook.lanes for day in outlook.rooms[lane.key].days]
+        arrivals = [lane.arrival(day) for lane in outlook.lanes for day in outlook.turning_days(lane)]
         days = sorted(dict.fromkeys(day for day in arrivals if day > self.deadline))
         place = bisect_left(days, self.need, key=lambda day: units_by(outlook, day))
         return days[place] if place < len(days) else None
@@ -267,6 +305,11 @@ def with_less_held_back(position: Position, channel: str, by: int) -> Position:
 def held_back_text(location_id: str, quantity: int) -> str:
     """That less is held back from the order's channel, in words."""
     return f"{units_text(quantity)} less held back from the channel at {location_id}"
+
+
+def raised_text(capacity_id: str, ship_day: Day, quantity: int) -> str:
+    """That more may leave on a day, in words."""
+    return f"capacity {capacity_id} raised by {units_text(quantity)} on {_text(ship_day)}"
 
 
 def _lowered(protection: Protection, by: int) -> Protection:

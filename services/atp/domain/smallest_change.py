@@ -12,15 +12,17 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
+from services.atp.domain.capacity import limiting, with_more
 from services.atp.domain.model import CUMULATIVE, Binding, Book, Day, Position, PositionKey
 from services.atp.domain.outlook import FAR, Outlook, lanes_of, offers_of
 from services.atp.domain.promising_rules import is_stricter
-from services.atp.domain.shortage import held_back_text, with_less_held_back
+from services.atp.domain.shortage import held_back_text, raised_text, with_less_held_back
 from services.atp.domain.sourcing import units_by
 from services.atp.domain.taking import Draft, with_receipts
 
 STEPS_MAX: Final = 96  # plans tried for one line; a bisection of a thousand units takes ten
 _LATER: Final = re.compile(r", or a (requested|latest acceptable) arrival of \S+$")
+_LIMITS: Final = frozenset({"quota", "capacity"})
 Change = Mapping[Binding, int]
 
 
@@ -30,7 +32,7 @@ def smallest(outlook: Outlook, need: int, deadline: Day | None, found: Sequence[
     if in_one_part and not is_stricter(outlook.ask.item):
         return tuple(found)
     search = _Search(outlook, need, FAR if deadline is None else deadline)
-    quotas = [each for each in found if each.kind == "quota" and each.needed]
+    quotas = [each for each in found if each.kind in _LIMITS and each.needed]
     supplies = [each for each in found if each.kind == "supply" and each.needed]
     sizes: dict[Binding, int | None] = {each: each.needed for each in found}
     if quotas:
@@ -106,7 +108,8 @@ class _Search:
         book = replace(draft.book, positions=dict(draft.book.positions), usage=dict(draft.book.usage))
         for binding, size in change.items():
             book = _applied(book, binding, ask.item.item_id, draft.request.channel, size)
-        changed = Outlook.of(Draft(book, draft.request, draft.in_turn), ask, self.outlook.lanes)
+        lanes = [lane._replace(capacities=limiting(book, lane.offer)) for lane in self.outlook.lanes]
+        changed = Outlook.of(Draft(book, draft.request, draft.in_turn), ask, lanes)
         return units_by(changed, self.deadline) >= self.need
 
 
@@ -134,6 +137,15 @@ def _applied(book: Book, binding: Binding, item_id: str, channel: str, size: int
                 for quota in book.quotas
             ]
             return replace(book, quotas=tuple(raised))
+        case "capacity":
+            capacities = {
+                location: tuple(
+                    with_more(each, binding.day or book.today, size) if each.capacity_id == binding.reference else each
+                    for each in everyone
+                )
+                for location, everyone in book.capacities.items()
+            }
+            return replace(book, capacities=capacities)
         case _:
             lowered = {
                 key: tuple(
@@ -148,7 +160,7 @@ def _applied(book: Book, binding: Binding, item_id: str, channel: str, size: int
 def _told(found: Sequence[Binding], sizes: Mapping[Binding, int | None]) -> tuple[Binding, ...]:
     """The bindings with their new sizes, and sentences to match."""
     needed = [each for each in found if sizes[each] != 0]
-    quotas = [each for each in needed if each.kind == "quota"]
+    quotas = [each for each in needed if each.kind in _LIMITS]
     others = [each for each in needed if each.kind == "supply"]
     first = " and ".join(_part(each, sizes[each]) for each in (*others[:1], *quotas))
     told = []
@@ -158,7 +170,7 @@ def _told(found: Sequence[Binding], sizes: Mapping[Binding, int | None]) -> tupl
         help_ = first
         if size is not None and each.kind in {"supply", "protection", "buffer"} and each not in others[:1]:
             help_ = " and ".join((_part(each, size), *(_part(quota, sizes[quota]) for quota in quotas)))
-        if each.kind in {"supply", "protection", "quota", "buffer"} and (help_ or size is not None):
+        if each.kind in {"supply", "protection", "buffer", *_LIMITS} and (help_ or size is not None):
             each = replace(each, needed=size, would_help=help_ + (later.group() if later else ""))  # noqa: PLW2901
         told.append(each)
     return tuple(told)
@@ -171,6 +183,8 @@ def _part(binding: Binding, size: int | None) -> str:
         return f"{size} more {'unit' if size == 1 else 'units'} at {binding.reference}{by_day}"
     if binding.kind == "buffer":
         return held_back_text(binding.reference, size or 0)
+    if binding.kind == "capacity":
+        return raised_text(binding.reference, binding.day or 0, size or 0)
     if binding.kind == "quota":
         return f"quota {binding.reference} raised by {units}"
     return f"protection {binding.reference} lowered by {units}"

@@ -8,9 +8,8 @@ exact; its budget is `PIECES_MAX` parts per line.
 from collections.abc import Iterator
 
 from services.atp.domain.model import Day, PositionKey
-from services.atp.domain.outlook import Outlook, Plan, PlanKey, most
+from services.atp.domain.outlook import LaneRoom, Outlook, Plan, PlanKey
 from services.atp.domain.splitting import cheapest_first, on_time_first, split
-from services.atp.domain.supply_picture import Room
 from services.atp.domain.taking import Lane, Piece
 
 
@@ -29,7 +28,7 @@ def units_by(outlook: Outlook, latest: Day) -> int:
         return plan.units if plan else 0
     by_position: dict[PositionKey, int] = {}
     for lane in outlook.lanes:
-        units = most(outlook.rooms[lane.key], lane.latest(latest))
+        units = outlook.room_by(lane, outlook.rooms[lane.key]).most(lane.latest(latest))
         by_position[lane.key] = max(by_position.get(lane.key, 0), units)
     if outlook.draft.request.tier.split_allowed:
         return min(outlook.ask.quantity, sum(by_position.values()))
@@ -40,8 +39,8 @@ def _single(outlook: Outlook) -> Plan | None:
     """The best plan with one piece."""
     wanted, best = outlook.ask.quantity, None
     for lane in outlook.lanes:
-        room = outlook.rooms[lane.key]
-        quantity = min(wanted, most(room, outlook.last_day(lane)))
+        room = outlook.room_by(lane, outlook.rooms[lane.key])
+        quantity = min(wanted, room.most(outlook.last_day(lane)))
         if quantity <= 0:
             continue
         for day in (outlook.day_for(room, lane, quantity), *_joinable(outlook, room, lane, quantity)):
@@ -51,7 +50,7 @@ def _single(outlook: Outlook) -> Plan | None:
     return best
 
 
-def _joinable(outlook: Outlook, room: Room, lane: Lane, quantity: int) -> Iterator[Day]:
+def _joinable(outlook: Outlook, room: LaneRoom, lane: Lane, quantity: int) -> Iterator[Day]:
     """Days on which the order has a shipment by the lane already, with room for the quantity."""
     offer = lane.offer
     for ship_day in outlook.draft.shipments.get((offer.location_id, offer.service), ()):

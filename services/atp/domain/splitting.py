@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from services.atp.domain.model import PositionKey
-from services.atp.domain.outlook import Outlook, Plan, Tie, most
-from services.atp.domain.supply_picture import Room
+from services.atp.domain.outlook import LaneRoom, Outlook, Plan, Tie
 from services.atp.domain.taking import Lane, Piece
 
 PIECES_MAX: Final = 64  # parts of one line; a part is a shipment, and nobody wants more
@@ -29,7 +28,8 @@ def split(outlook: Outlook, order: Order) -> Plan:
     while rest > 0 and len(pieces) < PIECES_MAX:
         for index, lane in enumerate(outlook.lanes):
             if lane.key in stale or _is_too_much(options[index], rest):
-                options[index] = _option(outlook, lane, rooms[lane.key], rest, order)
+                room = outlook.room_by(lane, rooms[lane.key])
+                options[index] = _option(outlook, lane, room, rest, order)
         best = min((option for option in options if option is not None), key=_place, default=None)
         if best is None:
             break
@@ -67,7 +67,7 @@ def _is_too_much(option: Option | None, rest: int) -> bool:
     return option is not None and option[1].quantity > rest
 
 
-def _option(outlook: Outlook, lane: Lane, room: Room, rest: int, order: Order) -> Option | None:
+def _option(outlook: Outlook, lane: Lane, room: LaneRoom, rest: int, order: Order) -> Option | None:
     """The best piece by a lane."""
     pieces = _pieces(outlook, lane, room, rest)
     return min((((order(outlook, piece), outlook.tie(piece)), piece) for piece in pieces), key=_place, default=None)
@@ -77,12 +77,12 @@ def _place(option: Option) -> tuple[tuple[int, ...], Tie]:
     return option[0]
 
 
-def _pieces(outlook: Outlook, lane: Lane, room: Room, rest: int) -> Iterator[Piece]:
+def _pieces(outlook: Outlook, lane: Lane, room: LaneRoom, rest: int) -> Iterator[Piece]:
     last = outlook.last_day(lane)
-    quantity = min(rest, most(room, last))
+    quantity = min(rest, room.most(last))
     if quantity <= 0:
         return
     yield Piece(lane, outlook.day_for(room, lane, quantity), quantity)
-    on_time = min(quantity, most(room, min(last, lane.latest(outlook.ask.wanted))))
+    on_time = min(quantity, room.most(min(last, lane.latest(outlook.ask.wanted))))
     if 0 < on_time < quantity:
         yield Piece(lane, outlook.day_for(room, lane, on_time), on_time)

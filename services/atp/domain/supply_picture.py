@@ -47,6 +47,33 @@ class Room(NamedTuple):
         """What can be taken on a day, today or later; may be negative."""
         return self.quantities[bisect_right(self.days, day) - 1]
 
+    def most(self, last: Day) -> int:
+        """The most that there is room for on any day up to the last one; may be negative, 0 if no day is left."""
+        if self.days[-1] <= last:
+            return max(self.quantities)
+        return max(self.quantities[: bisect_right(self.days, last)], default=0)
+
+    def earliest(self, quantity: int) -> Day:
+        """The first day with room for a quantity that some day has room for."""
+        index = 0
+        while self.quantities[index] < quantity:
+            index += 1
+        return self.days[index]
+
+    def latest(self, quantity: int, last: Day) -> Day | None:
+        """The last day, not after `last`, with room for a quantity."""
+        until = last
+        for index in range(bisect_right(self.days, last) - 1, -1, -1):
+            if self.quantities[index] >= quantity:
+                return until
+            until = self.days[index] - 1
+        return None
+
+    @property
+    def turning_days(self) -> list[Day]:
+        """The days on which it may change."""
+        return self.days
+
 
 def running_supply(position: Position, item: Item, today: Day) -> Curve:
     """The whole picture of a position, also beyond its checking horizon."""

@@ -11,9 +11,11 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from services.atp.domain import shipping_days
+from services.atp.domain.capacity import counted_by, limiting_at
 from services.atp.domain.ceilings import Ceiling, counting_for, portions
 from services.atp.domain.model import (
     Book,
+    Capacity,
     Day,
     Item,
     Offer,
@@ -36,12 +38,14 @@ class Lane(NamedTuple):
     """A way to serve a line: an offer, and the position it draws from. `lag` is days from availability to arrival.
 
     `timed`: calendars or a cut-off make it longer than `lag` on some days; see `services.atp.domain.shipping_days`.
+    `capacities` are those that limit what may leave by it on a ship day.
     """
 
     offer: Offer
     key: PositionKey
     lag: int
     timed: bool = False
+    capacities: tuple[Capacity, ...] = ()
 
     def ship_day(self, day: Day) -> Day:
         """When goods ship that are available on a day; never earlier for a later day."""
@@ -129,6 +133,7 @@ class Draft:
             self._open(offer, ship_day)
         assumed = self._is_assumed(item, day)
         self._commit(lane.key, day, quantity, assumed=assumed)
+        booked = self._book_capacity(lane.capacities, ship_day, quantity)
         return Planned(
             lane.key,
             offer.service,
@@ -137,7 +142,7 @@ class Draft:
             ship_day,
             ship_day + offer.transit_days,
             cost,
-            self._post(item, lane.key, day, quantity, quotas),
+            self._post(item, lane.key, day, quantity, quotas) + booked,
             assumed,
             offer.carrier_class,
         )
@@ -151,6 +156,8 @@ class Draft:
         assumed = owed > 0 and self._is_assumed(item, given.available_day)
         if owed:
             self._commit(given.key, given.available_day, owed, assumed=assumed)
+        capacities = limiting_at(self.book, given.key.location_id, given.service)
+        booked = self._book_capacity(capacities, given.ship_day, given.quantity)
         return Planned(
             given.key,
             given.service,
@@ -159,7 +166,7 @@ class Draft:
             given.ship_day,
             given.arrival_day,
             given.cost_minor,
-            self._post(item, given.key, given.available_day, given.quantity, quotas),
+            self._post(item, given.key, given.available_day, given.quantity, quotas) + booked,
             assumed,
         )
 
@@ -222,6 +229,16 @@ class Draft:
         for posting in postings:
             self._count(posting.usage, posting.quantity)
         return tuple(postings)
+
+    def _book_capacity(self, capacities: Sequence[Capacity], ship_day: Day, quantity: int) -> tuple[Posting, ...]:
+        """Count what leaves on a ship day."""
+        if not capacities:
+            return ()
+        tier = self.request.tier.tier
+        postings = tuple([Posting(key, quantity) for each in capacities for key in counted_by(each, tier, ship_day)])
+        for posting in postings:
+            self._count(posting.usage, posting.quantity)
+        return postings
 
     def _count(self, limit: UsageKey, quantity: int) -> None:
         usage = self.book.usage
