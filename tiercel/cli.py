@@ -269,6 +269,30 @@ def replay_decision(
         raise typer.Exit(1)
 
 
+@app.command("check-subscriber")
+def check_subscriber(
+    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="The program and its arguments.")],
+    *,
+    question: Annotated[
+        list[str] | None, typer.Option(help="What it answers: tiers, picks, loads; repeat it. Without it, all three.")
+    ] = None,
+    histories: Annotated[int, typer.Option(min=1, max=10_000, help="Histories that it is told.")] = 25,
+    seed: Annotated[int, typer.Option(help="The same seed tells the same histories.")] = 1,
+) -> None:
+    """Tell a subscriber made-up histories with repetitions, rewinds, merges and tombstones, and compare its state.
+
+    Status 1 if an answer is wrong. docs/guides/following-events.md says how a program is told and asked.
+    """
+    from tiercel.commands.check_subscriber import check_subscriber as run
+    from tiercel.subscribers.check import QUESTIONS
+
+    asked = [each for each in QUESTIONS if question is None or each in question]
+    if question is not None and len(asked) < len(set(question)):
+        raise typer.BadParameter("--question is tiers, picks or loads")
+    if not _reporting(lambda: run(command, asked, histories=histories, seed=seed)):
+        raise typer.Exit(1)
+
+
 @app.command()
 def conformance(
     *,
