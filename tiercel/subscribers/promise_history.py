@@ -5,7 +5,7 @@ right. A promise at risk keeps its dates, and its event repeats the promise's re
 """
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from random import Random
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from services.contracts.promises import (
     PromiseChanged,
     PromisedLine,
     PromiseState,
+    Routing,
     ScheduleLine,
     ServedAs,
 )
@@ -31,6 +32,7 @@ DAYS: Final = 2
 LOCATIONS: Final = ("DC-1", "DC-2")
 SERVICES: Final = ("parcel", "express")
 RANKS: Final = {"gold": 1, "silver": 2, "bronze": 3}
+PICKED: Final = {"gold": 1, "silver": 3, "bronze": 2}  # not by rank: a policy says it
 LIVE: Final = frozenset({"promised", "confirmed"})
 ORDERS_MAX: Final = 15
 
@@ -68,18 +70,20 @@ class History:
             zone="GB",
             channel="default",
             ship_complete=False,
-            lines=self._lines(),
+            lines=self._lines(tier),
             cost_minor=0,
             currency="GBP",
         )
         self._promises.append(promise)
         self._tell(number - 1, PROMISE_ANSWERED.name, PromiseAnswered(promise=promise))
 
-    def _lines(self) -> tuple[PromisedLine, ...]:
-        return tuple(self._line(str(number)) for number in range(1, self._random.randint(1, 3) + 1))
+    def _lines(self, tier: str) -> tuple[PromisedLine, ...]:
+        """Now and then without routing, as of a promise that another system made."""
+        priority = PICKED[tier] if self._random.randrange(5) else None
+        return tuple(self._line(str(number), priority) for number in range(1, self._random.randint(1, 3) + 1))
 
-    def _line(self, line: str) -> PromisedLine:
-        parts = tuple(self._part() for _ in range(self._random.randint(1, 2)))
+    def _line(self, line: str, priority: int | None) -> PromisedLine:
+        parts = tuple(self._part(priority) for _ in range(self._random.randint(1, 2)))
         quantity = sum(part.quantity for part in parts)
         return PromisedLine(
             line=line,
@@ -91,8 +95,9 @@ class History:
             schedule=parts,
         )
 
-    def _part(self) -> ScheduleLine:
+    def _part(self, priority: int | None) -> ScheduleLine:
         ships = FIRST_DAY + timedelta(days=self._random.randrange(DAYS))
+        ship_by = datetime.combine(ships, time(17), UTC)
         return ScheduleLine(
             quantity=self._random.randint(1, 9),
             location=self._random.choice(LOCATIONS),
@@ -100,19 +105,22 @@ class History:
             ship_date=ships,
             arrival_date=ships + timedelta(days=1),
             cost_minor=0,
+            routing=Routing(carrier_class="standard", ship_by=ship_by, pick_priority=priority) if priority else None,
         )
 
     def _change(self) -> None:
-        self._replace(PromiseState.CONFIRMED, self._lines())
+        if (place := self._live()) is not None:
+            self._replace(place, PromiseState.CONFIRMED, self._lines(self._promises[place].served_as.tier))
 
     def _cancel(self) -> None:
-        self._replace(PromiseState.CANCELLED, ())
+        if (place := self._live()) is not None:
+            self._replace(place, PromiseState.CANCELLED, ())
 
-    def _replace(self, state: PromiseState, lines: tuple[PromisedLine, ...]) -> None:
+    def _live(self) -> int | None:
         live = [place for place, each in enumerate(self._promises) if each.state in LIVE]
-        if not live:
-            return
-        place = self._random.choice(live)
+        return self._random.choice(live) if live else None
+
+    def _replace(self, place: int, state: PromiseState, lines: tuple[PromisedLine, ...]) -> None:
         old = self._promises[place]
         new = old.model_copy(
             update={"revision": old.revision + 1, "state": state, "lines": lines or old.lines},
@@ -158,7 +166,7 @@ class History:
 class _Part:
     order_id: str
     line: str
-    rank: int
+    priority: int
     part: dict[str, Any]
 
 
@@ -186,13 +194,13 @@ class Follower:
         return {"question": "loads", "ship_date": day}, self.loads_on(day)
 
     def picks_at(self, location: str, day: str) -> list[list[Any]]:
-        """[order id, line, quantity] of a location and ship date, by priority rank, order id and line."""
+        """[order id, line, quantity] of a location and ship date, by pick priority, order id and line."""
         found: dict[tuple[int, str, str], int] = {}
         for each in self._parts():
             if (each.part["location"], each.part["ship_date"]) == (location, day):
-                place = (each.rank, each.order_id, each.line)
+                place = (each.priority, each.order_id, each.line)
                 found[place] = found.get(place, 0) + each.part["quantity"]
-        return [[order_id, line, found[rank, order_id, line]] for rank, order_id, line in sorted(found)]
+        return [[order_id, line, found[priority, order_id, line]] for priority, order_id, line in sorted(found)]
 
     def loads_on(self, day: str) -> list[list[Any]]:
         """[location, service, quantity] of a ship date, ascending."""
@@ -209,9 +217,14 @@ class Follower:
 
     def _parts(self) -> list[_Part]:
         return [
-            _Part(promise["order"]["order_id"], line["line"], promise["served_as"]["priority_rank"], part)
+            _Part(promise["order"]["order_id"], line["line"], _priority(promise, part), part)
             for promise in self._promises.values()
             if promise["state"] in LIVE
             for line in promise["lines"]
             for part in line["schedule"]
         ]
+
+
+def _priority(promise: dict[str, Any], part: dict[str, Any]) -> int:
+    """Of the part's routing, else the rank of the tier that was served."""
+    return int(part["routing"]["pick_priority"] if part["routing"] else promise["served_as"]["priority_rank"])

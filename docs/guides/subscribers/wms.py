@@ -24,11 +24,16 @@ class Warehouse:
         (self.promises if record["topic"].endswith("promises.v1") else self.tiers).take(record)
 
     def picks(self, location: str, day: str) -> list[list[object]]:
-        """[order id, line, quantity] of a location and ship date, by the priority of the tier that was promised."""
+        """[order id, line, quantity] of a location and ship date, by pick priority (1 first).
+
+        A promise that another system made has no routing: it is picked by the rank of its tier.
+        """
         found: dict[tuple[int, str, str], int] = {}
         for promise, line, part in self.promises.parts():
             if (part["location"], part["ship_date"]) == (location, day):
-                place = (promise["served_as"]["priority_rank"], promise["order"]["order_id"], line["line"])
+                routing = part.get("routing")
+                priority = routing["pick_priority"] if routing else promise["served_as"]["priority_rank"]
+                place = (priority, promise["order"]["order_id"], line["line"])
                 found[place] = found.get(place, 0) + part["quantity"]
         return [[order, line, quantity] for (_, order, line), quantity in sorted(found.items())]
 
