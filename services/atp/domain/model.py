@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
+from services.atp.domain.strategies import Strategy
 from services.atp.domain.validation_rules import Block, ValidationRules
 
 Day = int
@@ -51,8 +52,9 @@ class UsageKey(NamedTuple):
 class Tier:
     """A tier with the policy fields that a decision uses. `priority_rank` 1 is served first.
 
-    The last three decide nothing: they are how the warehouse picks (`pick_priority` 1 first; None: by rank), packs and
-    handles what the tier is promised.
+    `pick_priority`, `packaging` and `handling` decide nothing: they are how the warehouse picks (1 first; None: by
+    rank), packs and handles what the tier is promised. `strategy`: how what its lines have may move when they are
+    re-decided. From `lock_window_days` before its ship day on, what a line has does not move.
     """
 
     tier: str
@@ -69,6 +71,8 @@ class Tier:
     pick_priority: int | None = None
     packaging: str | None = None
     handling: tuple[str, ...] = ()
+    strategy: Strategy = "gain"
+    lock_window_days: int = 0
 
 
 class Backordering(NamedTuple):

@@ -1,10 +1,33 @@
-"""Serving open backorders from what the book has, in order of service. Strategy Gain: nobody loses what he has."""
+"""Serving open backorders, and those who could have it earlier, in order of service and by their strategies.
+
+A run asks its contenders in the order of their strategies (`services.atp.domain.strategies`), and of one strategy in
+order of service, whatever the order of the input:
+
+1. from what is free: its open rest, and what is late of it if that can be earlier;
+2. where that is not all it wants, from those behind it that may fall: the last of them first, and no more than makes
+   the same difference as if all of them had given up all. What an indivisible one (an order that ships complete, a line
+   with a minimum) gives up beyond that is free for those who are asked next.
+
+Where somebody gave something up, all are asked again, until nothing changes. Guarantees (tests/property): nothing is
+taken that is not there; nobody who asks could have more, or have it earlier, by what those behind it may lose; who does
+not fall has by every day at least what it had; what falls falls to somebody asked earlier, so that the units promised
+in all never become fewer, but for what is left of an indivisible one.
+"""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from typing import Final, NamedTuple
 
-from services.atp.domain.model import Book, LineDecision, OpenBackorder
+from services.atp.domain.contending import Contender, Move, Part, Place, Standing, Taker, Worth
+from services.atp.domain.model import Book, LineDecision, OpenBackorder, Planned
 from services.atp.domain.promising import decide
+from services.atp.domain.release import divide, release
+from services.atp.domain.strategies import gains, may_take, sequence
+
+ROUNDS_MAX: Final = 20  # of one run; each needs that somebody gave something up, and a further run goes on from there
+TRIES_MAX: Final = 4_000  # of one run, to find who falls: some half second; a further run goes on from there
+
+__all__ = ["Contender", "Move", "Taker", "redecide", "serve"]
 
 
 def serve(book: Book, backorders: Iterable[OpenBackorder]) -> list[tuple[OpenBackorder, LineDecision]]:
@@ -27,6 +50,180 @@ def serve(book: Book, backorders: Iterable[OpenBackorder]) -> list[tuple[OpenBac
     return answers
 
 
+def redecide(book: Book, contenders: Iterable[Contender], through: Place | None = None) -> list[Move]:
+    """Decide anew what contenders have; changes the book. The moves of those who were asked, or lost, in their order.
+
+    `through`: those behind this place may lose, and are asked by a later run. A line is in one contender.
+    """
+    ordered = sorted(contenders, key=_turn)
+    run = _Run(book, [Standing.of(each) for each in ordered])
+    for _ in range(ROUNDS_MAX):
+        run.disturbed = False
+        for standing in run.standings:
+            if through is None or standing.contender.place <= through:
+                run.ask(standing)
+        if not run.disturbed:
+            break
+    return [each.move() for each in run.standings if each.decisions or each.lost_to]
+
+
+class _Giving(NamedTuple):
+    """A quantity of a part that falls."""
+
+    giver: Standing
+    part: Part
+    quantity: int
+
+    @property
+    def freed(self) -> Planned:
+        return divide(self.part.planned, self.part.planned.quantity - self.quantity)[1]
+
+
+_Offer = tuple[_Giving, ...]  # what one giver gives up together
+
+
+@dataclass(slots=True)
+class _Run:
+    book: Book
+    standings: list[Standing]
+    disturbed: bool = False
+    tries_left: int = field(default=TRIES_MAX)
+
+    def ask(self, asker: Standing) -> None:
+        """Let a contender have what it can have."""
+        contender = asker.contender
+        if not gains(contender.strategy) or not contender.request.lines:
+            return
+        late = asker.late()
+        open_rest = any(asker.rest(line) for line in contender.request.lines)
+        if contender.request.ship_complete and asker.parts and open_rest:
+            return  # of an order that was whole, some has shipped or was given back: what is left is not whole
+        if late and (found := self._better(asker, (late, ()) if not open_rest else (late, []))):
+            self._do(asker, found, ())
+        elif open_rest:
+            self._do(asker, (), ())
+        if any(asker.rest(line) for line in contender.request.lines) or asker.late():
+            self._preempt(asker)
+
+    def _better(self, asker: Standing, ways: Iterable[Sequence[Part]]) -> Sequence[Part]:
+        """What to give back of one's own so as to have more, or the same earlier, from what is free."""
+        best = asker.worth()
+        found: Sequence[Part] = ()
+        for off in ways:
+            worth = self._worth(asker, off, ())
+            if worth is not None and worth < best:
+                best, found = worth, off
+        return found
+
+    def _do(self, asker: Standing, off: Sequence[Part], offers: Sequence[_Offer]) -> None:
+        """Give back and decide, on the book itself."""
+        freed = [part.planned for part in off]
+        freed += [giving.freed for offer in offers for giving in offer]
+        release(self.book, freed)
+        request = asker.asking(off)
+        decided = decide(self.book, request, in_turn=True).lines
+        for part in off:
+            asker.give_up(part, part.planned.quantity)
+        for offer in offers:
+            for giver, part, quantity in offer:
+                giver.give_up(part, quantity, asker)
+        asker.take(decided)
+        self.disturbed = self.disturbed or bool(freed)
+
+    def _preempt(self, asker: Standing) -> None:
+        """Let those behind it fall, as far as that brings it something."""
+        offers = self._offers(asker)
+        if not offers:
+            return
+        best, off = asker.worth(), None
+        late = asker.late()
+        for own in ((), late) if late else ((),):
+            worth = self._worth(asker, own, offers)
+            if worth is not None and worth < best:
+                best, off = worth, own
+        if off is None:
+            return
+        needed = self._needed(asker, off, offers, best)
+        if needed is not None:
+            self._do(asker, off, needed)
+
+    def _offers(self, asker: Standing) -> list[_Offer]:
+        """What may fall for it, the last in the sequence first, and of a line what arrives last first."""
+        items = dict.fromkeys(line.item_id for line in asker.contender.request.lines)
+        found: list[_Offer] = []
+        for giver in reversed(self.standings):
+            if giver is asker:
+                break
+            if not may_take(asker.contender.strategy, giver.contender.strategy):
+                continue
+            parts = [part for part in giver.parts if part.planned.quantity]
+            movable = [part for part in parts if part.falls]
+            givings = [_Giving(giver, part, part.planned.quantity) for part in sorted(movable, key=_last_first)]
+            if giver.indivisible:
+                useful = any(part.planned.key.item_id in items for part in movable)
+                found += [tuple(givings)] if useful and len(movable) == len(parts) else []
+            else:
+                found += [(giving,) for giving in givings if giving.part.planned.key.item_id in items]
+        return found
+
+    def _needed(
+        self, asker: Standing, off: Sequence[Part], offers: Sequence[_Offer], target: Worth
+    ) -> list[_Offer] | None:
+        """The least of the offers, the last in the sequence first, with which it has as much as with all of them."""
+        needed: list[_Offer] = []
+        pool = list(offers)
+        while not self._reaches(asker, off, needed, target):
+            first, last = 1, len(pool)
+            while first < last:
+                middle = (first + last) // 2
+                if self._reaches(asker, off, [*needed, *pool[:middle]], target):
+                    last = middle
+                else:
+                    first = middle + 1
+            if not pool or self.tries_left <= 0:
+                return None
+            needed.append(pool[first - 1])
+            pool = pool[: first - 1]
+        for place in range(len(needed)):
+            if len(needed[place]) == 1 and not needed[place][0].giver.indivisible:
+                needed[place] = self._least(asker, off, needed, place, target)
+        return needed if self.tries_left > 0 else None
+
+    def _least(
+        self, asker: Standing, off: Sequence[Part], needed: Sequence[_Offer], place: int, target: Worth
+    ) -> _Offer:
+        """The least quantity of an offer, in whole packs, that still suffices with the other ones."""
+        (giving,) = needed[place]
+        pack = self.book.items[giving.part.planned.key.item_id].pack_size
+        first, last = 1, -(-giving.quantity // pack)
+        while first < last:
+            middle = (first + last) // 2
+            less = (giving._replace(quantity=middle * pack),)
+            if self._reaches(asker, off, [*needed[:place], less, *needed[place + 1 :]], target):
+                last = middle
+            else:
+                first = middle + 1
+        return (giving._replace(quantity=min(giving.quantity, last * pack)),)
+
+    def _reaches(self, asker: Standing, off: Sequence[Part], offers: Sequence[_Offer], target: Worth) -> bool:
+        worth = self._worth(asker, off, offers)
+        return worth is not None and worth <= target
+
+    def _worth(self, asker: Standing, off: Sequence[Part], offers: Sequence[_Offer]) -> Worth | None:
+        """What it would have, tried on a copy of the book; None if it would lose something by it."""
+        if self.tries_left <= 0:
+            return None
+        self.tries_left -= 1
+        request = asker.asking(off)
+        if not request.lines:
+            return None
+        book = self.book
+        copy = replace(book, positions=dict(book.positions), usage=dict(book.usage), backlog=dict(book.backlog))
+        release(copy, [part.planned for part in off] + [giving.freed for offer in offers for giving in offer])
+        decided = decide(copy, request, in_turn=True).lines
+        return asker.worth(off, decided) if asker.loses_nothing(off, decided) else None
+
+
 def _serve_whole(book: Book, order: Sequence[OpenBackorder]) -> list[tuple[OpenBackorder, LineDecision]]:
     asked = sorted(line.line for line in order[0].request.lines)
     if asked != sorted(backorder.line.line for backorder in order):
@@ -40,5 +237,13 @@ def _serve_together(book: Book, order: Sequence[OpenBackorder]) -> list[tuple[Op
     return list(zip(order, decision.lines, strict=True))
 
 
-def _place(backorder: OpenBackorder) -> tuple[tuple[object, ...], str]:
+def _place(backorder: OpenBackorder) -> Place:
     return (backorder.service_key, backorder.promise_id)
+
+
+def _turn(contender: Contender) -> tuple[int, Place]:
+    return (sequence(contender.strategy), contender.place)
+
+
+def _last_first(part: Part) -> tuple[int, int]:
+    return (-part.planned.arrival_day, -(part.number or 0))
