@@ -40,6 +40,7 @@ from services.segment_registry.application.report_quiet import backlog
 from services.segment_registry.application.seed_default_tier import seed_default_tier
 from services.segment_registry.entrypoints.app import create_registry_app
 from services.segment_registry.entrypoints.desk import Desk
+from services.segment_registry.entrypoints.planned_effects import PlannedEffects
 from services.segment_registry.entrypoints.proposals import GROUP, REFUSALS, ProposalsHandler, WaitingProposals
 from services.segment_registry.metrics import RegistryMetrics
 from services.segment_registry.settings import SegmentRegistrySettings
@@ -174,6 +175,7 @@ class _Registry:
         return [
             SideTask("proposals", runner.run),
             SideTask("waiting proposals", self._settle_proposals),
+            SideTask("planned effects", self._settle_effects),
             SideTask(
                 "dead letters",
                 DeadLetterWatch(self._event_log, consumed, dead_letters=dead_letters, metrics=metrics).run,
@@ -185,6 +187,12 @@ class _Registry:
         waiting = WaitingProposals(self._transactions, self._metrics, poll_seconds=SETTLE_POLL_SECONDS)
         async with self._database.listen(MOVED, waiting.wake) if self._settings.replay else nullcontext():
             await waiting.run(stop)
+
+    async def _settle_effects(self, stop: asyncio.Event) -> None:
+        assert self._database is not None  # noqa: S101 -- tasks run after the start
+        planned = PlannedEffects(self._transactions, self._metrics, poll_seconds=SETTLE_POLL_SECONDS)
+        async with self._database.listen(MOVED, planned.wake) if self._settings.replay else nullcontext():
+            await planned.run(stop)
 
     async def _relay(self, database: Database) -> Relay:
         self._producer = await self._event_log.producer(NAME)
@@ -227,6 +235,7 @@ class _Registry:
         return left.activity, {
             "events_unpublished": left.events_unpublished,
             "proposals_waiting": left.proposals_waiting,
+            "effects_waiting": left.effects_waiting,
         }
 
     async def _unread(self) -> dict[str, int]:

@@ -6,11 +6,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from services.chassis.metrics import counter
 from services.segment_registry.domain.customers import IdentifierRefusal
-from services.segment_registry.domain.moves import TierUnusable
+from services.segment_registry.domain.moves import BudgetRefusal, TierUnusable
 from services.segment_registry.domain.proposals import ProposalRefusal
 from services.segment_registry.domain.timeline import Kind, TimelineRefusal
 
-ASSIGNMENT_OUTCOMES: Final = ("moved", "unchanged", "ended", "customer_unknown", *TierUnusable, *TimelineRefusal)
+MOVE_REFUSALS: Final = (*TierUnusable, *TimelineRefusal, *BudgetRefusal)
+ASSIGNMENT_OUTCOMES: Final = ("moved", "unchanged", "ended", "customer_unknown", *MOVE_REFUSALS)
 PROPOSAL_OUTCOMES: Final = ("applied", "waiting", *ProposalRefusal)
 IMPORT_OUTCOMES: Final = (
     "created",
@@ -44,6 +45,9 @@ class RegistryMetrics:
             "registry_import_rows_total",
             "Rows of bulk imports by what became of them.",
             {"outcome": IMPORT_OUTCOMES},
+        )
+        self.effects = Counter(
+            "registry_planned_moves_total", "Moves that took effect by date, as they were planned.", registry=registry
         )
         self.tier_versions = Counter(
             "registry_tier_versions_total", "Versions of tiers that were defined.", registry=registry

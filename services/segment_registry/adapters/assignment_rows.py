@@ -10,6 +10,7 @@ import asyncpg
 import orjson
 
 from services.chassis.database import Connection
+from services.segment_registry.domain.customers import Customer
 from services.segment_registry.domain.timeline import Assignment, Evidence, Grounds, Kind
 
 _COLUMNS: Final = (
@@ -48,27 +49,40 @@ async def load_assignments(
     return assignments
 
 
-async def close_assignments(connection: Connection, closed: Sequence[tuple[str, Assignment]], at: datetime) -> None:
-    """From this moment on they are no longer known so."""
+async def load_as_known(connection: Connection, customer_id: UUID, known_at: datetime) -> list[Assignment]:
+    """A whole tier history as it was known at a moment."""
+    rows = await connection.fetch(
+        "SELECT sequence, tier, kind, effective_from, effective_to, reason, author, rule, rule_version,"
+        " proposal_id, evidence FROM assignment"
+        " WHERE customer_id = $1 AND recorded_at <= $2 AND (superseded_at IS NULL OR superseded_at > $2)"
+        " ORDER BY effective_from, kind, sequence",
+        customer_id,
+        known_at,
+    )
+    return [_assignment(row) for row in rows]
+
+
+async def close_assignments(connection: Connection, closed: Sequence[tuple[Customer, Assignment]]) -> None:
+    """From the change of their customer on they are no longer known so."""
     if closed:
         await connection.execute(
-            "UPDATE assignment SET superseded_at = $3"
-            " FROM unnest($1::uuid[], $2::bigint[]) AS closed (customer_id, sequence)"
+            "UPDATE assignment SET superseded_at = closed.at"
+            " FROM unnest($1::uuid[], $2::bigint[], $3::timestamptz[]) AS closed (customer_id, sequence, at)"
             " WHERE assignment.customer_id = closed.customer_id AND assignment.sequence = closed.sequence"
             " AND superseded_at IS NULL",
-            [customer_id for customer_id, _ in closed],
+            [customer.customer_id for customer, _ in closed],
             [assignment.sequence for _, assignment in closed],
-            at,
+            [customer.changed_at for customer, _ in closed],
         )
 
 
-async def open_assignments(connection: Connection, opened: Sequence[tuple[str, Assignment]], at: datetime) -> None:
-    """From this moment on they are known."""
+async def open_assignments(connection: Connection, opened: Sequence[tuple[Customer, Assignment]]) -> None:
+    """From the change of their customer on they are known."""
     if opened:
         await connection.copy_records_to_table(
             "assignment",
             columns=list(_COLUMNS),
-            records=[_values(customer_id, assignment, at) for customer_id, assignment in opened],
+            records=[_values(customer, assignment) for customer, assignment in opened],
         )
 
 
@@ -96,10 +110,10 @@ def _assignment(row: asyncpg.Record) -> Assignment:
     )
 
 
-def _values(customer_id: str, assignment: Assignment, at: datetime) -> tuple[Any, ...]:
+def _values(customer: Customer, assignment: Assignment) -> tuple[Any, ...]:
     grounds = assignment.grounds
     return (
-        customer_id,
+        customer.customer_id,
         assignment.sequence,
         assignment.tier,
         assignment.kind,
@@ -111,5 +125,5 @@ def _values(customer_id: str, assignment: Assignment, at: datetime) -> tuple[Any
         grounds.rule_version,
         grounds.proposal_id,
         evidence_json(grounds.evidence) if grounds.evidence else None,
-        at,
+        customer.changed_at,
     )

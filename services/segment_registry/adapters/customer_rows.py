@@ -13,8 +13,14 @@ from uuid import UUID
 import asyncpg
 
 from services.chassis.database import Connection
-from services.segment_registry.adapters.assignment_rows import close_assignments, load_assignments, open_assignments
-from services.segment_registry.application.ports import LostRace
+from services.segment_registry.adapters.assignment_rows import (
+    close_assignments,
+    load_as_known,
+    load_assignments,
+    open_assignments,
+)
+from services.segment_registry.adapters.effect_rows import plan_effects
+from services.segment_registry.application.ports import KnownCustomer, LostRace
 from services.segment_registry.domain.customers import Customer, Identifier
 from services.segment_registry.domain.timeline import difference
 
@@ -47,6 +53,15 @@ async def page_of_customers(connection: Connection, after: UUID | None, limit: i
     return list((await _assemble(connection, rows, at)).values())
 
 
+async def customer_as_known(connection: Connection, customer_id: str, known_at: datetime) -> KnownCustomer | None:
+    """A customer with its tier history as it was known at a moment; None if it is unknown today."""
+    for wanted in _uuids([customer_id]):
+        sequence = await connection.fetchval("SELECT sequence FROM customer WHERE customer_id = $1", wanted)
+        if sequence is not None:
+            return KnownCustomer(customer_id, sequence, tuple(await load_as_known(connection, wanted, known_at)))
+    return None
+
+
 async def load_owners(connection: Connection, identifiers: Collection[Identifier]) -> dict[Identifier, str]:
     """Who holds which of these identifiers."""
     rows = await connection.fetch(
@@ -76,7 +91,7 @@ async def lock_owners(
 async def save_customers(
     connection: Connection, before: Mapping[str, Customer], after: Sequence[Customer], at: datetime
 ) -> None:
-    """Store what differs."""
+    """Store what differs. A tier history changes at the business time of its customer's change."""
     new = [customer for customer in after if customer.customer_id not in before]
     changed = [customer for customer in after if customer.customer_id in before]
     if new:
@@ -88,10 +103,11 @@ async def save_customers(
     for customer in after:
         former = before[customer.customer_id].assignments if customer.customer_id in before else ()
         left, entered = difference(former, customer.assignments)
-        closed += [(customer.customer_id, assignment) for assignment in left]
-        opened += [(customer.customer_id, assignment) for assignment in entered]
-    await close_assignments(connection, closed, at)
-    await open_assignments(connection, opened, at)
+        closed += [(customer, assignment) for assignment in left]
+        opened += [(customer, assignment) for assignment in entered]
+    await close_assignments(connection, closed)
+    await open_assignments(connection, opened)
+    await plan_effects(connection, opened)
 
 
 async def _assemble(

@@ -2,7 +2,7 @@
 # ruff: noqa: D102 -- each method is documented by the port that it implements
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -15,14 +15,24 @@ from services.chassis.database import Connection, Database, DatabaseUnavailable
 from services.chassis.envelope import Event
 from services.chassis.idempotency import StoredAnswer
 from services.chassis.outbox import Lane
-from services.segment_registry.adapters import customer_rows, proposal_rows, tier_rows
+from services.segment_registry.adapters import (
+    change_rule_rows,
+    customer_rows,
+    effect_rows,
+    feed_rows,
+    proposal_rows,
+    tier_rows,
+)
 from services.segment_registry.application.ports import (
+    FeedPlace,
+    KnownCustomer,
     LostRace,
     ProposalVerdict,
     RegistryReader,
     RegistryTransaction,
     TierLock,
 )
+from services.segment_registry.domain.change_rules import ChangeRules
 from services.segment_registry.domain.customers import Customer, Identifier
 from services.segment_registry.domain.tiers import Tier
 
@@ -60,6 +70,7 @@ class PostgresTransaction:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._stored: dict[str, None] = {}  # customers that are to be listed under the next audit entry
 
     async def now(self) -> datetime:
         return await business_now(self._connection)
@@ -97,9 +108,46 @@ class PostgresTransaction:
 
     async def save_customers(self, before: Mapping[str, Customer], after: Sequence[Customer], at: datetime) -> None:
         await customer_rows.save_customers(self._connection, before, after, at)
+        self._stored |= dict.fromkeys(customer.customer_id for customer in after)
 
     async def append_audit(self, entries: Sequence[AuditEntry], at: datetime) -> None:
         await audit.append(self._connection, entries, at)
+        if entries and self._stored:
+            await feed_rows.list_changed(self._connection, list(self._stored))
+            self._stored.clear()
+
+    async def change_rules(self) -> ChangeRules:
+        return await change_rule_rows.load_rules(self._connection)
+
+    async def save_change_rules(self, rules: ChangeRules, author: str, at: datetime) -> None:
+        await change_rule_rows.save_rules(self._connection, rules, author, at)
+
+    async def overrides_used(self, month: date) -> dict[str, int]:
+        return await change_rule_rows.overrides_used(self._connection, month)
+
+    async def count_override(self, tier: str, month: date, budget: int | None) -> bool:
+        return await change_rule_rows.count_override(self._connection, tier, month, budget)
+
+    async def due_customers(self, now: datetime, limit: int) -> list[str]:
+        return await effect_rows.due_customers(self._connection, now, limit)
+
+    async def due_effects(self, customer_ids: Collection[str], now: datetime) -> dict[str, list[datetime]]:
+        return await effect_rows.due_effects(self._connection, customer_ids, now)
+
+    async def forget_effects(self, customer_ids: Collection[str], now: datetime) -> None:
+        await effect_rows.forget_effects(self._connection, customer_ids, now)
+
+    async def effects_waiting(self) -> int:
+        return await effect_rows.effects_waiting(self._connection, await self.now())
+
+    async def page_of_changed(self, after: FeedPlace | None, limit: int) -> list[tuple[FeedPlace, Customer]]:
+        return await feed_rows.page_of_changed(self._connection, after, limit, await self.now())
+
+    async def customer_as_known(self, customer_id: str, known_at: datetime) -> KnownCustomer | None:
+        return await customer_rows.customer_as_known(self._connection, customer_id, known_at)
+
+    async def default_tier_at(self, at: datetime) -> str:
+        return await tier_rows.default_tier_at(self._connection, at)
 
     async def page_of_audit(self, after: int, limit: int) -> list[AuditRecord]:
         return await audit.page(self._connection, after, limit)

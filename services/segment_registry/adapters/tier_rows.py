@@ -75,3 +75,18 @@ async def tier_in_use(connection: Connection, tier: str, at: datetime) -> bool:
         at,
     )
     return used
+
+
+async def default_tier_at(connection: Connection, at: datetime) -> str:
+    """The tier that was the default at a moment; before the first definition, the first one."""
+    found: str | None = await connection.fetchval(
+        "SELECT tier FROM (SELECT DISTINCT ON (tier) tier, is_default FROM tier_version WHERE defined_at <= $1"
+        " ORDER BY tier, version DESC) AS defined WHERE is_default",
+        at,
+    )
+    if found is not None:
+        return found
+    first: str = await connection.fetchval(
+        "SELECT tier FROM tier_version WHERE is_default ORDER BY defined_at, version LIMIT 1"
+    )
+    return first

@@ -10,6 +10,7 @@ from services.chassis.envelope import Event
 from services.segment_registry.application.change_customers import audit_of_move, store_change
 from services.segment_registry.application.ports import ProposalVerdict, RegistryTransaction, TierLock
 from services.segment_registry.application.publishing import events_of
+from services.segment_registry.application.settle_effects import settle_effects
 from services.segment_registry.domain.customers import Customer
 from services.segment_registry.domain.moves import Moved
 from services.segment_registry.domain.proposals import judge
@@ -70,7 +71,8 @@ async def _decide(transaction: RegistryTransaction, verdicts: Sequence[ProposalV
     customer_ids = dict.fromkeys(verdict.proposal.customer_id for verdict in verdicts)
     customers = await transaction.lock_customers(list(customer_ids))
     now = await transaction.now()
-    decided = _judge_all(verdicts, customers, tiers, now)
+    settled = await settle_effects(transaction, customers, tiers, verdicts[0].cause, now)
+    decided = _judge_all(verdicts, settled.customers, tiers, now)
     await transaction.save_proposals([one.verdict for one in decided], now)
     moved = [(one.moved, one.verdict.cause) for one in decided if one.moved is not None]
     last = {each.customer.customer_id: (each.customer, cause) for each, cause in moved}
@@ -80,7 +82,8 @@ async def _decide(transaction: RegistryTransaction, verdicts: Sequence[ProposalV
     for each, cause in moved:
         events += events_of([], [each.move], cause, now)
     after = [customer for customer, _ in last.values()]
-    await store_change(transaction, customers, after, events, [_entry(one) for one in decided], at=now)
+    audit = [*settled.audit, *(_entry(one) for one in decided)]
+    await store_change(transaction, settled.customers, after, events, audit, at=now)
     return [one.verdict for one in decided]
 
 

@@ -3,6 +3,7 @@
 from services.segment_registry.application.change_customers import CustomerUnknown, audit_of_move, store_change
 from services.segment_registry.application.ports import Cause, RegistryTransaction, TierLock
 from services.segment_registry.application.publishing import events_of
+from services.segment_registry.application.settle_effects import settle_effects
 from services.segment_registry.domain import moves
 from services.segment_registry.domain.moves import Moved, MoveRefused
 from services.segment_registry.domain.timeline import Grounds, Unchanged
@@ -14,13 +15,15 @@ async def end_assignment(
     """From here on what lies below it counts: another assignment, or the default tier."""
     tiers = await transaction.lock_tiers(TierLock.SHARED)
     customers = await transaction.lock_customers([customer_id], ended_too=True)
-    customer = customers.get(customer_id)
-    if customer is None:
+    if customer_id not in customers:
         return CustomerUnknown()
     now = await transaction.now()
-    decision = moves.end(customer, tiers, sequence, grounds, now)
+    settled = await settle_effects(transaction, customers, tiers, cause, now)
+    decision = moves.end(settled.customers[customer_id], tiers, sequence, grounds, now)
     if isinstance(decision, Moved):
         events = events_of([decision.customer], [decision.move], cause, now)
-        audit = [audit_of_move(decision.move, "tier.ended")]
-        await store_change(transaction, customers, [decision.customer], events, audit, at=now)
+        audit = [*settled.audit, audit_of_move(decision.move, "tier.ended")]
+        await store_change(transaction, settled.customers, [decision.customer], events, audit, at=now)
+    else:
+        await transaction.append_audit(settled.audit, now)
     return decision

@@ -13,6 +13,7 @@ from services.chassis.ids import new_ids
 from services.chassis.outbox import Lane
 from services.segment_registry.application.ports import Commander, RegistryTransaction, TierLock
 from services.segment_registry.application.publishing import events_of
+from services.segment_registry.application.settle_effects import settle_effects
 from services.segment_registry.domain.imports import Bulk, ImportDecision, ImportRow, RowRefused, import_rows
 
 IMPORT_ROWS_MAX: Final = 5_000  # of one transaction: a second of locks on a busy machine
@@ -44,15 +45,17 @@ async def import_customers(
     identifiers = list(dict.fromkeys(identifier for row in rows for identifier in row.identifiers))
     owners, customers = await transaction.lock_owners(identifiers)
     now = await transaction.now()
+    settled = await settle_effects(transaction, customers, tiers, commander.cause, now)
     ids = (str(customer_id) for customer_id in new_ids(len(rows)))
-    bulk = Bulk(owners, customers, tiers, ids, commander.author, now)
+    bulk = Bulk(owners, settled.customers, tiers, ids, commander.author, now)
     imported = Imported()
     for start in range(0, len(rows), SLICE_ROWS):
         decision = import_rows(rows[start : start + SLICE_ROWS], bulk)
         imported.add(decision)
         await _store(transaction, decision, commander, now)
     if imported.created or imported.changed:
-        await transaction.append_audit([_entry(rows, imported, commander.author)], now)
+        settled.audit.append(_entry(rows, imported, commander.author))
+    await transaction.append_audit(settled.audit, now)
     return imported
 
 

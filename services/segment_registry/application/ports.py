@@ -9,17 +9,19 @@ taken in one order: the tiers, customers by id, the head of the audit trail. `no
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from services.chassis.audit.chain import AuditEntry, AuditRecord
 from services.chassis.envelope import Event
 from services.chassis.idempotency import StoredAnswer
 from services.chassis.outbox import Lane
+from services.segment_registry.domain.change_rules import ChangeRules
 from services.segment_registry.domain.customers import Customer, Identifier
 from services.segment_registry.domain.proposals import Proposal, ProposalRefusal
 from services.segment_registry.domain.tiers import Tier
+from services.segment_registry.domain.timeline import Assignment
 
 T = TypeVar("T")
 
@@ -77,6 +79,21 @@ class ProposalVerdict:
         return "waiting" if self.assignment_sequence is None else "applied"
 
 
+class FeedPlace(NamedTuple):
+    """A place among all customers by their last change: the position of its audit entry, and the customer."""
+
+    position: int
+    customer_id: str
+
+
+class KnownCustomer(NamedTuple):
+    """A tier history as it was known at a moment; `sequence` is the customer's today."""
+
+    customer_id: str
+    sequence: int
+    assignments: tuple[Assignment, ...]
+
+
 class RegistryReader(Protocol):
     """Reads of one moment."""
 
@@ -98,6 +115,30 @@ class RegistryReader(Protocol):
 
     async def page_of_customers(self, after: str | None, limit: int) -> list[Customer]:
         """Customers by id, after the one given."""
+        ...
+
+    async def customer_as_known(self, customer_id: str, known_at: datetime) -> KnownCustomer | None:
+        """A customer with its whole tier history as it was known at a moment; None if it is unknown today."""
+        ...
+
+    async def default_tier_at(self, at: datetime) -> str:
+        """The tier that was the default at a moment; before the first definition, the first one."""
+        ...
+
+    async def page_of_changed(self, after: FeedPlace | None, limit: int) -> list[tuple[FeedPlace, Customer]]:
+        """Customers in the order of their last change, after the place given, each once."""
+        ...
+
+    async def change_rules(self) -> ChangeRules:
+        """The rules of change in force."""
+        ...
+
+    async def overrides_used(self, month: date) -> dict[str, int]:
+        """How many overrides were decided in a month, by tier."""
+        ...
+
+    async def effects_waiting(self) -> int:
+        """How many customers have a boundary of their tier history behind them that was not told."""
         ...
 
     async def page_of_audit(self, after: int, limit: int) -> list[AuditRecord]:
@@ -151,7 +192,30 @@ class RegistryTransaction(RegistryReader, Protocol):
         ...
 
     async def append_audit(self, entries: Sequence[AuditEntry], at: datetime) -> None:
-        """Write the audit trail; the last lock of a transaction."""
+        """Write the audit trail; the last lock of a transaction.
+
+        The customers stored so far are listed as changed under the position of the last entry.
+        """
+        ...
+
+    async def save_change_rules(self, rules: ChangeRules, author: str, at: datetime) -> None:
+        """Store the next version of the rules of change."""
+        ...
+
+    async def count_override(self, tier: str, month: date, budget: int | None) -> bool:
+        """Count one more override of a tier and month; False, and nothing is counted, where its budget is spent."""
+        ...
+
+    async def due_customers(self, now: datetime, limit: int) -> list[str]:
+        """Customers with a boundary of their tier history behind them that was not told, the longest waiting first."""
+        ...
+
+    async def due_effects(self, customer_ids: Collection[str], now: datetime) -> dict[str, list[datetime]]:
+        """The boundaries of these customers up to now that were not told, ascending."""
+        ...
+
+    async def forget_effects(self, customer_ids: Collection[str], now: datetime) -> None:
+        """The boundaries of these customers up to now were told."""
         ...
 
     async def publish(self, events: Sequence[Event], lane: Lane) -> None:

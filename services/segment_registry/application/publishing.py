@@ -23,13 +23,14 @@ def tier_policy(tier: Tier, cause: Cause, at: datetime) -> Event:
 
 
 def events_of(customers: Sequence[Customer], moves: Sequence[Move], cause: Cause, at: datetime) -> list[Event]:
-    """The events of a change: the new states of the customers, then their moves."""
-    ids = (str(event_id) for event_id in new_ids(len(customers) + len(moves)))
+    """The events of a change: the new states of the customers, then those of their moves that take effect by it."""
+    told = [move for move in moves if move.takes_effect]
+    ids = (str(event_id) for event_id in new_ids(len(customers) + len(told)))
     events = []
     for customer in customers:
         place = (customer.customer_id, customer.sequence)
         events.append(_event(next(ids), SEGMENT_CURRENT, place, current_document(customer, at), cause, at))
-    for move in moves:
+    for move in told:
         place = (move.customer_id, move.sequence)
         events.append(_event(next(ids), SEGMENT_CHANGED, place, _changed_document(move), cause, at))
     return events

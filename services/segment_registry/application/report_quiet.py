@@ -12,9 +12,12 @@ class Backlog:
     activity: int
     events_unpublished: int
     proposals_waiting: int
+    effects_waiting: int
 
 
 async def backlog(reader: RegistryReader) -> Backlog:
-    """Proposals that wait for a replay to settle are no backlog while it collects."""
-    waiting = 0 if await reader.collecting() else await reader.proposals_waiting()
-    return Backlog(await reader.audit_position(), await reader.events_unpublished(), waiting)
+    """Proposals and planned changes that wait for a replay to settle are no backlog while it collects."""
+    collecting = await reader.collecting()
+    proposals = 0 if collecting else await reader.proposals_waiting()
+    effects = 0 if collecting else await reader.effects_waiting()
+    return Backlog(await reader.audit_position(), await reader.events_unpublished(), proposals, effects)

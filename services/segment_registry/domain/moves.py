@@ -29,12 +29,22 @@ class TierUnusable(StrEnum):
     INACTIVE_TIER = "inactive_tier"
 
 
-MoveRefusal = TierUnusable | TimelineRefusal
+class BudgetRefusal(StrEnum):
+    """Why the rules of change refuse a move."""
+
+    OVERRIDE_BUDGET_SPENT = "override_budget_spent"
+
+
+MoveRefusal = TierUnusable | TimelineRefusal | BudgetRefusal
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One move, as told to the world. `from_tier` is None for a customer that was in no tier."""
+    """One move, as told to the world. `from_tier` is None for a customer that was in no tier.
+
+    One that does not take effect as it is decided (planned, or below an override) is told when it does
+    (`taking_effect`).
+    """
 
     customer_id: str
     sequence: int
@@ -43,6 +53,7 @@ class Move:
     effective_from: datetime
     effective_to: datetime | None
     grounds: Grounds
+    takes_effect: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +92,7 @@ def move(
         case timeline.Refused(reason, conflict):
             return MoveRefused(reason, conflict)
         case timeline.Changed(assignments, new):
-            former = timeline.in_force(customer.assignments, start)
+            former = timeline.in_force(customer.assignments, moment if new.covers(moment) else start)
             notice = Move(
                 customer.customer_id,
                 sequence,
@@ -90,6 +101,7 @@ def move(
                 new.effective_from,
                 new.effective_to,
                 request.grounds,
+                takes_effect=_takes_effect(assignments, new, moment),
             )
             return Moved(_after(customer, assignments, moment), new, notice)
 
@@ -115,8 +127,14 @@ def end(
                 start,
                 ended.effective_to,
                 grounds,
+                takes_effect=timeline.in_force(customer.assignments, moment) == ended,
             )
             return Moved(after, ended, notice)
+
+
+def _takes_effect(assignments: tuple[Assignment, ...], new: Assignment, moment: datetime) -> bool:
+    """Whether the new assignment counts now; one of the past corrects what was said of it, and is told at once too."""
+    return not new.ends_after(moment) or timeline.in_force(assignments, moment) == new
 
 
 def _after(customer: Customer, assignments: tuple[Assignment, ...], moment: datetime) -> Customer:

@@ -123,6 +123,24 @@ def in_force(assignments: Iterable[Assignment], at: datetime) -> Assignment | No
     return found
 
 
+def in_force_before(assignments: Iterable[Assignment], at: datetime) -> Assignment | None:
+    """The assignment that counted until just before a moment."""
+    found: Assignment | None = None
+    for assignment in assignments:
+        lasted = assignment.effective_to is None or assignment.effective_to >= at
+        if assignment.effective_from < at and lasted and (found is None or assignment.kind is Kind.OVERRIDE):
+            found = assignment
+    return found
+
+
+def boundaries(assignments: Iterable[Assignment]) -> tuple[datetime, ...]:
+    """The moments at which an assignment begins or ends, ascending, each once."""
+    held = tuple(assignments)
+    begins = [assignment.effective_from for assignment in held]
+    ends = [assignment.effective_to for assignment in held if assignment.effective_to is not None]
+    return tuple(sorted(dict.fromkeys(begins + ends)))
+
+
 def assign(
     assignments: tuple[Assignment, ...], wanted: Wanted, *, sequence: int, now: datetime
 ) -> Changed | Unchanged | Refused:
@@ -156,7 +174,7 @@ def assign(
 def end_assignment(
     assignments: tuple[Assignment, ...], sequence: int, *, now: datetime
 ) -> Changed | Unchanged | Refused:
-    """End an assignment now; one that has not started is withdrawn as if it had never been planned."""
+    """End an assignment now; one that has not started is withdrawn. What it had cut short stays cut short."""
     found = next((a for a in assignments if a.sequence == sequence), None)
     if found is None:
         return Refused(TimelineRefusal.UNKNOWN_ASSIGNMENT)

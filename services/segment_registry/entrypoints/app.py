@@ -12,15 +12,18 @@ from services.chassis.http import Readiness, create_app
 from services.chassis.quiet import Look, Stir, quiet_route
 from services.segment_registry.entrypoints.assignment_routes import assignment_routes
 from services.segment_registry.entrypoints.bulk_routes import IMPORT_BODY_MAX_BYTES, IMPORT_PATH, bulk_routes
+from services.segment_registry.entrypoints.change_rule_routes import change_rule_routes
 from services.segment_registry.entrypoints.customer_routes import customer_routes
 from services.segment_registry.entrypoints.desk import Desk
+from services.segment_registry.entrypoints.feed_routes import feed_routes
 from services.segment_registry.entrypoints.tier_routes import tier_routes
 
 TITLE: Final = "Tiercel segment registry"
 DESCRIPTION: Final = (
     "Owns tiers with their service policies, customers with their identifiers in other systems, and who is in which"
     " tier since when, until when, why and by whose decision. Scopes: `registry.read`, `registry.write`,"
-    " `registry.import`. A POST with an `Idempotency-Key` is done once: sent again it gets the same bytes again."
+    " `registry.import`, `registry.govern` (the rules of change)."
+    " A POST with an `Idempotency-Key` is done once: sent again it gets the same bytes again."
 )
 IMPORT_DEADLINE_SECONDS: Final = 30.0  # a bulk may wait for another one that holds the same customers
 
@@ -57,6 +60,8 @@ def create_registry_app(
         tier_routes(desk),
         customer_routes(desk),
         assignment_routes(desk),
+        feed_routes(desk),
+        change_rule_routes(desk),
         bulk_routes(desk),
         audit_routes(
             lambda after, limit: desk.transactions.read(lambda reader: reader.page_of_audit(after, limit)),

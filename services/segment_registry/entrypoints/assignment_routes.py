@@ -13,7 +13,7 @@ from services.segment_registry.application.assign_tier import assign_tier
 from services.segment_registry.application.change_customers import CustomerUnknown
 from services.segment_registry.application.end_assignment import end_assignment
 from services.segment_registry.application.ports import RegistryTransaction
-from services.segment_registry.application.read_customers import CustomerView, customer_at
+from services.segment_registry.application.read_customers import KnownView, customer_as_known, explain_tier
 from services.segment_registry.domain.moves import Moved, MoveRefused, MoveRequest
 from services.segment_registry.domain.timeline import Grounds, Kind, Unchanged
 from services.segment_registry.entrypoints.desk import (
@@ -35,6 +35,7 @@ from services.segment_registry.entrypoints.documents import (
     move_value,
     served_value,
 )
+from services.segment_registry.entrypoints.explanation_documents import ExplanationDocument, explanation_value
 from services.segment_registry.entrypoints.problem_codes import (
     CUSTOMER_UNKNOWN,
     MOVE_PROBLEMS,
@@ -63,31 +64,52 @@ def _add_reads(router: APIRouter, desk: Desk) -> None:
     @router.get(
         "/v1/customers/{customer_id}/tier",
         response_model=ServedDocument,
-        summary="The tier of a customer at a moment, now if none is given",
+        summary="The tier of a customer at a moment, as far as it was known at another",
+        description="`at` asks what was true then (default: now), `known_at` what was known then (default: now). After"
+        " `known_at` the answer is what was planned at that time.",
         responses=problem_responses(CUSTOMER_UNKNOWN, VALIDATION_FAILED),
     )
     async def get_tier(
-        principal: Reader, customer_id: CustomerId, at: Annotated[Moment | None, Query()] = None
+        principal: Reader,
+        customer_id: CustomerId,
+        at: Annotated[Moment | None, Query()] = None,
+        known_at: Annotated[Moment | None, Query()] = None,
     ) -> Response:
         see_customers(principal)
-        view = await desk.transactions.read(lambda reader: customer_at(reader, customer_id, at))
+        view = await desk.transactions.read(lambda reader: customer_as_known(reader, customer_id, at, known_at))
         return response(answer(served_value(_known(view))))
 
     @router.get(
         "/v1/customers/{customer_id}/assignments",
         response_model=History,
-        summary="The tier history of a customer: past, present, planned",
+        summary="The tier history of a customer: past, present, planned; as it was known at a moment",
         responses=problem_responses(CUSTOMER_UNKNOWN, VALIDATION_FAILED),
     )
     async def get_history(
         principal: Reader,
         customer_id: CustomerId,
+        known_at: Annotated[Moment | None, Query()] = None,
         after: Annotated[int, Query(ge=0)] = 0,
         limit: Annotated[int, Query(ge=1, le=HISTORY_PAGE_MAX)] = 100,
     ) -> Response:
         see_customers(principal)
-        view = _known(await desk.transactions.read(lambda reader: customer_at(reader, customer_id, None)))
-        return response(answer(history_value(view.customer, after, limit)))
+        view = await desk.transactions.read(lambda reader: customer_as_known(reader, customer_id, None, known_at))
+        return response(answer(history_value(_known(view), after, limit)))
+
+    @router.get(
+        "/v1/customers/{customer_id}/tier-explanation",
+        response_model=ExplanationDocument,
+        summary="Why a customer is in its tier, with sentences that may be read to the customer",
+        responses=problem_responses(CUSTOMER_UNKNOWN, VALIDATION_FAILED),
+    )
+    async def get_explanation(
+        principal: Reader, customer_id: CustomerId, at: Annotated[Moment | None, Query()] = None
+    ) -> Response:
+        see_customers(principal)
+        found = await desk.transactions.read(lambda reader: explain_tier(reader, customer_id, at))
+        if found is None:
+            raise customer_unknown()
+        return response(answer(explanation_value(found)))
 
 
 def _add_assign(router: APIRouter, desk: Desk) -> None:
@@ -189,7 +211,7 @@ def _label(outcome: _Outcome, moved: str) -> str:
             return reason
 
 
-def _known(view: CustomerView | None) -> CustomerView:
+def _known(view: KnownView | None) -> KnownView:
     if view is None:
         raise customer_unknown()
     return view

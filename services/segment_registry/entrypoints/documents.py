@@ -10,8 +10,8 @@ from services.contracts.payload import Code, Identifier, Moment, Note, Payload, 
 from services.contracts.segments import Assignment as AssignmentContract
 from services.contracts.segments import Evidence, TierDefined, TierPolicy
 from services.segment_registry.application.import_customers import IMPORT_ROWS_MAX, Imported
-from services.segment_registry.application.read_customers import CustomerView
-from services.segment_registry.domain.customers import IDENTIFIERS_MAX, Customer
+from services.segment_registry.application.read_customers import CustomerView, KnownView
+from services.segment_registry.domain.customers import IDENTIFIERS_MAX
 from services.segment_registry.domain.customers import Identifier as DomainIdentifier
 from services.segment_registry.domain.timeline import Assignment
 
@@ -84,10 +84,11 @@ class AssignmentDocument(AssignmentContract):
 
 
 class ServedDocument(Payload):
-    """The tier that counts at a moment; `unassigned`: the default tier."""
+    """The tier that counts at a moment, as far as it was known at another; `unassigned`: the default tier."""
 
     customer_id: Identifier
     at: Moment
+    known_at: Moment
     tier: Code
     basis: Basis
     assignment: AssignmentDocument | None
@@ -112,10 +113,11 @@ class CustomerPage(Payload):
 
 
 class History(Payload):
-    """Assignments of one customer by sequence; `next_after` is null on the last page."""
+    """Assignments of one customer by sequence, as known at a moment; `next_after` is null on the last page."""
 
     customer_id: Identifier
     sequence: Version
+    known_at: Moment
     items: tuple[AssignmentDocument, ...]
     next_after: int | None
 
@@ -174,30 +176,32 @@ def customer_value(view: CustomerView) -> dict[str, Any]:
         "sequence": view.customer.sequence,
         "identifiers": [{"system": system, "id": id_} for system, id_ in view.customer.identifiers],
         "tier": view.served.tier,
-        "basis": _basis(view.served.by),
+        "basis": basis_of(view.served.by),
         "assignments": [assignment_value(a) for a in view.customer.assignments if a.ends_after(view.at)],
     }
 
 
-def served_value(view: CustomerView) -> dict[str, Any]:
+def served_value(view: KnownView) -> dict[str, Any]:
     """A `ServedDocument`."""
     by = view.served.by
     return {
-        "customer_id": view.customer.customer_id,
+        "customer_id": view.customer_id,
         "at": view.at,
+        "known_at": view.known_at,
         "tier": view.served.tier,
-        "basis": _basis(by),
+        "basis": basis_of(by),
         "assignment": None if by is None else assignment_value(by),
     }
 
 
-def history_value(customer: Customer, after: int, limit: int) -> dict[str, Any]:
+def history_value(view: KnownView, after: int, limit: int) -> dict[str, Any]:
     """A `History`."""
-    rest = sorted((a for a in customer.assignments if a.sequence > after), key=lambda a: a.sequence)
+    rest = sorted((a for a in view.assignments if a.sequence > after), key=lambda a: a.sequence)
     page = rest[:limit]
     return {
-        "customer_id": customer.customer_id,
-        "sequence": customer.sequence,
+        "customer_id": view.customer_id,
+        "sequence": view.sequence,
+        "known_at": view.known_at,
         "items": [assignment_value(assignment) for assignment in page],
         "next_after": page[-1].sequence if len(rest) > limit else None,
     }
@@ -230,5 +234,6 @@ def domain_identifiers(identifiers: Iterable[CustomerRef]) -> tuple[DomainIdenti
     return tuple(DomainIdentifier(one.system, one.id) for one in identifiers)
 
 
-def _basis(by: Assignment | None) -> Basis:
+def basis_of(by: Assignment | None) -> Basis:
+    """By what a customer is in its tier."""
     return "unassigned" if by is None else by.kind.value

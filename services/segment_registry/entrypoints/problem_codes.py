@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from services.chassis.problems import PRECONDITION_FAILED, Problem, ProblemCode, register
+from services.segment_registry.domain.change_rules import RulesRefusal, RulesRefused
 from services.segment_registry.domain.customers import IdentifierRefusal, IdentifiersRefused
-from services.segment_registry.domain.moves import MoveRefusal, MoveRefused, TierUnusable
+from services.segment_registry.domain.moves import BudgetRefusal, MoveRefusal, MoveRefused, TierUnusable
 from services.segment_registry.domain.tiers import TierRefusal, TierRefused
 from services.segment_registry.domain.timeline import TimelineRefusal
 
@@ -48,6 +49,13 @@ MOVE_PROBLEMS: Final[Mapping[MoveRefusal, ProblemCode]] = {
         ProblemCode("too_many_planned", 409, "So many assignments are planned for the customer already")
     ),
     TimelineRefusal.UNKNOWN_ASSIGNMENT: UNKNOWN_ASSIGNMENT,
+    BudgetRefusal.OVERRIDE_BUDGET_SPENT: register(
+        ProblemCode("override_budget_spent", 409, "The tier's overrides of this month are used up")
+    ),
+}
+RULES_PROBLEMS: Final[Mapping[RulesRefusal, ProblemCode]] = {
+    RulesRefusal.RULES_VERSION_MISMATCH: PRECONDITION_FAILED,
+    RulesRefusal.RULES_TIER_UNKNOWN: register(ProblemCode("rules_tier_unknown", 422, "A tier of the rules is unknown")),
 }
 TIER_PROBLEMS: Final[Mapping[TierRefusal, ProblemCode]] = {
     TierRefusal.VERSION_MISMATCH: PRECONDITION_FAILED,
@@ -91,6 +99,11 @@ def move_problem(refused: MoveRefused) -> Problem:
             "effective_to": conflict.effective_to,
         },
     )
+
+
+def rules_problem(refused: RulesRefused) -> Problem:
+    """Names the version in force."""
+    return Problem(RULES_PROBLEMS[refused.reason], version=refused.version)
 
 
 def tier_problem(refused: TierRefused) -> Problem:

@@ -1,14 +1,9 @@
 """Proposals from the event log: read, checked, applied in batches; and those that waited for a replay to settle."""
 
-import asyncio
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from typing import Final
 
-import structlog
-
 from services.chassis.consumer import Delivery, Rejected
-from services.chassis.database import DatabaseError
 from services.chassis.envelope import Event
 from services.contracts.catalogue import (
     INVALID_PAYLOAD,
@@ -24,11 +19,11 @@ from services.segment_registry.application.ports import Cause, ProposalVerdict, 
 from services.segment_registry.domain.proposals import Proposal
 from services.segment_registry.domain.timeline import Evidence
 from services.segment_registry.entrypoints.authors import author_of
+from services.segment_registry.entrypoints.rounds import Rounds
 from services.segment_registry.metrics import RegistryMetrics
 
 GROUP: Final = "segment_registry"
 REFUSALS: Final = (UNKNOWN_TYPE, UNKNOWN_VERSION, WRONG_TOPIC, INVALID_PAYLOAD)
-_log = structlog.get_logger(__name__)
 
 
 class ProposalsHandler:
@@ -55,38 +50,13 @@ class ProposalsHandler:
         return rejected
 
 
-class WaitingProposals:
+class WaitingProposals(Rounds):
     """Applies proposals that a replay kept, once it settles or is over."""
 
     def __init__(self, transactions: Transactions, metrics: RegistryMetrics, *, poll_seconds: float) -> None:
+        super().__init__(poll_seconds=poll_seconds)
         self._transactions = transactions
         self._metrics = metrics
-        self._poll_seconds = poll_seconds
-        self._woken = asyncio.Event()
-
-    def wake(self, _payload: str = "") -> None:
-        """Look soon: the replay has moved."""
-        self._woken.set()
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """Look again and again until `stop` is set; a database that is away is asked again."""
-        stopping = asyncio.create_task(stop.wait(), name="waiting proposals: stop")
-        stopping.add_done_callback(lambda _: self._woken.set())
-        try:
-            while not stop.is_set():
-                await self._round()
-        finally:
-            stopping.cancel()
-
-    async def _round(self) -> None:
-        self._woken.clear()
-        try:
-            await self.settle()
-        except DatabaseError as error:
-            _log.warning("waiting_proposals_left_for_next_round", cause=repr(error))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._poll_seconds):
-                await self._woken.wait()
 
     async def settle(self) -> None:
         """Apply what waits, unless the replay still collects."""

@@ -1,7 +1,6 @@
 """Tiers over HTTP."""
 
-import re
-from typing import Annotated, Final
+from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Depends, Header, Path, Request, Response
@@ -22,10 +21,10 @@ from services.segment_registry.domain.tiers import Tier, TierDefined, TierRefuse
 from services.segment_registry.entrypoints.desk import Desk, answer, commander, response
 from services.segment_registry.entrypoints.documents import TierBody, TierId, TierList
 from services.segment_registry.entrypoints.problem_codes import TIER_NOT_FOUND, TIER_PROBLEMS, tier_problem
+from services.segment_registry.entrypoints.versions import etag, expected_version
 
 Reader = Annotated[Principal, Depends(require("registry.read"))]
 Writer = Annotated[Principal, Depends(require("registry.write"))]
-_VERSION: Final = re.compile(r'"([1-9][0-9]{0,15})"')
 
 
 def tier_routes(desk: Desk) -> APIRouter:
@@ -47,7 +46,7 @@ def tier_routes(desk: Desk) -> APIRouter:
         found = (await desk.transactions.read(lambda reader: reader.tiers())).get(tier)
         if found is None:
             raise Problem(TIER_NOT_FOUND)
-        return response(answer(tier_document(found)), _etag(found))
+        return response(answer(tier_document(found)), etag(found.version))
 
     @router.put(
         "/v1/tiers/{tier}",
@@ -69,7 +68,7 @@ def tier_routes(desk: Desk) -> APIRouter:
         if_match: Annotated[str | None, Header()] = None,
         if_none_match: Annotated[str | None, Header()] = None,
     ) -> Response:
-        expected = _expected_version(if_match, if_none_match)
+        expected = expected_version(if_match, if_none_match)
         draft = _draft(tier, body)
         who = commander(request, principal)
 
@@ -80,10 +79,10 @@ def tier_routes(desk: Desk) -> APIRouter:
             case TierRefused() as refused:
                 raise tier_problem(refused)
             case TierUnchanged(tier=found):
-                return response(answer(tier_document(found)), _etag(found))
+                return response(answer(tier_document(found)), etag(found.version))
             case TierDefined(defined, changed, created):
                 desk.metrics.tier_versions.inc(len(changed))
-                return response(answer(tier_document(defined), 201 if created else 200), _etag(defined))
+                return response(answer(tier_document(defined), 201 if created else 200), etag(defined.version))
 
     return router
 
@@ -91,21 +90,3 @@ def tier_routes(desk: Desk) -> APIRouter:
 def _draft(tier: str, body: TierBody) -> Tier:
     policy = orjson.dumps(body.policy.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS).decode()
     return Tier(tier, 0, body.name, body.priority_rank, body.is_default, body.active, policy)
-
-
-def _etag(tier: Tier) -> dict[str, str]:
-    return {"etag": f'"{tier.version}"'}
-
-
-def _expected_version(if_match: str | None, if_none_match: str | None) -> int | None:
-    """The version that must be there: 0 for none yet, None for any."""
-    if if_none_match is not None:
-        if if_none_match != "*" or if_match is not None:
-            raise Problem(BAD_REQUEST, "If-None-Match takes * only, and not beside If-Match")
-        return 0
-    if if_match is None:
-        return None
-    version = _VERSION.fullmatch(if_match)
-    if version is None:
-        raise Problem(BAD_REQUEST, 'If-Match takes one version in quotes, as the ETag gives it: "3"')
-    return int(version[1])

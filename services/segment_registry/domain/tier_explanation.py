@@ -1,0 +1,165 @@
+"""Why a customer is in its tier, in facts for a colleague and in sentences that may be read to the customer.
+
+The sentences name tiers, dates and the customer's own numbers; who decided, the reason that was written down and the
+names of rules are for colleagues and stay in the facts. Dates are days in UTC.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Final, NamedTuple
+
+from services.segment_registry.domain.customers import Customer, served_tier
+from services.segment_registry.domain.tiers import Tier, default_tier
+from services.segment_registry.domain.timeline import Assignment, Evidence, Kind, boundaries, in_force, in_force_before
+
+_MONTHS: Final = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
+
+
+class Distance(NamedTuple):
+    """One number of the rule: how far it lies above its limit (negative: below); None where one is no number."""
+
+    name: str
+    value: str
+    limit: str
+    above_limit: Decimal | None
+
+
+class NextChange(NamedTuple):
+    """The earliest planned change of the tier."""
+
+    at: datetime
+    tier: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The tier at a moment with its grounds; `since` is when the customer last came into it from another tier.
+
+    `tier_above` is the active tier served next before this one, `tier_below` the one served next after it.
+    """
+
+    customer_id: str
+    at: datetime
+    tier: Tier
+    by: Assignment | None
+    since: datetime | None
+    distances: tuple[Distance, ...]
+    tier_above: Tier | None
+    tier_below: Tier | None
+    next_change: NextChange | None
+    sentences: tuple[str, ...]
+
+
+def explain(customer: Customer, tiers: Mapping[str, Tier], at: datetime) -> Explanation:
+    """Explain the tier at a moment; `customer` holds its whole tier history."""
+    served = served_tier(customer, tiers, at)
+    tier = tiers[served.tier]
+    since = _since(customer, tiers, at)
+    numbers = tuple(_distance(each) for each in served.by.grounds.evidence) if served.by else ()
+    coming = _next_change(customer, tiers, at)
+    above, below = _neighbours(tiers, tier)
+    sentences = (
+        _standing(tier, since),
+        _grounds(served.by),
+        *(_number(each) for each in numbers),
+        *_around(above, below),
+        _outlook(tiers, tier, coming),
+    )
+    return Explanation(customer.customer_id, at, tier, served.by, since, numbers, above, below, coming, sentences)
+
+
+def _since(customer: Customer, tiers: Mapping[str, Tier], at: datetime) -> datetime | None:
+    """The last boundary at which another tier began; None for a customer that was never in one."""
+    default = default_tier(tiers).tier
+    for moment in reversed([each for each in boundaries(customer.assignments) if each <= at]):
+        before = in_force_before(customer.assignments, moment)
+        after = in_force(customer.assignments, moment)
+        if (before.tier if before else None) != (after.tier if after else default):
+            return moment
+    return None
+
+
+def _next_change(customer: Customer, tiers: Mapping[str, Tier], at: datetime) -> NextChange | None:
+    current = served_tier(customer, tiers, at).tier
+    for moment in boundaries(customer.assignments):
+        if moment > at and served_tier(customer, tiers, moment).tier != current:
+            return NextChange(moment, served_tier(customer, tiers, moment).tier)
+    return None
+
+
+def _neighbours(tiers: Mapping[str, Tier], tier: Tier) -> tuple[Tier | None, Tier | None]:
+    ranked = sorted((each for each in tiers.values() if each.active), key=lambda each: each.priority_rank)
+    above = [each for each in ranked if each.priority_rank < tier.priority_rank]
+    below = [each for each in ranked if each.priority_rank > tier.priority_rank]
+    return above[-1] if above else None, below[0] if below else None
+
+
+def _distance(evidence: Evidence) -> Distance:
+    try:
+        above: Decimal | None = Decimal(evidence.value) - Decimal(evidence.limit)
+    except InvalidOperation:
+        above = None
+    return Distance(
+        evidence.name, evidence.value, evidence.limit, above if above is None or above.is_finite() else None
+    )
+
+
+def _standing(tier: Tier, since: datetime | None) -> str:
+    if since is None:
+        return f"You are served as {tier.name}, as everybody is for whom nothing else was decided."
+    return f"You are served as {tier.name} since {_day(since)}."
+
+
+def _grounds(by: Assignment | None) -> str:
+    if by is None:
+        return "No decision about your account is on record."
+    if by.kind is Kind.OVERRIDE:
+        return "This was decided for your account in particular, for a limited time."
+    if by.grounds.rule is not None:
+        return "This follows from your own figures, by the same rule for all customers."
+    return "This was decided by us for your account."
+
+
+def _number(distance: Distance) -> str:
+    name = distance.name.replace("_", " ").replace(".", " ")
+    text = f"Your {name} was {distance.value}, where {distance.limit} is the limit"
+    if distance.above_limit is None:
+        return text + "."
+    side = "above" if distance.above_limit >= 0 else "below"
+    return f"{text}: {abs(distance.above_limit)} {side} it."
+
+
+def _around(above: Tier | None, below: Tier | None) -> tuple[str, ...]:
+    said = []
+    if above is not None:
+        said.append(f"The next tier above yours is {above.name}.")
+    if below is not None:
+        said.append(f"The next tier below yours is {below.name}.")
+    return tuple(said)
+
+
+def _outlook(tiers: Mapping[str, Tier], tier: Tier, coming: NextChange | None) -> str:
+    if coming is None:
+        return "No change is planned."
+    following = tiers[coming.tier]
+    direction = "up" if following.priority_rank < tier.priority_rank else "down"
+    return f"On {_day(coming.at)} you move {direction} to {following.name}, as planned."
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}"

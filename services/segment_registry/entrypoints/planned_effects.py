@@ -1,0 +1,23 @@
+"""Planned changes take effect by themselves: looked for at their time, and when a replay moves."""
+
+from services.segment_registry.application.ports import Transactions
+from services.segment_registry.application.settle_effects import settle_due
+from services.segment_registry.entrypoints.rounds import Rounds
+from services.segment_registry.metrics import RegistryMetrics
+
+
+class PlannedEffects(Rounds):
+    """Lets what is due take effect, a bounded portion a transaction."""
+
+    def __init__(self, transactions: Transactions, metrics: RegistryMetrics, *, poll_seconds: float) -> None:
+        super().__init__(poll_seconds=poll_seconds)
+        self._transactions = transactions
+        self._metrics = metrics
+
+    async def settle(self) -> None:
+        """Work all that is due now."""
+        while True:
+            moves = await self._transactions.run(settle_due, label="planned changes take effect")
+            if moves is None:
+                return
+            self._metrics.effects.inc(len(moves))
