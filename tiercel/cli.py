@@ -20,8 +20,10 @@ keys = typer.Typer(no_args_is_help=True, help="API keys of the distributed form.
 ledger = typer.Typer(no_args_is_help=True, help="The ledger of commitments and what decisions read.")
 audit = typer.Typer(no_args_is_help=True, help="The audit trails: who changed what, chained and anchored.")
 allocations = typer.Typer(no_args_is_help=True, help="Protections, quotas and hierarchies as CSV files.")
+customers = typer.Typer(no_args_is_help=True, help="Customers and their tiers as files.")
 app.add_typer(allocations, name="allocations")
 app.add_typer(audit, name="audit")
+app.add_typer(customers, name="customers")
 app.add_typer(dlq, name="dlq")
 app.add_typer(keys, name="keys")
 app.add_typer(ledger, name="ledger")
@@ -193,6 +195,27 @@ def _check_kind(kind: str) -> None:
 
     if kind not in allocation_files.KINDS:
         raise typer.BadParameter(f"KIND is one of {', '.join(allocation_files.KINDS)}")
+
+
+RegistryAddress = Annotated[str, typer.Option("--url", help="Address of the registry.")]
+RegistryKey = Annotated[str, typer.Option("--key", envvar="TIERCEL_API_KEY", help="An API key of the registry.")]
+
+
+@customers.command("export")
+def customers_export(
+    file: Annotated[Path, typer.Argument(help="Where it goes; .csv or .parquet.")],
+    *,
+    cursor: Annotated[
+        Path | None, typer.Option(help="Only what changed since the export that left this file; it is kept up.")
+    ] = None,
+    url: RegistryAddress = "http://127.0.0.1:8081",
+    key: RegistryKey = "",
+) -> None:
+    """Write who is in which tier, now and as planned, to a file."""
+    from tiercel.commands.customer_exports import export_customers
+
+    found, rows = _reporting(lambda: export_customers(file, cursor_file=cursor, url=url, key=key))
+    print(f"{found} customers, {rows} rows are in {file}.")
 
 
 @app.command("reconcile-stock")

@@ -105,7 +105,8 @@ ALL: Final = (
     ),
     Guarantee(
         topics.SEGMENTS_CHANGES,
-        "One record per move of a customer, for those who need the history.",
+        "One record per move of a customer as it takes effect, for those who need the history. What is only planned is "
+        "on `segments.current.v1`.",
         "segment_registry",
         ("segment_registry",),
         (SUBSCRIBERS,),

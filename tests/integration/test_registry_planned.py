@@ -164,6 +164,8 @@ async def test_in_no_assignment_the_default_of_that_time_counted(registry: Regis
         assert (answer.json()["tier"], answer.json()["basis"]) == (tier, "unassigned")
     standard = {"name": "Standard", "priority_rank": 1_000, "is_default": True}
     assert (await registry.client.put("/v1/tiers/standard", json=standard)).status_code == 200
+    off = {"name": "Basic", "priority_rank": 900, "active": False}
+    assert (await registry.client.put("/v1/tiers/basic", json=off)).status_code == 200
 
 
 async def test_a_tier_is_explained_in_facts_and_in_sentences(registry: RegistryUnderTest) -> None:

@@ -197,7 +197,12 @@ async def test_it_is_quiet_when_all_is_published_and_read(database_url: str, log
         await propose(log, customer, based_on=1)
         await waiting.until(lambda: is_quiet(registry, activity=before + 2))
         after = (await registry.client.get("/internal/quiet?wait_seconds=1")).json()
-        assert after["pending"] == {"events_unpublished": 0, "proposals_unread": 0, "proposals_waiting": 0}
+        assert after["pending"] == {
+            "effects_waiting": 0,
+            "events_unpublished": 0,
+            "proposals_unread": 0,
+            "proposals_waiting": 0,
+        }
 
 
 async def test_nobody_gets_in_without_the_scope_of_the_route(database_url: str, log: EventLog) -> None:

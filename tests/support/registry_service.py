@@ -44,7 +44,10 @@ class Published:
 
 @dataclass(slots=True)
 class RegistryUnderTest:
-    """The service's parts. `client` is ann with all scopes; `bob` another writer, `limited` one of an account group."""
+    """The service's parts. `client` is ann with all scopes; `bob` another writer, `limited` one of an account group.
+
+    `keys` are the headers of more callers, each with the scopes that its name says; `ann's other key` may only approve.
+    """
 
     database: Database
     transactions: PostgresTransactions
@@ -53,6 +56,7 @@ class RegistryUnderTest:
     client: httpx.AsyncClient
     bob: dict[str, str]
     limited: dict[str, str]
+    keys: dict[str, dict[str, str]]
     tiers: tuple[str, ...] = ("gold", "silver")
 
     async def published(self, key: str | None = None) -> list[Published]:
@@ -135,9 +139,14 @@ async def registry_over(database_url: str) -> AsyncIterator[RegistryUnderTest]:
     bob = credentials.headers(*SCOPES, subject="bob")
     limited = credentials.headers(*SCOPES, subject="carl", account_groups=["north"])
     headers = credentials.headers(*SCOPES, subject="ann")
+    keys = {
+        "writer": credentials.headers("registry.read", "registry.write", subject="wendy"),
+        "approver": credentials.headers("registry.read", "registry.approve", subject="ava"),
+        "ann's other key": credentials.headers("registry.read", "registry.approve", subject="ann"),
+    }
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as client:
-        registry = RegistryUnderTest(database, transactions, metrics_registry, metrics, client, bob, limited)
+        registry = RegistryUnderTest(database, transactions, metrics_registry, metrics, client, bob, limited, keys)
         await transactions.run(lambda transaction: seed_default_tier(transaction, "{}", SYSTEM), label="seed")
         for rank, tier in enumerate(registry.tiers, 1):
             defined = await client.put(f"/v1/tiers/{tier}", json={"name": tier.title(), "priority_rank": rank})

@@ -63,6 +63,11 @@ STALENESS: Final[Mapping[tuple[str, str], str]] = {
     ("segment_registry", "/v1/customers:resolve"): _COMMITTED,
     ("segment_registry", "/v1/customers/{customer_id}/tier"): _COMMITTED,
     ("segment_registry", "/v1/customers/{customer_id}/assignments"): _COMMITTED,
+    ("segment_registry", "/v1/customers/{customer_id}/tier-explanation"): _COMMITTED,
+    ("segment_registry", "/v1/assignments"): (
+        "Each page: everything committed before it was asked for; who goes on with the cursor misses no commit."
+    ),
+    ("segment_registry", "/v1/change-rules"): _COMMITTED,
     ("atp", "/v1/audit"): "Each page: everything committed before it was asked for; nothing is skipped.",
     ("reclassifier", "/v1/audit"): "Each page: everything committed before it was asked for; nothing is skipped.",
     ("segment_registry", "/v1/audit"): "Each page: everything committed before it was asked for; nothing is skipped.",
