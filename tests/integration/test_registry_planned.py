@@ -75,7 +75,7 @@ async def test_a_planned_move_is_told_when_it_takes_effect_and_once(registry: Re
 async def test_an_override_that_ends_is_told_with_what_lies_below_it(registry: RegistryUnderTest) -> None:
     await at(registry, NOON)
     customer = await registry.new_customer("tried", "silver")
-    override = {"kind": "override", "reason": "trial", "effective_to": (NOON + HOUR).isoformat()}
+    override: dict[str, Any] = {"kind": "override", "reason": "trial", "effective_to": (NOON + HOUR).isoformat()}
     await registry.assign(customer, "gold", **override)
     await registry.assign(customer, "standard", reason="below the override")  # nobody is served by it yet
     assert [move[1] for move in await told(registry, customer)] == ["silver", "gold"]
@@ -87,7 +87,7 @@ async def test_an_override_that_ends_is_told_with_what_lies_below_it(registry: R
 async def test_a_move_after_an_untold_boundary_is_told_after_it(registry: RegistryUnderTest) -> None:
     await at(registry, NOON)
     customer = await registry.new_customer("impatient", "silver")
-    override = {"kind": "override", "reason": "trial", "effective_to": (NOON + HOUR).isoformat()}
+    override: dict[str, Any] = {"kind": "override", "reason": "trial", "effective_to": (NOON + HOUR).isoformat()}
     await registry.assign(customer, "gold", **override)
     await at(registry, NOON + 2 * HOUR)
     await registry.assign(customer, "standard", reason="left")  # before anybody worked the end of the override
