@@ -19,7 +19,7 @@ dlq = typer.Typer(no_args_is_help=True, help="Events that could not be processed
 keys = typer.Typer(no_args_is_help=True, help="API keys of the distributed form.")
 ledger = typer.Typer(no_args_is_help=True, help="The ledger of commitments and what decisions read.")
 audit = typer.Typer(no_args_is_help=True, help="The audit trails: who changed what, chained and anchored.")
-allocations = typer.Typer(no_args_is_help=True, help="Protections, quotas and hierarchies as CSV files.")
+allocations = typer.Typer(no_args_is_help=True, help="Protections, quotas, hierarchies and capacities as CSV files.")
 customers = typer.Typer(no_args_is_help=True, help="Customers and their tiers as files.")
 app.add_typer(allocations, name="allocations")
 app.add_typer(audit, name="audit")
@@ -139,7 +139,7 @@ def import_file(
         raise typer.Exit(1)
 
 
-Kind = Annotated[str, typer.Argument(help="protections, quotas or hierarchies.")]
+Kind = Annotated[str, typer.Argument(help="protections, quotas, hierarchies or capacities.")]
 
 
 @allocations.command("export")

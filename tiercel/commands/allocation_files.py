@@ -17,7 +17,7 @@ from services.atp.entrypoints.allocation_csv import defused, plain
 from tiercel.commands.importing import ImportRefused
 
 SECONDS_MAX: Final = 120.0
-KINDS: Final = ("protections", "quotas", "hierarchies")
+KINDS: Final = ("protections", "quotas", "hierarchies", "capacities")
 PROMISES_SHOWN_MAX: Final = 50
 
 

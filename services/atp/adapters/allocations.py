@@ -1,4 +1,4 @@
-"""Protections, quotas and hierarchies as versioned documents.
+"""Protections, quotas, hierarchies and capacities as versioned documents.
 
 A new version of a document replaces the former one from its effective date on. Counters start at what the ledger says:
 what a tier had committed and shipped in a period counts as consumed, also if it was promised before the protection was
@@ -16,13 +16,22 @@ from typing import Any, Final, cast
 import orjson
 
 from services.atp.adapters.allocation_figures import line_figures, with_figures
+from services.atp.adapters.capacities import (
+    count_booked,
+    counted_names,
+    items_awaited_at,
+    locations_of,
+    write_capacities,
+)
 from services.atp.adapters.ceilings import count_ledger, share_out, write_hierarchy, write_quotas
 from services.atp.adapters.configuration import raise_version
+from services.atp.adapters.due_rows import DueStore
 from services.atp.adapters.protections import COUNTS_FROM, divide, write_protections
 from services.atp.adapters.turns import plan_items
 from services.atp.adapters.waking import LOCK_POSITIONS, mark_waiting
 from services.atp.application.planning import (
     AllocationKind,
+    CapacityRow,
     DocumentHead,
     Draft,
     HierarchyRow,
@@ -30,6 +39,8 @@ from services.atp.application.planning import (
     OtherKind,
     VersionMoved,
 )
+from services.atp.application.ports import Due
+from services.atp.application.turn_location import LOCATION
 from services.atp.domain.model import Hierarchy, Quota, UsageKey
 from services.chassis.business_time import business_now
 from services.chassis.database import Connection
@@ -116,11 +127,14 @@ SELECT name FROM unnest($1::text[]) AS asked (name) WHERE NOT EXISTS (SELECT FRO
 async def store(connection: Connection, draft: Draft) -> int:
     """Write the next version of a document; its version. Decisions under quotas and hierarchies wait for it.
 
+    Of a capacity no decision may be under way that does not know it: the caller changes the configuration alone.
+
     Raises:
         VersionMoved, OtherKind: nothing was written.
-        asyncpg.ExclusionViolationError: two periods of one tier at one position overlap, or two hierarchies of an item.
+        asyncpg.ExclusionViolationError: two periods of one tier at one position overlap, or two hierarchies of an item,
+            or two documents say how much a capacity is.
     """
-    if draft.kind != "protection":
+    if draft.kind in {"quota", "hierarchy"}:
         await connection.execute(_LOCK_COUNTERS)
     items = await items_concerned(connection, draft)
     if items is not None:
@@ -140,6 +154,8 @@ async def store(connection: Connection, draft: Draft) -> int:
             hierarchy = await write_hierarchy(connection, draft.head, version, effective_from, row)
             await _count(connection, (), (hierarchy,), now)
             await share_out(connection, items or [], now)
+        case "capacity":
+            await _write_capacities(connection, written, draft.capacities())
     if items is None:
         items = [row["item_id"] for row in await connection.fetch(_ITEMS_WAITING)]
         await connection.fetch(LOCK_POSITIONS, items)
@@ -169,6 +185,15 @@ async def _write_protections(connection: Connection, written: _Written, rows: Se
     await divide(connection, written.items, now)  # once more, now that it is known what each position has given
 
 
+async def _write_capacities(connection: Connection, written: _Written, rows: Sequence[CapacityRow]) -> None:
+    head, now = written.head, written.now
+    locations = await locations_of(connection, head.document_id, rows, now)
+    known = await counted_names(connection, now)
+    await write_capacities(connection, head, written.version, written.effective_from, rows)
+    await count_booked(connection, rows, known, now.toordinal())
+    await DueStore(connection).store({Due(LOCATION, (location,)): now for location in locations})
+
+
 async def serve_waiting(connection: Connection) -> int:
     """Mark all positions of items of which something waits, so that it is offered what is free; how many items."""
     items = [row["item_id"] for row in await connection.fetch(_ITEMS_WAITING)]
@@ -184,6 +209,10 @@ async def read_document(
     row = await connection.fetchrow(_DOCUMENT, document_id, kind, version, at)
     if row is None:
         return None
+    body: dict[str, Any] = orjson.loads(row["body"])
+    head = {name: value for name, value in row.items() if name not in {"kind", "body"}}
+    if kind == "capacity":
+        return {**head, **body}
     usage_kind = "node" if kind == "hierarchy" else kind
     prefix = f"{document_id}.{row['version']}"
     end = "/" if kind == "hierarchy" else "."
@@ -192,8 +221,6 @@ async def read_document(
         name = one["limit_id"].removeprefix(prefix + end)
         place = (name if kind == "hierarchy" else name.partition("@")[0], one["period_start"])
         used[place] = used.get(place, 0) + one["consumed"]
-    body: dict[str, Any] = orjson.loads(row["body"])
-    head = {name: value for name, value in row.items() if name not in {"kind", "body"}}
     shown = with_consumed(kind, body, used)
     if kind == "protection":
         now = await business_now(connection)
@@ -255,7 +282,11 @@ def day_of(text: str) -> int:
 
 
 async def items_concerned(connection: Connection, draft: Draft) -> list[str] | None:
-    """The items of a document's lines, old and new; None: all items."""
+    """The items of a document's lines, old and new; of capacities those that wait there; None: all items."""
+    if draft.kind == "capacity":
+        now = await business_now(connection)
+        places = await locations_of(connection, draft.head.document_id, draft.capacities(), now)
+        return await items_awaited_at(connection, places)
     old = [row["item_id"] for row in await connection.fetch(_ITEMS_OF, draft.head.document_id)]
     concerned = [*draft.named_items(), *old]
     return None if None in concerned else sorted({item for item in concerned if item is not None})

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import orjson
 
+from services.atp.adapters.capacities import read_capacities
 from services.atp.adapters.ceilings import read_hierarchies, read_quotas, read_regions, read_shared_items
 from services.atp.application.content import micro_of, plain
 from services.atp.application.ports import Clock, Configuration, OfferName
@@ -18,6 +19,8 @@ from services.atp.domain.zones import ZoneMap, ZoneRule
 from services.chassis.database import Connection
 
 _VERSION: Final = "SELECT version FROM configuration"
+_HELD_VERSION: Final = "SELECT held_configuration()"
+_CHANGE_ALONE: Final = "SELECT pg_advisory_xact_lock(hashtext(current_schema()), 1)"
 _RAISE: Final = "UPDATE configuration SET version = version + 1"
 _TIERS: Final = "SELECT tier, version, priority_rank, is_default, policy FROM tier ORDER BY tier"
 # A lane ships nothing while a calendar that it needs is not known: every day would be a guess.
@@ -37,6 +40,7 @@ _ZONES_VERSION: Final = "SELECT zones_version FROM configuration"
 _ZONE_RULES: Final = "SELECT country, low, high, zone FROM zone_rule WHERE active"
 _DOCK_TO_STOCK: Final = "SELECT location_id, dock_to_stock_days FROM location WHERE dock_to_stock_days > 0"
 _PROCESSING: Final = "SELECT location_id, processing_days FROM location"
+_CLOSED: Final = "SELECT location_id, coalesce(through_day, 10000000) AS through_day FROM location_closing"
 _ANY_PROTECTION: Final = "SELECT EXISTS (SELECT FROM protection)"
 ANY_BLOCK: Final = "SELECT EXISTS (SELECT FROM customer_block)"  # of a customer, set or lifted
 
@@ -72,9 +76,12 @@ class ConfigurationCache:
         other._held, other._zones = self._held, self._zones
         return other
 
-    async def current(self, connection: Connection) -> Configuration:
-        """The configuration at the version that this transaction sees."""
-        version: int = await connection.fetchval(_VERSION)
+    async def current(self, connection: Connection, *, hold: bool = False) -> Configuration:
+        """The configuration at the version that this transaction sees.
+
+        `hold`: nobody who changes it alone (`change_alone`) commits before this transaction has ended.
+        """
+        version: int = await connection.fetchval(_HELD_VERSION if hold else _VERSION)
         held = self._held
         if held is None or held.version != version:
             self._held = held = await _read(connection, version, await self._zone_map(connection))
@@ -96,6 +103,14 @@ async def read_zone_map(connection: Connection) -> ZoneMap:
 async def raise_version(connection: Connection) -> None:
     """Tell all processes that the configuration changed, once this transaction has committed."""
     await connection.execute(_RAISE)
+
+
+async def change_alone(connection: Connection) -> None:
+    """Wait for all transactions that hold a configuration, and let others wait: none decides by a former one then.
+
+    It must be the first lock of its transaction. Decisions wait as long as it lasts.
+    """
+    await connection.execute(_CHANGE_ALONE)
 
 
 async def _read(connection: Connection, version: int, zone_map: ZoneMap) -> Configuration:
@@ -123,6 +138,8 @@ async def _read(connection: Connection, version: int, zone_map: ZoneMap) -> Conf
         clocks,
         hierarchies=await read_hierarchies(connection),
         regions=await read_regions(connection),
+        capacities=await read_capacities(connection),
+        closed={row["location_id"]: row["through_day"] for row in await connection.fetch(_CLOSED)},
         divided=await read_shared_items(connection),
         processing_days={row["location_id"]: row["processing_days"] for row in await connection.fetch(_PROCESSING)},
     )

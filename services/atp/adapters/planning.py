@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 import asyncpg
 
 from services.atp.adapters import allocations, items, region_rows
+from services.atp.adapters.configuration import change_alone
 from services.atp.application.planning import AllocationKind, Draft, Names, PeriodsOverlap, Values, VersionMoved
 from services.chassis import audit
 from services.chassis.audit.chain import AuditEntry
@@ -16,7 +17,12 @@ from services.chassis.database import Connection, Database
 from services.contracts.items import CatalogItem
 
 T = TypeVar("T")
-AUDITED: Final = {"protection": "protections", "quota": "quotas", "hierarchy": "hierarchies"}  # in names of entries
+AUDITED: Final = {
+    "protection": "protections",
+    "quota": "quotas",
+    "hierarchy": "hierarchies",
+    "capacity": "capacities",
+}  # in names of entries
 
 
 class PostgresPlanning:
@@ -87,6 +93,8 @@ class PostgresPlanning:
 async def _audited(connection: Connection, draft: Draft) -> int:
     """Store a version of a document, and write that it was; the audit trail is the last lock."""
     head = draft.head
+    if draft.kind == "capacity":
+        await change_alone(connection)
     version = await allocations.store(connection, draft)
     detail = {
         "version": version,

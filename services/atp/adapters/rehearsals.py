@@ -23,7 +23,7 @@ from services.atp.adapters.waking import items_awaited, mark_customers
 from services.atp.application.content import CustomerKey
 from services.atp.application.customers import Customer, TierAssignment
 from services.atp.application.documents import load as load_document
-from services.atp.application.planning import Draft, PeriodsOverlap
+from services.atp.application.planning import CapacityRow, Draft, PeriodsOverlap
 from services.atp.application.ports import MarkedItem, Unavailable
 from services.atp.application.preview_changes import (
     POSITIONS_MAX,
@@ -61,12 +61,14 @@ COPIES: Final[Mapping[str, str | None]] = {
     "protection_group": f"{_OF_ITEMS} OR {_OF_DOCUMENTS}",
     "quota": "true",
     "hierarchy": "true",
+    "capacity": "true",
+    "capacity_gate": "true",
     "allocation_document": _OF_DOCUMENTS,
     "configuration": "true",
     "usage": """
         (o.kind IN ('protection', 'shipped', 'asked')
             AND o.limit_id IN (SELECT p.protection_id FROM pg_temp.protection p))
-        OR o.kind = 'quota'
+        OR o.kind IN ('quota', 'capacity')
         OR (o.kind = 'node' AND split_part(o.limit_id, '/', 1) IN (SELECT h.hierarchy_id FROM pg_temp.hierarchy h))
     """,
     "promise": _OF_PROMISES,
@@ -289,7 +291,7 @@ def _days(drafts: Sequence[Draft]) -> tuple[int, int]:
     """The days in which quantities count under documents."""
     spans: list[tuple[int, int]] = []
     for draft in drafts:
-        for row in draft.rows:
+        for row in (each for each in draft.rows if not isinstance(each, CapacityRow)):
             spans += getattr(row, "periods", None) or [(row.start_day, row.end_day)]  # type: ignore[union-attr]
     return (min(spans)[0], max(end for _, end in spans)) if spans else _NOTHING
 

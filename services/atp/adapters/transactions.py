@@ -1,12 +1,13 @@
 """Sessions: one transaction of the engine, with everything that handlers read and write."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
 import asyncpg
 
 from services.atp.adapters.backorders import BackorderStore
+from services.atp.adapters.capacities import capacity_counters, lock_capacities
 from services.atp.adapters.ceilings import share_out
 from services.atp.adapters.configuration import ConfigurationCache, raise_version
 from services.atp.adapters.customer_blocks import with_blocks
@@ -27,7 +28,7 @@ from services.atp.application.content import CustomerKey
 from services.atp.application.customers import Customer
 from services.atp.application.ports import Collision, CommitLost, Configuration, Session, Unavailable
 from services.atp.application.validation_records import Release
-from services.atp.domain.model import Item, PositionKey, Protection
+from services.atp.domain.model import Day, Item, PositionKey, Protection, UsageKey
 from services.chassis import audit, idempotency, outbox
 from services.chassis.audit.chain import AuditEntry
 from services.chassis.business_time import Phase, business_now, replay_state
@@ -70,14 +71,15 @@ class PostgresSession:
         self._cache = cache
         self._stale_after = stale_after
         self._locking = locking
+        self._capacities_at: datetime | None = None
 
     async def configuration(self) -> Configuration:
-        """The configuration at the version that this transaction sees."""
-        return await self._cache.current(self.connection)
+        """The configuration; with locks, the one that stays until this transaction has ended."""
+        return await self._cache.current(self.connection, hold=self._locking)
 
     async def now(self) -> datetime:
-        """Business time: as of the locks of positions, which are the last ones, where there are any."""
-        return self.positions.loaded_at or await business_now(self.connection)
+        """Business time: as of the locks of positions or, after them, of capacities, where there are any."""
+        return self._capacities_at or self.positions.loaded_at or await business_now(self.connection)
 
     async def taking_in(self) -> bool:
         """Whether a replay is in its intake phase."""
@@ -104,6 +106,15 @@ class PostgresSession:
         """Lock items, in order of their ids, if this session locks."""
         if self._locking:
             await lock_items(self.connection, item_ids)
+
+    async def lock_capacities(self, capacity_ids: Sequence[str]) -> None:
+        """Lock capacities in order of their ids, if this session locks; `now` is as of them."""
+        if self._locking:
+            self._capacities_at = (await lock_capacities(self.connection, capacity_ids)).astimezone(UTC)
+
+    async def capacity_counters(self, names: Sequence[str], today: Day) -> dict[UsageKey, int]:
+        """What is booked of capacities and shares from a day on, by ship day."""
+        return await capacity_counters(self.connection, names, today)
 
     async def protections(self, item_ids: Sequence[str], at: datetime) -> dict[PositionKey, tuple[Protection, ...]]:
         """Protections whose document is in effect or will be, by position."""

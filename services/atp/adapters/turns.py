@@ -50,6 +50,11 @@ FROM segment s, jsonb_array_elements(s.assignments) AS a,
     LATERAL (VALUES (a ->> 'effective_from'), (a ->> 'effective_to')) AS moments (moment)
 WHERE s.customer_id = ANY($1::text[]) AND moment::timestamptz > $2 GROUP BY s.customer_id
 """
+_AWAITED_AT: Final = """
+SELECT p.item_id FROM position p WHERE p.location_id = $1 AND p.item_id > $2
+    AND EXISTS (SELECT FROM backorder b WHERE b.item_id = p.item_id)
+ORDER BY p.item_id LIMIT $3
+"""
 _LOCK: Final = "SELECT FROM due WHERE kind = $1 AND key = $2 FOR UPDATE"
 _WAITING: Final = """
 SELECT DISTINCT item_id FROM backorder WHERE item_id > $1 ORDER BY item_id LIMIT $2
@@ -78,6 +83,10 @@ class TurnStore:
     async def waiting_items(self, after: str, limit: int) -> list[str]:
         """Items for which orders wait, in order of their ids."""
         return [row["item_id"] for row in await self._connection.fetch(_WAITING, after, limit)]
+
+    async def items_awaited_at(self, location_id: str, after: str, limit: int) -> list[str]:
+        """Items for which orders wait and that have a position at a location, in order of their ids."""
+        return [row["item_id"] for row in await self._connection.fetch(_AWAITED_AT, location_id, after, limit)]
 
     async def items_awaited(self, customer_id: str) -> list[str]:
         """The items for which orders of a customer wait."""

@@ -1,9 +1,10 @@
 """One batch: what its commands need, the shared working copy on which they are decided, and what comes of them.
 
 The order of locks is total over all kinds: identities, items (whose backorders are limited), counters of quotas,
-positions; each kind in key order. A new kind of command is a `Handler`: it says what it needs, decides on the working
-copy, and may store tables of its own. Commands of a batch are decided in the order in which they came and see each
-other's effects.
+positions, capacities of locations; each kind in key order. Capacities come last because orders of many items want the
+same one: who waits for a position does not hold it meanwhile. A new kind of command is a `Handler`: it says what it
+needs, decides on the working copy, and may store tables of its own. Commands of a batch are decided in the order in
+which they came and see each other's effects.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
+from services.atp.application.capacities import capacities_at, capacity_of, names_of
 from services.atp.application.commands import Command, Origin, Outcome
 from services.atp.application.content import Content, CustomerKey, OrderKey
 from services.atp.application.customers import Customer, Served, serve
@@ -51,6 +53,7 @@ class Needs:
     substitutes: bool = False  # of the items, as far as their positions serve the zones
     positions: dict[PositionKey, None] = field(default_factory=dict)
     quotas: dict[UsageKey, None] = field(default_factory=dict)
+    capacities: dict[str, None] = field(default_factory=dict)  # besides those of the locations that serve the zones
     freed_items: dict[str, None] = field(default_factory=dict)  # may free quantity: their backorders are counted
     kept: dict[str, Any] = field(default_factory=dict)  # what handlers found out; goes to `Batch.kept`
 
@@ -195,6 +198,8 @@ def need_parts(parts: Iterable[Part], needs: Needs) -> None:
         for posting in part.planned.postings:
             if posting.usage.kind in {"quota", "node"}:
                 needs.quotas[posting.usage] = None
+            elif posting.usage.kind == "capacity":
+                needs.capacities[capacity_of(posting.usage.limit_id)] = None
 
 
 async def load_batch(session: Session, needs: Needs, *, currency: str) -> "Loader":
@@ -235,8 +240,15 @@ class Loader:
         stored = await session.positions.load(self._position_keys(list(items)))
         waiting = await session.positions.waiting(sorted(needs.freed_items)) if needs.freed_items else {}
         backlog = await session.positions.waiting(limited) if limited else {}
+        locations = self._bookable(stored)
+        if gates := {**needs.capacities, **{name: None for each in locations for name in self._capacities(each)}}:
+            await session.lock_capacities(sorted(gates))
         now = await session.now()
         book = await self._book(stored, items, counters, limits, now)
+        if bookable := capacities_at(configuration.capacities, locations, now):
+            names = names_of(each for own in bookable.values() for each in own)
+            book.capacities = bookable
+            book.usage.update(await session.capacity_counters(names, book.today))
         book.backlog.update({item_id: sum(backlog.get(item_id, {}).values()) for item_id in limited})
         marks = {key: each.mark for key, each in stored.items() if each.mark is not None}
         return Batch(
@@ -257,6 +269,18 @@ class Loader:
     async def _substitutes(self, items: dict[str, Item]) -> dict[str, Item]:
         named = {each: None for item in items.values() for each in item.substitutes if each not in items}
         return await self.session.items(sorted(named)) if named else {}
+
+    def _bookable(self, stored: Mapping[PositionKey, StoredPosition]) -> list[str]:
+        """The locations of which a decision may book capacity: they have some, serve the zones and stock an item."""
+        known = self.configuration.capacities
+        if not known:
+            return []
+        zones = self.configuration.offers if self.needs.every_zone else self.needs.zones
+        serving = {offer.location_id: None for zone in zones for offer in self.configuration.offers_for(zone)}
+        return sorted({key.location_id for key in stored} & known.keys() & serving.keys())
+
+    def _capacities(self, location_id: str) -> list[str]:
+        return [each.capacity.capacity_id for each in self.configuration.capacities[location_id]]
 
     def _position_keys(self, items: list[str]) -> list[PositionKey]:
         zones = self.configuration.offers if self.needs.every_zone else self.needs.zones

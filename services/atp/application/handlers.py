@@ -42,6 +42,7 @@ from services.atp.application.take_supply import (
 )
 from services.atp.application.transfer_part import TransferPart, TransferringPart
 from services.atp.application.transfer_stock import Transferring, TransferStock
+from services.atp.application.turn_location import LOCATION, TurningLocation, TurnLocation, turn_location
 from services.atp.application.withdraw_part import (
     EndingOverrides,
     EndOverrides,
@@ -86,12 +87,14 @@ HANDLERS: Final[Sequence[tuple[type, type[Handler[Any]]]]] = (
     (LiftStop, Lifting),
     (turn_dates.TurnItem, turn_dates.Turning),
     (turn_dates.TurnCustomer, turn_dates.Turning),
+    (TurnLocation, TurningLocation),
 )
 DUE: Final[Mapping[str, Maker]] = {
     HOLD: expire_command,
     OVERRIDES: end_overrides,
     STOP: end_stop,
     HORIZON: replan_command,
+    LOCATION: turn_location,
     turn_dates.TURN: turn_dates.turn_item,
     turn_dates.ASSIGNMENT: turn_dates.turn_customer,
 }

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from services.atp.domain.model import Node
 from services.contracts.items import CatalogItem
 
-AllocationKind = Literal["protection", "quota", "hierarchy"]
+AllocationKind = Literal["protection", "quota", "hierarchy", "capacity"]
 Values = dict[str, Any]
 
 
@@ -86,6 +86,39 @@ class HierarchyRow:
     fair_share: bool
 
 
+class ShareRow(NamedTuple):
+    """What of a capacity is kept for a tier; see `services.atp.domain.model.CapacityShare`."""
+
+    tier: str
+    quantity: int
+    mode: str
+    lapse_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityRow:
+    """Units that may leave a location on a day, by one service or (None) by all together; weekdays Monday first.
+
+    `exceptions` are (day, units), ascending.
+    """
+
+    location_id: str
+    service: str | None
+    weekdays: tuple[int, ...]
+    exceptions: tuple[tuple[int, int], ...] = ()
+    shares: tuple[ShareRow, ...] = ()
+
+    @property
+    def capacity_id(self) -> str:
+        """See `capacity_name`."""
+        return capacity_name(self.location_id, self.service)
+
+
+def capacity_name(location_id: str, service: str | None) -> str:
+    """The id of a capacity: the same, whichever document says how much it is. `@` and `/` are in no code."""
+    return location_id if service is None else f"{location_id}@{service}"
+
+
 @dataclass(frozen=True, slots=True)
 class DocumentHead:
     """A document's next version, from when it is in effect (None: at once), and who wrote it.
@@ -106,11 +139,15 @@ class Draft:
 
     kind: AllocationKind
     head: DocumentHead
-    rows: tuple[ProtectionRow, ...] | tuple[QuotaRow, ...] | tuple[HierarchyRow]
+    rows: tuple[ProtectionRow, ...] | tuple[QuotaRow, ...] | tuple[HierarchyRow] | tuple[CapacityRow, ...]
 
     def named_items(self) -> list[str | None]:
-        """The items that its rows name; None: a row is for all."""
-        return [row.item_id for row in self.rows]
+        """The items that its rows name; None: a row is for all. Capacities name none."""
+        return [row.item_id for row in self.rows if not isinstance(row, CapacityRow)]
+
+    def capacities(self) -> list[CapacityRow]:
+        """Its rows of capacities."""
+        return [row for row in self.rows if isinstance(row, CapacityRow)]
 
 
 class Names(NamedTuple):

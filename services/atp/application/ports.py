@@ -14,6 +14,7 @@ from datetime import datetime, time
 from typing import NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
+from services.atp.application.capacities import EffectiveCapacity
 from services.atp.application.content import CustomerKey, OrderKey
 from services.atp.application.customers import Customer
 from services.atp.application.deficit_records import Look, PartKey, StoredDeficit
@@ -110,6 +111,8 @@ class Configuration:
     `protections` and `blocks` (of customers) say whether any are stored.
     `regions` are by zone. `divided` are the items of which something is divided again when their supply changes:
     protections over locations, hierarchies in shortage. `processing_days` are by location: all that are known.
+    `capacities` are by location, where there are any. `closed` are locations that no promise is made from, each with
+    the last day of that.
     """
 
     version: int
@@ -126,6 +129,8 @@ class Configuration:
     regions: Mapping[str, str] = field(default_factory=dict)
     divided: Mapping[str, None] = field(default_factory=dict)
     processing_days: Mapping[str, int] = field(default_factory=dict)
+    capacities: Mapping[str, tuple[EffectiveCapacity, ...]] = field(default_factory=dict)
+    closed: Mapping[str, Day] = field(default_factory=dict)
 
     def offers_for(self, zone: str) -> tuple[Offer, ...]:
         """The ways to serve a zone; a zone without its own is served like the zone "*"."""
@@ -344,6 +349,10 @@ class Turns(Protocol):
         """Items for which orders wait, in order of their ids."""
         ...
 
+    async def items_awaited_at(self, location_id: str, after: str, limit: int) -> list[str]:
+        """Items for which orders wait and that have a position at a location, in order of their ids."""
+        ...
+
     async def items_awaited(self, customer_id: str) -> list[str]:
         """The items for which orders of a customer wait."""
         ...
@@ -409,6 +418,14 @@ class Session(Protocol):
 
     async def lock_items(self, item_ids: Sequence[str]) -> None:
         """Lock items (unless the session only reads), so that what waits of them is added up by one batch at a time."""
+        ...
+
+    async def lock_capacities(self, capacity_ids: Sequence[str]) -> None:
+        """Lock capacities (unless the session only reads), the last locks of a batch; `now` is as of them."""
+        ...
+
+    async def capacity_counters(self, names: Sequence[str], today: Day) -> dict[UsageKey, int]:
+        """What is booked of capacities and shares from a day on, by ship day; 0 where there is none."""
         ...
 
     async def protections(self, item_ids: Sequence[str], at: datetime) -> dict[PositionKey, tuple[Protection, ...]]:

@@ -40,7 +40,7 @@ class Workbook:
         self.book: Final = book
         self.decisions = 0
         self._positions_before = dict(book.positions)
-        self._usage_before = dict(book.usage)
+        self.usage_before: Final = dict(book.usage)
         self._backlog_before = dict(book.backlog)
         self._steps: list[tuple[str, Any]] = []
         self._decided: list[Decision] = []
@@ -103,7 +103,7 @@ class Workbook:
 
     def changed_usage(self) -> dict[UsageKey, int]:
         """Counters that are not as they were, in key order."""
-        before = self._usage_before
+        before = self.usage_before
         return {key: self.book.usage[key] for key in sorted(self.book.usage) if before.get(key) != self.book.usage[key]}
 
     def record(self, decision_id: UUID, at: datetime) -> DecisionRecord | None:
@@ -130,7 +130,7 @@ class Workbook:
             "offers": {zone: book.offers[zone] for zone in sorted(book.offers)},
             "protections": [each for key in sorted(book.protections) for each in book.protections[key]],
             "quotas": book.quotas,
-            "usage": [(*key, self._usage_before[key]) for key in sorted(self._usage_before)],
+            "usage": [(*key, self.usage_before[key]) for key in sorted(self.usage_before)],
             "backlog": sorted(self._backlog_before.items()),
             "hierarchies": book.hierarchies,
             "regions": book.regions,

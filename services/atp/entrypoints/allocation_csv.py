@@ -24,6 +24,15 @@ from services.atp.entrypoints.allocation_documents import (
     QuotaDocument,
     QuotaLine,
 )
+from services.atp.entrypoints.capacity_documents import (
+    WEEKDAYS,
+    CapacityDocument,
+    CapacityLine,
+    exceptions_of,
+    exceptions_text,
+    shares_of,
+    shares_text,
+)
 
 ROWS_MAX: Final = 20_000  # of one file: a hierarchy of a thousand nodes in twenty periods; the body's limit ends before
 FORMULA_BEGINS: Final = "=+-@\t\r\n'"  # the last is our own mark
@@ -67,7 +76,26 @@ SHEETS: Final[Mapping[AllocationKind, Sheet]] = {
         numbers=("priority", "lock_window_days", "quantity"),
         flags=("fair_share",),
     ),
+    "capacity": Sheet(
+        columns=("location", "service", *WEEKDAYS, "exceptions", "shares"),
+        keys=("location", "service"),
+        numbers=WEEKDAYS,
+    ),
 }
+
+
+Line = ProtectionLine | QuotaLine | CapacityLine
+_LINES: Final[Mapping[AllocationKind, type[Line]]] = {
+    "protection": ProtectionLine,
+    "quota": QuotaLine,
+    "capacity": CapacityLine,
+}
+_DOCUMENTS: Final[Mapping[AllocationKind, type[ProtectionDocument | QuotaDocument | CapacityDocument]]] = {
+    "protection": ProtectionDocument,
+    "quota": QuotaDocument,
+    "capacity": CapacityDocument,
+}
+_PACKED: Final = {"exceptions": exceptions_of, "shares": shares_of}  # several values in a cell
 
 
 class SheetRefused(Exception):  # noqa: N818 - says what is wrong
@@ -117,8 +145,8 @@ def rows_of(document: Document) -> list[Row]:
     if isinstance(document, HierarchyDocument):
         return _rows_of_hierarchy(document)
     columns = SHEETS[document.kind].columns
-    lines: Sequence[ProtectionLine | QuotaLine] = document.lines
-    return [{name: _text(getattr(line, name)) for name in columns} for line in lines]
+    lines: Sequence[Line] = document.lines
+    return [{name: _cell(name, getattr(line, name)) for name in columns} for line in lines]
 
 
 def _rows_of_hierarchy(document: HierarchyDocument) -> list[Row]:
@@ -131,6 +159,16 @@ def _rows_of_hierarchy(document: HierarchyDocument) -> list[Row]:
             span = {"start": _text(period.start), "end": _text(period.end), "quantity": str(quantity)}
             rows.append({**head, **fields, **span})
     return rows
+
+
+def _cell(name: str, value: Any) -> str:
+    match name:
+        case "exceptions":
+            return exceptions_text(value)
+        case "shares":
+            return shares_text(value)
+        case _:
+            return _text(value)
 
 
 def _text(value: Any) -> str:
@@ -196,17 +234,18 @@ def document_of(kind: AllocationKind, found: Sheetful, effective_from: Any) -> t
         if kind == "hierarchy":
             return _hierarchy_of(found, effective_from)
         lines = _lines_of(kind, found)
-        model = ProtectionDocument if kind == "protection" else QuotaDocument
-        document = model.model_validate({"effective_from": effective_from, "lines": [line for _, line in lines]})
+        document = _DOCUMENTS[kind].model_validate(
+            {"effective_from": effective_from, "lines": [line for _, line in lines]}
+        )
     except ValidationError as error:
         raise SheetRefused(_told(error)) from error
     return document, [number for number, _ in lines]
 
 
-def _lines_of(kind: AllocationKind, found: Sheetful) -> list[tuple[int, ProtectionLine | QuotaLine]]:
-    model: type[ProtectionLine | QuotaLine] = ProtectionLine if kind == "protection" else QuotaLine
-    lines: list[tuple[int, ProtectionLine | QuotaLine]] = []
-    taken: dict[tuple[object, ...], list[tuple[int, ProtectionLine | QuotaLine]]] = {}
+def _lines_of(kind: AllocationKind, found: Sheetful) -> list[tuple[int, Line]]:
+    model: type[Line] = _LINES[kind]
+    lines: list[tuple[int, Line]] = []
+    taken: dict[tuple[object, ...], list[tuple[int, Line]]] = {}
     for number, row in found.rows:
         try:
             line = model.model_validate(_values(kind, row))
@@ -214,9 +253,10 @@ def _lines_of(kind: AllocationKind, found: Sheetful) -> list[tuple[int, Protecti
             found.set_aside.append(Aside(number, _told(error)))
             continue
         beside = taken.setdefault(_apart(line, number), [])
-        clash = next((n for n, other in beside if line.start <= other.end and other.start <= line.end), None)
+        clash = next((n for n, other in beside if _meet(line, other)), None)
         if clash is not None:
-            found.set_aside.append(Aside(number, f"its period overlaps that of line {clash}"))
+            told = "the location and service" if isinstance(line, CapacityLine) else "its period overlaps that"
+            found.set_aside.append(Aside(number, f"{told} of line {clash}"))
             continue
         beside.append((number, line))
         lines.append((number, line))
@@ -225,8 +265,17 @@ def _lines_of(kind: AllocationKind, found: Sheetful) -> list[tuple[int, Protecti
     return lines
 
 
-def _apart(line: ProtectionLine | QuotaLine, number: int) -> tuple[object, ...]:
+def _meet(line: Line, other: Line) -> bool:
+    """Whether two lines of one name cannot both be."""
+    if isinstance(line, CapacityLine) or isinstance(other, CapacityLine):
+        return True
+    return line.start <= other.end and other.start <= line.end
+
+
+def _apart(line: Line, number: int) -> tuple[object, ...]:
     """Lines of one name have their periods apart; a name of its own where they need not."""
+    if isinstance(line, CapacityLine):
+        return (line.location, line.service)
     if isinstance(line, ProtectionLine):
         return (line.sku, line.location, line.locations, line.tier)
     return line.combination() if line.backward_periods or line.forward_periods else (number,)
@@ -296,6 +345,8 @@ def _values(kind: AllocationKind, row: Row) -> dict[str, Any]:
             values[name] = int(cell) if _is_number(cell) else cell
         elif name in sheet.flags:
             values[name] = YES_OR_NO.get(cell.lower(), cell)
+        elif name in _PACKED:
+            values[name] = _PACKED[name](cell)
         elif name == "locations":
             values[name] = tuple(part.strip() for part in cell.split(";") if part.strip())
         else:

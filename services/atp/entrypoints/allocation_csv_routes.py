@@ -36,6 +36,7 @@ from services.atp.entrypoints.allocation_routes import (
     known_document,
     store_draft,
 )
+from services.atp.entrypoints.capacity_documents import shares_of
 from services.atp.entrypoints.document_changes import RowChange, changes
 from services.atp.entrypoints.preview_routes import PreviewAnswer, make_preview, preview_document
 from services.atp.entrypoints.problem_codes import DOCUMENT_UNKNOWN, PREVIEW_TOO_LARGE, ROWS_SET_ASIDE, SHEET_REFUSED
@@ -258,7 +259,8 @@ async def _unknown(planning: Planning, rows: Sequence[tuple[int, Row]]) -> list[
 def _names(row: Row) -> Names:
     places = (row.get("location", ""), *row.get("locations", "").split(";"))
     tier = "" if row.get("unconsumable") == "yes" else row.get("tier", "")
-    found = ((row.get("sku", ""),), places, (tier,))
+    shares = shares_of(row.get("shares", ""))
+    found = ((row.get("sku", ""),), places, (tier, *(each["tier"] for each in shares)))
     return Names(*(tuple(name for name in names if name) for names in found))
 
 

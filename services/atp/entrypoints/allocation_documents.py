@@ -1,4 +1,4 @@
-"""Protections, quotas and hierarchies as planners write them, and as the rows that are stored."""
+"""Allocation documents as planners write them, and as the rows that are stored; capacities: `capacity_documents`."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from services.atp.application.planning import AllocationKind, HierarchyRow, PeriodsOverlap, ProtectionRow, QuotaRow
 from services.atp.domain.model import Node
+from services.atp.entrypoints.capacity_documents import CapacityDocument
 from services.contracts.payload import Code, Day, Identifier, Moment, Payload, QuantityOrZero
 
 ENTRIES_MAX: Final = 1_000  # lines of one document, nodes of one hierarchy
@@ -274,7 +275,7 @@ class HierarchyDocument(Payload):
         return self.model_dump(mode="json", exclude={"effective_from"})
 
 
-Document = ProtectionDocument | QuotaDocument | HierarchyDocument
+Document = ProtectionDocument | QuotaDocument | HierarchyDocument | CapacityDocument
 
 
 def _refuse_overlap(spans: Sequence[tuple[date, date]]) -> None:

@@ -1,4 +1,4 @@
-"""Protections, quotas, hierarchies and regions over HTTP: versioned documents with effective dates and an author."""
+"""Allocation documents and regions over HTTP: documents are versioned, with effective dates and an author."""
 
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -21,6 +21,7 @@ from services.atp.entrypoints.allocation_documents import (
     ProtectionDocument,
     QuotaDocument,
 )
+from services.atp.entrypoints.capacity_documents import CapacityDocument
 from services.atp.entrypoints.problem_codes import DOCUMENT_KIND, DOCUMENT_UNKNOWN, PERIODS_OVERLAP
 from services.chassis.auth import Principal, require
 from services.chassis.problems import BAD_REQUEST, CONFLICT, PRECONDITION_FAILED, VALIDATION_FAILED, Problem
@@ -54,6 +55,7 @@ SHAPES: Final = (
     Shape("protections", "protection", "protection document", ProtectionDocument),
     Shape("quotas", "quota", "quota document", QuotaDocument),
     Shape("hierarchies", "hierarchy", "hierarchy of an item", HierarchyDocument),
+    Shape("capacities", "capacity", "capacity document", CapacityDocument),
 )
 
 

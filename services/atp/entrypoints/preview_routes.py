@@ -27,6 +27,7 @@ from services.atp.domain.model import PositionKey
 from services.atp.domain.shifts import LineStanding, Totals, by_tier, totals
 from services.atp.entrypoints.allocation_documents import HierarchyDocument, ProtectionDocument, QuotaDocument
 from services.atp.entrypoints.allocation_routes import draft_of, refusal
+from services.atp.entrypoints.capacity_documents import CapacityDocument
 from services.atp.entrypoints.problem_codes import (
     CHANNEL_FORBIDDEN,
     CUSTOMER_UNKNOWN,
@@ -75,6 +76,12 @@ class TriedHierarchy(_Tried):
     document: HierarchyDocument
 
 
+class TriedCapacities(_Tried):
+    """A capacity document; see `PUT /v1/capacities/{document_id}`."""
+
+    document: CapacityDocument
+
+
 class TriedReceipt(Payload):
     """A scheduled receipt that comes `days_later` (negative: earlier), or with another quantity (0: not at all)."""
 
@@ -99,12 +106,14 @@ class PreviewRequest(Payload):
     protections: Annotated[tuple[TriedProtections, ...], Field(max_length=DOCUMENTS_MAX)] = ()
     quotas: Annotated[tuple[TriedQuotas, ...], Field(max_length=DOCUMENTS_MAX)] = ()
     hierarchies: Annotated[tuple[TriedHierarchy, ...], Field(max_length=DOCUMENTS_MAX)] = ()
+    capacities: Annotated[tuple[TriedCapacities, ...], Field(max_length=DOCUMENTS_MAX)] = ()
     receipts: Annotated[tuple[TriedReceipt, ...], Field(max_length=RECEIPTS_MAX)] = ()
     tiers: Annotated[tuple[TriedTier, ...], Field(max_length=CUSTOMERS_MAX)] = ()
 
     @model_validator(mode="after")
     def _something_once(self) -> Self:
-        documents = [each.document_id for each in (*self.protections, *self.quotas, *self.hierarchies)]
+        tried = (*self.protections, *self.quotas, *self.hierarchies, *self.capacities)
+        documents = [each.document_id for each in tried]
         receipts = [(each.sku, each.location, each.source, each.reference) for each in self.receipts]
         customers = [(each.customer.system, each.customer.id) for each in self.tiers]
         for names in (documents, receipts, customers):
@@ -266,8 +275,8 @@ def preview_document(found: Preview) -> dict[str, Any]:
 
 
 def _changes(body: PreviewRequest, author: str) -> Changes:
-    tried: Sequence[TriedProtections | TriedQuotas | TriedHierarchy]
-    tried = (*body.protections, *body.quotas, *body.hierarchies)
+    tried: Sequence[TriedProtections | TriedQuotas | TriedHierarchy | TriedCapacities]
+    tried = (*body.protections, *body.quotas, *body.hierarchies, *body.capacities)
     drafts: list[Draft] = [draft_of(each.document, each.document_id, author, base=each.base_version) for each in tried]
     receipts = [
         ReceiptChange(
