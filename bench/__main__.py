@@ -4,7 +4,7 @@ import subprocess
 import sys
 from typing import Final
 
-BENCHES: Final = ("promise", "throughput", "tier_change", "ledger")
+BENCHES: Final = ("promise", "throughput", "tier_change", "ledger", "capacity")
 
 
 def main() -> int:

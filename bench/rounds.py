@@ -77,6 +77,20 @@ async def in_turn(shots: Mapping[str, Shot], *, rounds: int = ROUNDS) -> dict[st
     return found
 
 
+def together(outcomes: Sequence[Outcome]) -> Outcome:
+    """Shots that ran at the same time as one: rates and counts add up, of latencies the worst counts."""
+    loads = [outcome.load for outcome in outcomes]
+    return Outcome(
+        Load(
+            per_second=sum(load.per_second for load in loads),
+            p50_ms=max(load.p50_ms for load in loads),
+            p99_ms=max(load.p99_ms for load in loads),
+            requests=sum(load.requests for load in loads),
+            errors=sum(load.errors for load in loads),
+        )
+    )
+
+
 def ratio(own: float, other: float) -> float | None:
     """How many times the other; None where a slow machine completed nothing of one of them."""
     return own / other if own and other else None

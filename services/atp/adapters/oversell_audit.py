@@ -4,7 +4,7 @@
 For every recorded batch the audit takes the positions as they were read under lock, repeats the steps of the batch with
 what the ledger says that each decision took, and compares A(s) before and after each decision. It shares no code with
 the engine: neither the arithmetic nor the steps' effects. It also chains the records: what a batch left must be what
-the next batch found at the position's next version.
+the next batch found at the position's next version. Ship days of capacities are looked at by `capacity_audit`.
 
     A(s) = on hand - buffer + receipts due by s - commitments with material availability day by s
 
@@ -23,6 +23,7 @@ from uuid import UUID
 
 import orjson
 
+from services.atp.adapters.capacity_audit import Bookings, Leaves
 from services.chassis.database import Connection, Database
 
 RECORDS_AT_ONCE: Final = 200  # records held in memory, some 100 kB each when unpacked
@@ -31,7 +32,8 @@ _RECORDS: Final = """
 SELECT decision_id, input FROM decision_batch WHERE decision_id > $1 ORDER BY decision_id LIMIT $2
 """
 _TAKEN: Final = """
-SELECT decision_id, decision_index, item_id, location_id, available_day, quantity, assumed FROM commitment
+SELECT decision_id, decision_index, item_id, location_id, available_day, quantity, assumed, service, ship_day
+FROM commitment
 WHERE decision_id = ANY($1::uuid[])
 """
 _FIRST: Final = UUID(int=0)
@@ -49,6 +51,7 @@ class OversellReport:
     taken_over: int = 0
     cut_over_deficits: dict[Place, str] = field(default_factory=dict)
     broken_chains: dict[Place, str] = field(default_factory=dict)
+    overbooked: dict[tuple[str, int], str] = field(default_factory=dict)  # by capacity and ship day
 
     def accuse(self, place: Place, finding: str, *, cut_over: bool = False) -> None:
         """Note the first finding of a position."""
@@ -95,8 +98,8 @@ async def _records(database: Database) -> AsyncIterator[tuple[dict[str, Any], di
             return
         by_decision: dict[UUID, dict[int, list[tuple[Any, ...]]]] = defaultdict(lambda: defaultdict(list))
         for row in taken:
-            entry = (row["item_id"], row["location_id"], row["available_day"], row["quantity"], row["assumed"])
-            by_decision[row["decision_id"]][row["decision_index"]].append(entry)
+            _, index, *entry = row
+            by_decision[row["decision_id"]][index].append(tuple(entry))
         for row in rows:
             yield orjson.loads(zlib.decompress(row["input"])), by_decision.get(row["decision_id"], {})
         after = rows[-1]["decision_id"]
@@ -116,17 +119,23 @@ def _replay(
         former = left.get(place)
         if former is not None and former.version == stock.version and former.key() != stock.key():
             report.broken_chains.setdefault(place, f"version {stock.version} is not what the batch before it left")
+    bookings = Bookings(record)
     index = 0
     for kind, step in record["steps"]:
         if kind in ("decide", "serve"):
             report.decisions += 1
+            overbooked = bookings.take(_leaves(taken.get(index, ())))
+            report.overbooked |= {key: found for key, found in overbooked.items() if key not in report.overbooked}
             _take(stocks, items, taken.get(index, ()), today, report)
             index += 1
         elif kind == "cut_over":
             report.taken_over += 1
+            bookings.take(_leaves(taken.get(index, ())))
             _take(stocks, items, _without_shipped(taken.get(index, ()), step), today, report, cut_over=True)
             index += 1
         else:
+            for part in step if kind == "release" else ():
+                bookings.give_back(part)
             _apply(stocks, kind, step)
     for place, stock in stocks.items():
         if stock.key() != found.get(place):
@@ -158,7 +167,7 @@ def _take(
 ) -> None:
     """Let one decision take its quantities; accuse it where A(s) ends up negative and lower than before."""
     touched: dict[Place, list[tuple[int, int]]] = {}
-    for item_id, location_id, day, quantity, assumed in taken:
+    for item_id, location_id, day, quantity, assumed, *_ in taken:
         place = (item_id, location_id)
         stock = stocks.get(place)
         if stock is None:
@@ -177,13 +186,17 @@ def _take(
                 report.accuse(place, f"A on day {day} went from {was} to {level}", cut_over=cut_over)
 
 
+def _leaves(taken: Iterable[tuple[Any, ...]]) -> list[Leaves]:
+    return [Leaves(location, service, day, quantity) for _, location, _, quantity, _, service, day in taken]
+
+
 def _without_shipped(taken: Iterable[tuple[Any, ...]], step: Mapping[str, Any]) -> Iterable[tuple[Any, ...]]:
     """What an open order still commits: its quantities less what of them had shipped before it was taken over."""
     shipped: dict[tuple[str, str, int], int] = defaultdict(int)
     for line in step["given"]:
         for (item_id, location_id), _, _, left, available_day, *_ in line:
             shipped[item_id, location_id, available_day] += left
-    for item_id, location_id, day, quantity, assumed in taken:
+    for item_id, location_id, day, quantity, assumed, *_ in taken:
         gone = min(quantity, shipped[item_id, location_id, day])
         shipped[item_id, location_id, day] -= gone
         if quantity > gone:

@@ -54,6 +54,7 @@ class Needs:
     positions: dict[PositionKey, None] = field(default_factory=dict)
     quotas: dict[UsageKey, None] = field(default_factory=dict)
     capacities: dict[str, None] = field(default_factory=dict)  # besides those of the locations that serve the zones
+    bookable: dict[str, None] = field(default_factory=dict)  # locations, besides those: their capacity may be booked
     freed_items: dict[str, None] = field(default_factory=dict)  # may free quantity: their backorders are counted
     kept: dict[str, Any] = field(default_factory=dict)  # what handlers found out; goes to `Batch.kept`
 
@@ -277,7 +278,9 @@ class Loader:
             return []
         zones = self.configuration.offers if self.needs.every_zone else self.needs.zones
         serving = {offer.location_id: None for zone in zones for offer in self.configuration.offers_for(zone)}
-        return sorted({key.location_id for key in stored} & known.keys() & serving.keys())
+        return sorted(
+            ({key.location_id for key in stored} & serving.keys() | self.needs.bookable.keys()) & known.keys()
+        )
 
     def _capacities(self, location_id: str) -> list[str]:
         return [each.capacity.capacity_id for each in self.configuration.capacities[location_id]]

@@ -95,6 +95,7 @@ class TakingOver(Handler[TakeOverOrder]):
         for line, given in zip(content.lines, command.given, strict=True):
             needs.items[line.item_id] = None
             needs.positions.update((PositionKey(line.item_id, each.location_id), None) for each in given)
+            needs.bookable.update((each.location_id, None) for each in given)
 
     async def discover(self, session: Session, commands: Sequence[TakeOverOrder], needs: Needs) -> None:
         """The zones of orders that name a country."""

@@ -1,0 +1,246 @@
+"""Bookable daily capacity over HTTP: taken with the stock, given back with it, kept for tiers; never overbooked."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import httpx
+import pytest
+
+from services.atp.adapters.ledger import rebuild, verify
+from services.atp.adapters.oversell_audit import audit
+from services.chassis.lifecycle import Role
+from tests.support.atp import Atp, an_order, assigned, in_days, running_atp, unique
+
+WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+@pytest.fixture
+async def pair(database_url: str) -> AsyncIterator[tuple[Atp, Atp]]:
+    """Two replicas over one database; at the end every counter is what the ledger says, and no day was overbooked."""
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(running_atp(database_url))
+        second = await stack.enter_async_context(running_atp(database_url, roles=frozenset({Role.API})))
+        await first.tier("gold", 1)
+        await first.tier("bronze", 3, default=True)
+        await first.customer("g", assigned("gold"))
+        yield first, second
+        assert (await verify(first.database)).drifts == ()
+        found = await audit(first.database)
+        assert found.oversold == {}
+        assert found.overbooked == {}
+
+
+@pytest.fixture
+def atp(pair: tuple[Atp, Atp]) -> Atp:
+    return pair[0]
+
+
+@pytest.fixture
+def dc() -> str:
+    """A location of one test's own."""
+    return unique("L")
+
+
+def line(location: str, units: int, **fields: Any) -> dict[str, Any]:
+    """A line of a capacity document: so many units on every day."""
+    return {"location": location, **dict.fromkeys(WEEK, units), **fields}
+
+
+async def limit(atp: Atp, *lines: dict[str, Any], name: str | None = None, **fields: Any) -> str:
+    """Write a capacity document; its id."""
+    document_id = name or unique("capacity")
+    answer = await atp.client.put(f"/v1/capacities/{document_id}", json={"lines": lines, **fields})
+    assert answer.status_code == 200, answer.text
+    return document_id
+
+
+def an_order_by(item: str, quantity: int, last_ship_day: int = 0, customer: str = "nobody") -> dict[str, Any]:
+    """An order that can ship until a day: arrival is two days later."""
+    by = in_days(last_ship_day + 2)
+    return an_order((item, quantity), customer={"system": "erp", "id": customer}, latest_acceptable_arrival=by)
+
+
+async def promised(atp: Atp, item: str, quantity: int, last_ship_day: int = 0, customer: str = "nobody") -> int:
+    answer = await atp.place(an_order_by(item, quantity, last_ship_day, customer))
+    assert answer.status_code == 201, answer.text
+    return int(answer.json()["lines"][0]["promised"])
+
+
+async def until_waiting(atp: Atp, item: str, quantity: int) -> None:
+    """Wait until so much of an item is waited for."""
+    await atp.until("SELECT coalesce(sum(quantity), 0) = $2 FROM backorder WHERE item_id = $1", item, quantity)
+
+
+async def booked(atp: Atp, name: str) -> dict[int, int]:
+    """What is booked of a capacity or share, by days from today."""
+    rows = await atp.fetch(
+        "SELECT period_start, consumed FROM usage WHERE kind = 'capacity' AND limit_id = $1 AND consumed <> 0"
+        " ORDER BY period_start",
+        name,
+    )
+    first = (await atp.fetch("SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date - DATE '0001-01-01' + 1"))[0][0]
+    return {day - first: consumed for day, consumed in rows}
+
+
+async def test_a_day_that_is_full_is_promised_no_more_and_the_next_one_is(atp: Atp, dc: str) -> None:
+    item, other = await atp.item(on_hand=100, location=dc), await atp.item(on_hand=100, location=dc)
+    await limit(atp, line(dc, 10))
+    assert await promised(atp, item, 6) == 6
+    answer = await atp.place(an_order_by(other, 6))
+    found = answer.json()["lines"][0]
+    assert (found["promised"], found["backordered"]) == (4, 2)
+    assert "capacity" in {each["kind"] for each in found["why"]}
+    answer = await atp.place(an_order((other, 6)))
+    assert [part["ship_date"] for part in answer.json()["lines"][0]["schedule"]] == [in_days(1)]
+    assert await booked(atp, dc) == {0: 10, 1: 6}
+
+
+async def test_a_service_has_its_own_capacity_below_that_of_the_location(atp: Atp, dc: str) -> None:
+    item = await atp.item(on_hand=100, location=dc)
+    await limit(atp, line(dc, 10), line(dc, 4, service="road"))
+    assert await promised(atp, item, 9) == 4
+    assert await promised(atp, item, 9, 1) == 4
+    assert await booked(atp, f"{dc}@road") == {0: 4, 1: 4}
+    assert await booked(atp, dc) == {0: 4, 1: 4}
+
+
+async def test_a_share_is_kept_for_its_tier_until_it_lapses(atp: Atp, dc: str) -> None:
+    item = await atp.item(on_hand=100, location=dc)
+    gold = {"tier": "gold", "quantity": 6, "lapse_days": 1}
+    await limit(atp, line(dc, 10, shares=[gold]))
+    assert await promised(atp, item, 10) == 10  # it has lapsed for today
+    assert await promised(atp, item, 10, 1) == 4
+    assert await promised(atp, item, 10, 1, "g") == 6
+    assert await booked(atp, f"{dc}/gold") == {1: 6}
+
+
+async def test_an_exception_names_the_units_of_a_single_day(atp: Atp, dc: str) -> None:
+    item = await atp.item(on_hand=100, location=dc)
+    await limit(atp, line(dc, 10, exceptions=[{"day": in_days(1), "units": 0}, {"day": in_days(2), "units": 30}]))
+    answer = await atp.place(an_order((item, 25)))
+    assert [part["ship_date"] for part in answer.json()["lines"][0]["schedule"]] == [in_days(2)]
+
+
+async def test_what_was_booked_before_a_document_counts(atp: Atp, dc: str) -> None:
+    item = await atp.item(on_hand=100, location=dc)
+    order = an_order_by(item, 7)
+    made = (await atp.place(order)).json()
+    assert await promised(atp, item, 2, customer="g") == 2
+    document = await limit(atp, line(dc, 10, shares=[{"tier": "gold", "quantity": 3}]))
+    assert (await booked(atp, dc), await booked(atp, f"{dc}/gold")) == ({0: 9}, {0: 2})
+    assert await promised(atp, item, 5) == 0
+    assert await promised(atp, item, 5, customer="g") == 1
+    await limit(atp, line(dc, 20, shares=[{"tier": "bronze", "quantity": 1}]), name=document)
+    await until_waiting(atp, item, 0)
+    assert (await booked(atp, dc), await booked(atp, f"{dc}/bronze")) == ({0: 19}, {0: 12})
+    answer = await atp.client.post(f"/v1/promises/{made['promise_id']}:cancel", json={"version": 2})
+    assert answer.status_code == 200
+    assert (await booked(atp, dc), await booked(atp, f"{dc}/bronze")) == ({0: 12}, {0: 5})
+
+
+async def test_a_document_to_come_counts_and_limits_nothing_yet(atp: Atp, dc: str) -> None:
+    item = await atp.item(on_hand=100, location=dc)
+    await limit(atp, line(dc, 1), effective_from=f"{in_days(3)}T00:00:00Z")
+    assert await promised(atp, item, 30) == 30
+    assert await booked(atp, dc) == {0: 30}
+
+
+async def test_a_document_without_lines_ends_what_it_limited_and_those_who_wait_are_served(atp: Atp, dc: str) -> None:
+    item = await atp.item(on_hand=100, location=dc)
+    document = await limit(atp, line(dc, 10))
+    answer = await atp.place(an_order_by(item, 30))
+    assert answer.json()["lines"][0]["promised"] == 10
+    await limit(atp, name=document)
+    await until_waiting(atp, item, 0)
+    assert await booked(atp, dc) == {0: 10}
+
+
+async def test_two_documents_cannot_name_the_same_capacity(atp: Atp, dc: str) -> None:
+    await atp.location(dc)
+    await limit(atp, line(dc, 10))
+    answer = await atp.client.put("/v1/capacities/other", json={"lines": [line(dc, 5)]})
+    assert (answer.status_code, answer.json()["code"]) == (409, "periods_overlap")
+    assert (
+        await atp.client.put("/v1/capacities/other", json={"lines": [line(dc, 5, service="road")]})
+    ).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {**line("L1", 1), "mon": -1},
+        {**line("L1", 1), "exceptions": [{"day": in_days(1), "units": 1}] * 2},
+        {**line("L1", 1), "shares": [{"tier": "gold", "quantity": 1}] * 2},
+        {key: value for key, value in line("L1", 1).items() if key != "sun"},
+        {**line("L1", 1), "units": 3},
+    ],
+)
+async def test_a_line_that_makes_no_sense_is_refused(atp: Atp, bad: dict[str, Any]) -> None:
+    answer = await atp.client.put("/v1/capacities/bad", json={"lines": [bad]})
+    assert answer.status_code == 422
+
+
+async def test_a_stale_base_is_refused_and_every_version_is_audited(atp: Atp, dc: str) -> None:
+    document = await limit(atp, line(dc, 10))
+    path = f"/v1/capacities/{document}"
+    answer = await atp.client.put(path, json={"lines": [line(dc, 11)]}, headers={"If-Match": '"1"'})
+    assert answer.headers["etag"] == '"2"'
+    answer = await atp.client.put(path, json={"lines": [line(dc, 12)]}, headers={"If-Match": '"1"'})
+    assert answer.status_code == 412
+    assert [each["version"] for each in (await atp.client.get(f"{path}/versions")).json()["items"]] == [2, 1]
+    assert (await atp.client.get(path)).json()["lines"][0]["mon"] == 11
+    entries = (await atp.client.get("/v1/audit")).json()["items"]
+    assert [each["action"] for each in entries if each["subject"] == document] == ["capacities.changed"] * 2
+
+
+async def test_capacity_given_back_goes_to_those_who_wait_for_other_items(atp: Atp, dc: str) -> None:
+    item, other = await atp.item(on_hand=100, location=dc), await atp.item(on_hand=100, location=dc)
+    await limit(atp, line(dc, 10))
+    made = (await atp.place(an_order_by(item, 10))).json()
+    waiting = (await atp.place(an_order_by(other, 4))).json()
+    assert waiting["lines"][0]["backordered"] == 4
+    await atp.client.post(f"/v1/promises/{made['promise_id']}:cancel", json={"version": 1})
+    await until_waiting(atp, other, 0)
+    assert await booked(atp, dc) == {0: 4}
+
+
+async def test_raising_a_capacity_serves_those_who_waited_for_it(atp: Atp, dc: str) -> None:
+    item = await atp.item(on_hand=100, location=dc)
+    document = await limit(atp, line(dc, 10))
+    assert await promised(atp, item, 15) == 10
+    await limit(atp, line(dc, 12), name=document)
+    await until_waiting(atp, item, 3)
+    assert await booked(atp, dc) == {0: 12}
+
+
+async def test_of_the_last_units_of_a_day_each_is_promised_once_by_two_engines(pair: tuple[Atp, Atp], dc: str) -> None:
+    items = [await pair[0].item(on_hand=100, location=dc) for _ in range(20)]
+    await limit(pair[0], line(dc, 150))
+
+    async def place(number: int) -> httpx.Response:
+        return await pair[number % 2].place(an_order_by(items[number % 20], 1))
+
+    waiting = iter(range(600))
+    answers: list[httpx.Response] = []
+
+    async def client() -> None:
+        for number in waiting:
+            answers.append(await place(number))  # noqa: PERF401 - clients take turns
+
+    await asyncio.gather(*(client() for _ in range(64)))
+    assert {answer.status_code for answer in answers} == {201}
+    assert Counter(answer.json()["lines"][0]["outcome"] for answer in answers) == {"promised": 150, "backordered": 450}
+    assert await booked(pair[0], dc) == {0: 150}
+
+
+async def test_a_lost_counter_is_a_drift_and_is_rebuilt_from_the_ledger(atp: Atp, dc: str) -> None:
+    item = await atp.item(on_hand=100, location=dc)
+    await limit(atp, line(dc, 10))
+    await promised(atp, item, 6)
+    await atp.execute("UPDATE usage SET consumed = 2 WHERE kind = 'capacity' AND limit_id = $1", dc)
+    assert (await verify(atp.database)).drifted == 1
+    assert await rebuild(atp.database) == 1
+    assert await booked(atp, dc) == {0: 6}
