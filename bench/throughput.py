@@ -26,10 +26,10 @@ import orjson
 from bench.baselines import KEY, NOTHING, USUAL, Baselines, baselines
 from bench.deployment import ATP, measured
 from bench.figures import Figure, write
-from bench.load import Load, Requests, require_wrk
+from bench.load import Requests, require_wrk
 from bench.processor import per_piece, used
 from bench.profiles import Profiles, show
-from bench.rounds import SECONDS, Outcome, Shot, figure, followed, in_turn, p99_ms, rate, ratio, settled, shot
+from bench.rounds import SECONDS, Outcome, Shot, figure, followed, in_turn, p99_ms, rate, ratio, settled, shot, together
 from services.chassis.envelope import Event, from_record, to_record
 from services.chassis.event_log.port import Producer
 from services.contracts.catalogue import ORDER_PLACED, decode
@@ -229,8 +229,7 @@ async def _replicas(scene: _Scene) -> list[Figure]:
 
     async def both() -> Outcome:
         shots = [shot(each, Requests(), connections=half, key=key) for each in (url, second.url)]
-        outcomes = await asyncio.gather(*(shoot() for shoot in shots))
-        return Outcome(_together([outcome.load for outcome in outcomes]))
+        return together(await asyncio.gather(*(shoot() for shoot in shots)))
 
     one = shot(url, Requests(), connections=CONNECTIONS, key=key)
     found = await in_turn({"one": followed(deployment, one, clients), "two": followed(deployment, both, clients)})
@@ -241,16 +240,6 @@ async def _replicas(scene: _Scene) -> list[Figure]:
         figure("one replica on one hot item", found["one"]),
         figure("two replicas on one hot item", found["two"], baseline="one replica", ratio=times),
     ]
-
-
-def _together(loads: list[Load]) -> Load:
-    return Load(
-        per_second=sum(load.per_second for load in loads),
-        p50_ms=max(load.p50_ms for load in loads),
-        p99_ms=max(load.p99_ms for load in loads),
-        requests=sum(load.requests for load in loads),
-        errors=sum(load.errors for load in loads),
-    )
 
 
 def _against(case: str, found: dict[str, list[Outcome]], *, pieces: int = 1, unit: str = "1/s") -> list[Figure]:

@@ -231,8 +231,8 @@ class Draft:
         return tuple(postings)
 
     def _book_capacity(self, capacities: Sequence[Capacity], ship_day: Day, quantity: int) -> tuple[Posting, ...]:
-        """Count what leaves on a ship day."""
-        if not capacities:
+        """Count what leaves on a ship day; one that is over binds nobody, and its counter is not in the book."""
+        if not capacities or ship_day < self.book.today:
             return ()
         tier = self.request.tier.tier
         postings = tuple([Posting(key, quantity) for each in capacities for key in counted_by(each, tier, ship_day)])

@@ -44,6 +44,6 @@ PERIODS_OVERLAP: Final = register(
     ProblemCode(
         "periods_overlap",
         409,
-        "Periods overlap: of one tier at one position, of one quota, or two hierarchies of one item",
+        "Periods overlap: of one tier at one position, of one quota, two hierarchies of one item, or one capacity's",
     )
 )
