@@ -24,6 +24,7 @@ from services.contracts import (
     blocks,
     costs,
     cut_over,
+    feedback,
     items,
     network,
     order_changes,
@@ -211,6 +212,7 @@ SEGMENT_PROPOSED: Final = EventType("segment.proposed.v1", segments.SegmentPropo
 TIER_POLICY_V1: Final = EventType("tier.policy.v1", published_tiers.TierDefined, topics.SEGMENTS_POLICIES)
 TIER_POLICY: Final = EventType("tier.policy.v2", segments.TierDefined, topics.SEGMENTS_POLICIES)
 SERVICE_BREACHED: Final = EventType("service.breached.v1", service.ServiceBreached, topics.SERVICE_BREACHES)
+FEEDBACK_GIVEN: Final = EventType("feedback.given.v1", feedback.FeedbackGiven, topics.CUSTOMER_FEEDBACK)
 AUDIT_ANCHORED: Final = EventType("audit.anchored.v1", audit.AuditAnchored, topics.AUDIT_ANCHORS)
 
 ALL: Final = (
@@ -259,6 +261,7 @@ ALL: Final = (
     TIER_POLICY_V1,
     TIER_POLICY,
     SERVICE_BREACHED,
+    FEEDBACK_GIVEN,
     AUDIT_ANCHORED,
 )
 

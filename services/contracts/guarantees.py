@@ -142,6 +142,15 @@ ALL: Final = (
         "The event id is the same in every repetition; the highest `sequence` of each month and measure counts.",
     ),
     Guarantee(
+        topics.CUSTOMER_FEEDBACK,
+        "Surveys and complaints of customers, as a CRM knows them: scores and kinds, never the text of what was said.",
+        "reclassifier",
+        ("a CRM",),
+        ("reclassifier",),
+        "None is needed: of one piece of feedback the highest version counts, whenever it comes.",
+        "A repetition changes nothing: pieces are known by their source and reference.",
+    ),
+    Guarantee(
         topics.AUDIT_ANCHORS,
         "Signed statements of how far each service's audit trail went and what its digest was. Keep them for ever.",
         "every service, each for its own trail",

@@ -35,7 +35,7 @@ from services.chassis.quiet import Stir, look_twice
 from services.chassis.relay import Relay
 from services.chassis.relay_metrics import RelayMetrics
 from services.contracts import catalogue
-from services.contracts.topics import AUDIT_ANCHORS, ORDERS_RECORDED, SEGMENTS_CURRENT, dead_letters
+from services.contracts.topics import AUDIT_ANCHORS, CUSTOMER_FEEDBACK, ORDERS_RECORDED, SEGMENTS_CURRENT, dead_letters
 from services.reclassifier.adapters.store import SCHEMA, PostgresTransaction, PostgresTransactions
 from services.reclassifier.application.change_rule_set import store_first_rule_set
 from services.reclassifier.application.report_quiet import backlog
@@ -46,6 +46,7 @@ from services.reclassifier.entrypoints.housekeeping import keep_house
 from services.reclassifier.entrypoints.published_segments import apply_published
 from services.reclassifier.entrypoints.recorded_orders import GROUP, RecordedOrdersHandler
 from services.reclassifier.entrypoints.routes import Desk
+from services.reclassifier.entrypoints.told_of_customers import TOPICS, ByTopic, FeedbackHandler
 from services.reclassifier.metrics import ReclassifierMetrics
 from services.reclassifier.settings import ReclassifierSettings
 
@@ -92,7 +93,7 @@ class _Reclassifier:
         self._metrics = ReclassifierMetrics(self._collectors)
         self._audit_metrics = AuditMetrics(self._collectors)
         self._consumer_metrics = ConsumerMetrics(
-            self._collectors, {GROUP: [ORDERS_RECORDED.name], PROJECTION: [SEGMENTS_CURRENT.name]}, REASONS
+            self._collectors, {GROUP: list(TOPICS), PROJECTION: [SEGMENTS_CURRENT.name]}, REASONS
         )
         self._transactions = PostgresTransactions()
         self._database: Database | None = None
@@ -182,11 +183,15 @@ class _Reclassifier:
         )
 
     def _consumer_tasks(self) -> list[SideTask]:
-        orders = ConsumerRunner(
+        orders = RecordedOrdersHandler(
+            self._transactions, self._metrics, self._evaluator, currency=self._settings.currency
+        )
+        feedback = FeedbackHandler(self._transactions, self._metrics)
+        told = ConsumerRunner(
             self._event_log,
             GROUP,
-            [ORDERS_RECORDED.name],
-            RecordedOrdersHandler(self._transactions, self._metrics, self._evaluator, currency=self._settings.currency),
+            list(TOPICS),
+            ByTopic({ORDERS_RECORDED.name: orders, CUSTOMER_FEEDBACK.name: feedback}),
             batch_max=self._settings.reclassifier_batch_max,
             dead_letters=dead_letters,
             metrics=self._consumer_metrics,
@@ -194,10 +199,10 @@ class _Reclassifier:
             committed=self._stir.tell,
         )
         watch = DeadLetterWatch(
-            self._event_log, [ORDERS_RECORDED.name], dead_letters=dead_letters, metrics=self._consumer_metrics
+            self._event_log, list(TOPICS), dead_letters=dead_letters, metrics=self._consumer_metrics
         )
         return [
-            SideTask("orders", orders.run),
+            SideTask("orders", told.run),
             SideTask("dead letters", watch.run),
             SideTask("evaluator", self._evaluate),
             SideTask("housekeeping", self._keep_house),
@@ -275,9 +280,7 @@ class _Reclassifier:
         return left.activity, {"customers_due": left.customers_due, "events_unpublished": left.events_unpublished}
 
     async def _unread(self) -> dict[str, int]:
-        orders, segments = await asyncio.gather(
-            self._event_log.group_lag(GROUP, [ORDERS_RECORDED.name]), self._segments_unread()
-        )
+        orders, segments = await asyncio.gather(self._event_log.group_lag(GROUP, list(TOPICS)), self._segments_unread())
         return {"orders_unread": orders, "segments_unread": segments}
 
     async def _segments_unread(self) -> int:

@@ -20,6 +20,12 @@ class ReclassifierMetrics:
             "Records of orders: with news, or older than or equal to what was known.",
             {"outcome": RECORD_OUTCOMES},
         )
+        self.feedback = counter(
+            registry,
+            "reclassifier_feedback_records_total",
+            "Surveys and complaints: with news, or older than or equal to what was known.",
+            {"outcome": RECORD_OUTCOMES},
+        )
         self.proposals = counter(
             registry, "reclassifier_proposals_total", "Proposals made, by direction.", {"direction": DIRECTIONS}
         )

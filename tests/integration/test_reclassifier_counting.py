@@ -12,8 +12,8 @@ import pytest
 from services.contracts.catalogue import ORDER_CONFIRMED
 from services.contracts.orders import OrderRecorded
 from services.reclassifier.application.forget_days import forget_days
-from services.reclassifier.domain.features import Window, features_of
-from services.reclassifier.domain.orders import Activity, join_all
+from services.reclassifier.domain.features import EVERY_DETAIL, Detail, Window, features_of
+from services.reclassifier.domain.orders import Activity, Outcomes, Punctuality, join_all
 from services.reclassifier.entrypoints.recorded_orders import order_state
 from tests.support.reclassifier_service import (
     NOON,
@@ -101,12 +101,22 @@ async def test_random_records_in_racing_batches_end_as_the_definition_says(
     batches = [deliveries[start : start + 60] for start in range(0, len(deliveries), 60)]
     await asyncio.gather(*(reclassifier.take(*batch) for batch in batches))
     days: dict[str, dict[int, Activity]] = {}
+    outcomes: dict[str, dict[int, Outcomes]] = {}
     for state in join_all(order_state(OrderRecorded.model_validate(one), "GBP") for one in records).values():
-        own = days.setdefault(f"c:{state.customer_id}", {})
+        owner, day = f"c:{state.customer_id}", state.ordered_on
+        own, came = days.setdefault(owner, {}), outcomes.setdefault(owner, {})
         if state.demand.units:
-            own[state.ordered_on] = own.get(state.ordered_on, Activity()).plus(Activity(1, *state.demand))
-    expected = {owner: features_of(own, TODAY, WINDOWS) for owner, own in days.items()}
-    assert await features(reclassifier, sorted(days), WINDOWS) == expected
+            own[day] = own.get(day, Activity()).plus(Activity(1, *state.demand))
+        told, late = (int(state.punctuality >= each) for each in (Punctuality.IN_TIME, Punctuality.LATE))
+        came[day] = came.get(day, Outcomes()).plus(
+            Outcomes(state.returned.units, state.returned.value_micros, told, late)
+        )
+    for detail in ((), (Detail.OUTCOMES,), EVERY_DETAIL):
+        expected = {
+            owner: features_of(own, TODAY, WINDOWS, outcomes=outcomes[owner], detail=detail)
+            for owner, own in days.items()
+        }
+        assert await features(reclassifier, sorted(days), WINDOWS, detail) == expected
 
 
 def _random_record(draw: random.Random) -> dict[str, Any]:
@@ -119,6 +129,7 @@ def _random_record(draw: random.Random) -> dict[str, Any]:
             "quantity": draw.randrange(20),
             "unit_price": draw.choice([None, "0.01", str(Decimal(draw.randrange(10_000)) / 100)]),
             "shipped_quantity": draw.randrange(5),
+            "returned_quantity": draw.choice([0, 0, draw.randrange(4)]),
         }
         for line in range(draw.randrange(4))
     ]
@@ -131,6 +142,7 @@ def _random_record(draw: random.Random) -> dict[str, Any]:
         change=change,
         lines=lines,
         ordered_at=ordered_at.isoformat(),
+        on_time=draw.choice([None, None, True, False]),
     )
 
 
@@ -197,4 +209,4 @@ async def test_days_beyond_every_window_are_forgotten_by_business_time(reclassif
 
 async def test_a_delivery_of_another_kind_is_refused(reclassifier: ReclassifierUnderTest) -> None:
     stray = delivery(ORDER_CONFIRMED, {"order": {"source": "shop", "order_id": "1"}})
-    assert [one.code for one in await reclassifier.handler([stray])] == ["invalid_payload"]
+    assert [one.code for one in await reclassifier.handler([stray])] == ["wrong_topic"]

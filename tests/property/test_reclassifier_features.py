@@ -18,12 +18,15 @@ from services.reclassifier.domain.orders import (
     Line,
     OrderKey,
     OrderState,
+    Outcomes,
     OwnedDay,
+    Punctuality,
     Reference,
     changes,
     demand_of,
     join,
     join_all,
+    outcome_changes,
     owner_of_customer,
     owner_of_reference,
     sum_changes,
@@ -40,12 +43,13 @@ LINES: Final = st.builds(
     st.integers(0, 50),
     st.integers(0, 60),
     st.one_of(st.none(), st.integers(0, 400_000_000)),
+    st.integers(0, 20),
 )
 
 
 @st.composite
 def _records(draw: st.DrawFn) -> OrderState:
-    ordered, shipped = demand_of(draw(st.lists(LINES, max_size=4)))
+    ordered, shipped, returned = demand_of(draw(st.lists(LINES, max_size=4)))
     return OrderState(
         key=OrderKey(draw(st.sampled_from("ab")), draw(st.sampled_from("123"))),
         sequence=draw(st.integers(1, 5)),
@@ -55,6 +59,8 @@ def _records(draw: st.DrawFn) -> OrderState:
         cancelled=draw(st.booleans()),
         ordered=ordered,
         shipped=shipped,
+        returned=returned,
+        punctuality=draw(st.sampled_from(Punctuality)),
     )
 
 
@@ -66,25 +72,36 @@ def _owner(state: OrderState) -> str:
 
 
 def _days_in_batches(records: list[OrderState], cuts: list[int]) -> dict[str, dict[int, Activity]]:
-    """What the database would hold after these records came in these batches."""
+    """The days of activity that the database would hold after these records came in these batches."""
+    return _told_in_batches(records, cuts)[0]
+
+
+def _told_in_batches(
+    records: list[OrderState], cuts: list[int]
+) -> tuple[dict[str, dict[int, Activity]], dict[OwnedDay, Outcomes]]:
     stored: dict[OrderKey, Counted] = {}
     days: dict[OwnedDay, Activity] = {}
+    outcomes: dict[OwnedDay, Outcomes] = {}
     edges = [0, *sorted(cut % (len(records) + 1) for cut in cuts), len(records)]
     for start, end in pairwise(edges):
         found: list[tuple[OwnedDay, Activity]] = []
+        came: list[tuple[OwnedDay, Outcomes]] = []
         for key, state in join_all(records[start:end]).items():
             before = stored.get(key)
             joined = state if before is None else join(before.state, state)
             after = Counted(joined, _owner(joined))
             found += changes(before, after)
+            came += outcome_changes(before, after)
             stored[key] = after
         for day, activity in sum_changes(found).items():
             days[day] = days.get(day, Activity()).plus(activity)
+        for day, outcome in sum_changes(came).items():
+            outcomes[day] = outcomes.get(day, Outcomes()).plus(outcome)
     by_owner: dict[str, dict[int, Activity]] = {}
     for day, activity in days.items():
         if any(activity):
             by_owner.setdefault(day.owner, {})[day.day] = activity
-    return by_owner
+    return by_owner, {day: outcome for day, outcome in outcomes.items() if any(outcome)}
 
 
 def _tiers(days: dict[str, dict[int, Activity]]) -> dict[str, list[str]]:
@@ -98,13 +115,13 @@ def _tiers(days: dict[str, dict[int, Activity]]) -> dict[str, list[str]]:
 
 @given(RECORDS, st.data())
 def test_order_and_duplication_change_nothing(records: list[OrderState], data: st.DataObject) -> None:
-    once = _days_in_batches(records, [])
+    once = _told_in_batches(records, [])
     again = data.draw(st.lists(st.sampled_from(records), max_size=8)) if records else []
     shuffled = data.draw(st.permutations([*records, *again]))
     cuts = data.draw(st.lists(st.integers(0, 30), max_size=5))
-    other = _days_in_batches(shuffled, cuts)
+    other = _told_in_batches(shuffled, cuts)
     assert other == once
-    assert _tiers(other) == _tiers(once)
+    assert _tiers(other[0]) == _tiers(once[0])
 
 
 @given(_records(), _records(), _records())
@@ -125,7 +142,7 @@ def test_demand_is_what_the_newest_record_says_net_of_cancellations(records: lis
     for key in {record.key for record in records}:
         own_records = [record for record in records if record.key == key]
         newest = max(
-            own_records, key=lambda record: (record.sequence, record.ordered_on, record.ordered, record.shipped)
+            own_records, key=lambda one: (one.sequence, one.ordered_on, one.ordered, one.shipped, one.returned)
         )
         demand = newest.shipped if any(record.cancelled for record in own_records) else newest.ordered
         if demand.units:
@@ -154,3 +171,20 @@ def _truths(features: Features) -> list[int]:
 
 def _moment(day: int) -> datetime:
     return datetime.fromordinal(day).replace(tzinfo=UTC)
+
+
+@given(RECORDS)
+def test_returns_are_of_the_newest_record_and_one_late_delivery_makes_an_order_late(records: list[OrderState]) -> None:
+    total = Outcomes()
+    for outcome in _told_in_batches(records, [2, 5])[1].values():
+        total = total.plus(outcome)
+    orders = [[one for one in records if one.key == key] for key in {one.key for one in records}]
+    newest = [
+        max(own, key=lambda one: (one.sequence, one.ordered_on, one.ordered, one.shipped, one.returned))
+        for own in orders
+    ]
+    told = [own for own in orders if any(one.punctuality is not Punctuality.UNTOLD for one in own)]
+    late = [own for own in told if any(one.punctuality is Punctuality.LATE for one in own)]
+    assert total.returned_units == sum(one.returned.units for one in newest)
+    assert total.returned_value_micros == sum(one.returned.value_micros for one in newest)
+    assert (total.orders_delivered, total.orders_late) == (len(told), len(late))

@@ -18,17 +18,19 @@ from services.chassis.envelope import Event, to_record
 from services.chassis.event_log.port import Received
 from services.chassis.lifecycle import Quiet
 from services.chassis.migrations import migrate
-from services.contracts.catalogue import ORDER_RECORDED, SEGMENT_CURRENT, EventType, decode
+from services.contracts.catalogue import FEEDBACK_GIVEN, ORDER_RECORDED, SEGMENT_CURRENT, EventType, decode
 from services.contracts.segments import SegmentProposed
 from services.reclassifier.adapters.store import SCHEMA, PostgresTransaction, PostgresTransactions
 from services.reclassifier.application.change_rule_set import change_rule_set
 from services.reclassifier.application.rule_set_document import RuleSetDocument
 from services.reclassifier.bootstrap import MIGRATIONS
+from services.reclassifier.domain.features import Detail
 from services.reclassifier.entrypoints.app import create_reclassifier_app
 from services.reclassifier.entrypoints.evaluator import Evaluator
 from services.reclassifier.entrypoints.published_segments import apply_published
 from services.reclassifier.entrypoints.recorded_orders import RecordedOrdersHandler
 from services.reclassifier.entrypoints.routes import Desk
+from services.reclassifier.entrypoints.told_of_customers import ByTopic, FeedbackHandler
 from services.reclassifier.metrics import ReclassifierMetrics
 from tests.support.http import Credentials, client_of, everything_is_ready
 
@@ -73,6 +75,19 @@ def record(order_id: str, customer_id: str | None = "c1", **changed: Any) -> dic
     }
 
 
+def feedback(reference: str, customer_id: str = "c1", **changed: Any) -> dict[str, Any]:
+    """The payload of a survey of a customer of the registry, answered with 9 at noon."""
+    return {
+        "source": "crm",
+        "reference": reference,
+        "customer": {"system": "tiercel", "id": customer_id},
+        "kind": "survey",
+        "score": 9,
+        "occurred_at": NOON.isoformat(),
+        **changed,
+    }
+
+
 def segment(customer_id: str = "c1", sequence: int = 1, tier: str | None = None, **changed: Any) -> dict[str, Any]:
     """The payload of a published customer, for long in the tier, or in none."""
     since = (NOON - timedelta(days=100)).isoformat()
@@ -106,7 +121,7 @@ class ReclassifierUnderTest:
     transactions: PostgresTransactions
     metrics: ReclassifierMetrics
     evaluator: Evaluator
-    handler: RecordedOrdersHandler
+    handler: ByTopic
     client: httpx.AsyncClient
     limited: dict[str, str]
     poor: dict[str, str]
@@ -116,6 +131,12 @@ class ReclassifierUnderTest:
         """Count a batch of records; what was rejected."""
         self.events += 1
         batch = [delivery(ORDER_RECORDED, one, name=f"r{self.events}.{index}") for index, one in enumerate(records)]
+        return [(one.index, one.code) for one in await self.handler(batch)]
+
+    async def hear(self, *feedback: dict[str, Any]) -> list[tuple[int, str]]:
+        """Count a batch of feedback; what was rejected."""
+        self.events += 1
+        batch = [delivery(FEEDBACK_GIVEN, one, name=f"f{self.events}.{index}") for index, one in enumerate(feedback)]
         return [(one.index, one.code) for one in await self.handler(batch)]
 
     async def publish(self, *segments: Any) -> None:
@@ -205,7 +226,10 @@ async def reclassifier_over(database_url: str) -> AsyncIterator[ReclassifierUnde
     )
     scopes = ("reclassifier.read", "reclassifier.write", "replay.drive")
     evaluator = Evaluator(transactions, metrics, rule_set_id=RULE_SET)
-    handler = RecordedOrdersHandler(transactions, metrics, evaluator, currency="GBP")
+    orders = RecordedOrdersHandler(transactions, metrics, evaluator, currency="GBP")
+    handler = ByTopic(
+        {ORDER_RECORDED.topic.name: orders, FEEDBACK_GIVEN.topic.name: FeedbackHandler(transactions, metrics)}
+    )
     limited = credentials.headers(*scopes, subject="carl", account_groups=["north"])
     async with client_of(app, credentials.headers(*scopes, subject="ann")) as client:
         poor = credentials.headers(subject="poor")
@@ -217,8 +241,11 @@ async def reclassifier_over(database_url: str) -> AsyncIterator[ReclassifierUnde
     await database.close()
 
 
-async def features(running: ReclassifierUnderTest, owners: Sequence[str], windows: Sequence[int]) -> dict[str, Any]:
+async def features(
+    running: ReclassifierUnderTest, owners: Sequence[str], windows: Sequence[int], detail: Sequence[Detail] = ()
+) -> dict[str, Any]:
     """The features as the database computes them."""
+    today = NOON.toordinal()
     return await running.database.read(
-        lambda connection: PostgresTransaction(connection).features(list(owners), NOON.toordinal(), list(windows))
+        lambda connection: PostgresTransaction(connection).features(list(owners), today, list(windows), detail)
     )

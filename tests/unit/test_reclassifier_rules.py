@@ -4,17 +4,18 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from services.reclassifier.application.rule_set_document import DEPTH_MAX, NODES_MAX, RuleSetDocument
+from services.reclassifier.application.condition_document import DEPTH_MAX, NODES_MAX
+from services.reclassifier.application.rule_set_document import RuleSetDocument
 from services.reclassifier.bootstrap import SHIPPED_RULE_SET
 from services.reclassifier.domain.classification import Judgement, find_move, judge
 from services.reclassifier.domain.features import Features, Window
+from services.reclassifier.domain.measures import Measure
 from services.reclassifier.domain.predicates import (
     AllOf,
     AnyOf,
     Comparison,
     Finding,
     Leaf,
-    Measure,
     Not,
     Truth,
     findings,

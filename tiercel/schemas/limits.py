@@ -17,11 +17,11 @@ from services.atp.entrypoints import (
 from services.chassis import envelope, http, http_protocol, problems, strict_json
 from services.chassis.event_log import kafka_producer
 from services.contracts import payload
-from services.reclassifier.application import rule_set_document
+from services.reclassifier.application import condition_document
 from services.segment_registry.application import import_customers
 from services.segment_registry.entrypoints import bulk_routes
 
-_RULES: Final = "reclassifier.application.rule_set_document"
+_RULES: Final = "reclassifier.application.condition_document"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +102,9 @@ LIMITS: Final = (
         "rows",
         "segment_registry.application.import_customers.IMPORT_ROWS_MAX",
     ),
-    Limit("one condition of a rule", rule_set_document.NODES_MAX, "parts", f"{_RULES}.NODES_MAX"),
-    Limit("the depth of a condition", rule_set_document.DEPTH_MAX, "levels", f"{_RULES}.DEPTH_MAX"),
-    Limit("a window of a rule", rule_set_document.WINDOW_DAYS_MAX, "days", f"{_RULES}.WINDOW_DAYS_MAX"),
+    Limit("one condition of a rule", condition_document.NODES_MAX, "parts", f"{_RULES}.NODES_MAX"),
+    Limit("the depth of a condition", condition_document.DEPTH_MAX, "levels", f"{_RULES}.DEPTH_MAX"),
+    Limit("a window of a rule", condition_document.WINDOW_DAYS_MAX, "days", f"{_RULES}.WINDOW_DAYS_MAX"),
     Limit("the depth of a JSON body", strict_json.DEPTH_MAX, "levels", "chassis.strict_json.DEPTH_MAX"),
     Limit(
         "the headers of a request",

@@ -1,12 +1,17 @@
 """Days of activity in PostgreSQL, and the features over them, computed where the rows are."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 from services.chassis.database import Connection
-from services.reclassifier.domain.features import Features, Window
-from services.reclassifier.domain.orders import Activity, Day, OwnedDay
+from services.reclassifier.adapters.outcome_rows import forget_outcomes, load_outcomes, move_outcomes
+from services.reclassifier.domain.features import Detail, Features, Window
+from services.reclassifier.domain.orders import Activity, Day, Outcomes, OwnedDay
+from services.reclassifier.domain.rhythm import OrderDay, rhythm_of
 
 KEEP_DAYS: Final = 800  # the longest window, two years, and ten weeks for whoever is late
 
@@ -31,6 +36,10 @@ SELECT owner, max(day) FILTER (WHERE day <= $2 AND orders > 0) AS last_order_day
     min(day) FILTER (WHERE day > $2) AS next_day
 FROM activity_day
 WHERE owner = ANY($1) AND (orders, units, value_micros, unpriced_lines) <> (0, 0, 0, 0) GROUP BY owner
+"""
+_ORDER_DAYS: Final = """
+SELECT owner, day, units, value_micros FROM activity_day
+WHERE owner = ANY($1) AND day <= $2 AND units > 0 ORDER BY owner, day
 """
 _MOVE: Final = """
 WITH moved AS (
@@ -66,11 +75,12 @@ async def add_activity(connection: Connection, changes: Mapping[OwnedDay, Activi
 async def move_days(connection: Connection, moves: Mapping[str, str]) -> list[str]:
     """Add the days of the first owner of each pair to those of the second; the second ones that got any."""
     rows = await connection.fetch(_MOVE, list(moves), list(moves.values()))
+    await move_outcomes(connection, moves)
     return sorted({row["owner"] for row in rows})
 
 
 async def load_features(
-    connection: Connection, owners: Sequence[str], today: Day, lengths: Sequence[int]
+    connection: Connection, owners: Sequence[str], today: Day, lengths: Sequence[int], detail: Sequence[Detail] = ()
 ) -> dict[str, Features]:
     """The features of every one of these owners; those without activity have empty windows."""
     windows = {owner: {length: Window(length) for length in lengths} for owner in owners}
@@ -84,11 +94,28 @@ async def load_features(
             row["first_day"],
         )
     ends = {row["owner"]: row for row in await connection.fetch(_ENDS, list(owners), today)}
+    if Detail.OUTCOMES in detail:
+        outcomes = await load_outcomes(connection, owners, today, lengths)
+        for owner, own in windows.items():
+            own.update((at, replace(one, outcomes=outcomes.get((owner, at), Outcomes()))) for at, one in own.items())
+    if Detail.RHYTHM in detail:
+        days = await _order_days(connection, owners, today)
+        for owner, own in windows.items():
+            rows = days.get(owner, [])
+            own.update((at, replace(one, rhythm=rhythm_of(rows, today, at))) for at, one in own.items())
     return {
         owner: Features(today, windows[owner], ends[owner]["last_order_day"], ends[owner]["next_day"])
         if owner in ends
         else Features(today, windows[owner])
         for owner in owners
+    }
+
+
+async def _order_days(connection: Connection, owners: Sequence[str], today: Day) -> dict[str, list[OrderDay]]:
+    rows = await connection.fetch(_ORDER_DAYS, list(owners), today)
+    return {
+        owner: [OrderDay(row["day"], row["units"], int(row["value_micros"])) for row in own]
+        for owner, own in groupby(rows, key=itemgetter("owner"))
     }
 
 
@@ -99,4 +126,5 @@ async def forget_days(connection: Connection, today: Day, limit: int) -> int:
         today - KEEP_DAYS,
         limit,
     )
-    return int(status.rpartition(" ")[2])
+    forgotten = int(status.rpartition(" ")[2])
+    return forgotten + await forget_outcomes(connection, today - KEEP_DAYS, limit - forgotten)

@@ -12,6 +12,7 @@ from services.reclassifier.domain.orders import (
     Demand,
     OrderKey,
     OrderState,
+    Punctuality,
     Reference,
     owner_of_customer,
     owner_of_reference,
@@ -24,15 +25,29 @@ SELECT o.* FROM recorded_order o JOIN unnest($1::text[], $2::text[]) AS wanted (
     USING (source, order_id)
 ORDER BY source, order_id FOR NO KEY UPDATE OF o
 """
-_VALUES: Final = """
+_PLAIN: Final = """
 unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[], $9::bool[],
        $10::bigint[], $11::numeric[], $12::int[], $13::bigint[], $14::numeric[], $15::int[])
     AS given (source, order_id, sequence, customer_id, reference_system, reference_id, owner, ordered_on, cancelled,
               ordered_units, ordered_value_micros, ordered_unpriced_lines,
               shipped_units, shipped_value_micros, shipped_unpriced_lines)
 """
-_INSERT: Final = f"""
-INSERT INTO recorded_order SELECT * FROM {_VALUES}
+_WHOLE: Final = """
+unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[], $9::bool[],
+       $10::bigint[], $11::numeric[], $12::int[], $13::bigint[], $14::numeric[], $15::int[],
+       $16::bigint[], $17::numeric[], $18::int[], $19::smallint[])
+    AS given (source, order_id, sequence, customer_id, reference_system, reference_id, owner, ordered_on, cancelled,
+              ordered_units, ordered_value_micros, ordered_unpriced_lines,
+              shipped_units, shipped_value_micros, shipped_unpriced_lines,
+              returned_units, returned_value_micros, returned_unpriced_lines, punctuality)
+"""
+_INSERT_PLAIN: Final = f"""
+INSERT INTO recorded_order SELECT * FROM {_PLAIN}
+ORDER BY source COLLATE "C", order_id COLLATE "C"
+ON CONFLICT DO NOTHING RETURNING source, order_id
+"""  # noqa: S608 - constants
+_INSERT_WHOLE: Final = f"""
+INSERT INTO recorded_order SELECT * FROM {_WHOLE}
 ORDER BY source COLLATE "C", order_id COLLATE "C"
 ON CONFLICT DO NOTHING RETURNING source, order_id
 """  # noqa: S608 - constants
@@ -42,8 +57,10 @@ UPDATE recorded_order o SET sequence = given.sequence, customer_id = given.custo
     ordered_on = given.ordered_on, cancelled = given.cancelled, ordered_units = given.ordered_units,
     ordered_value_micros = given.ordered_value_micros, ordered_unpriced_lines = given.ordered_unpriced_lines,
     shipped_units = given.shipped_units, shipped_value_micros = given.shipped_value_micros,
-    shipped_unpriced_lines = given.shipped_unpriced_lines
-FROM {_VALUES} WHERE o.source = given.source AND o.order_id = given.order_id
+    shipped_unpriced_lines = given.shipped_unpriced_lines, returned_units = given.returned_units,
+    returned_value_micros = given.returned_value_micros, returned_unpriced_lines = given.returned_unpriced_lines,
+    punctuality = given.punctuality
+FROM {_WHOLE} WHERE o.source = given.source AND o.order_id = given.order_id
 """  # noqa: S608 - constants
 
 # A merged customer's owner is the end of its chain; a circle, which the registry never publishes, ends at its limit.
@@ -102,13 +119,16 @@ async def lock_orders(connection: Connection, keys: Collection[OrderKey]) -> dic
 
 async def save_orders(connection: Connection, new: Sequence[Counted], changed: Sequence[Counted]) -> set[OrderKey]:
     """Insert and update; the keys of new ones that were there already."""
-    lost: set[OrderKey] = set()
-    if new:
-        rows = await connection.fetch(_INSERT, *_columns(new))
-        lost = {counted.state.key for counted in new} - {OrderKey(row["source"], row["order_id"]) for row in rows}
+    stored: set[OrderKey] = set()
+    told = [counted for counted in new if _has_outcome(counted.state)]
+    untold = new if not told else [counted for counted in new if not _has_outcome(counted.state)]
+    for orders, statement in ((untold, _INSERT_PLAIN), (told, _INSERT_WHOLE)):
+        if orders:
+            rows = await connection.fetch(statement, *_columns(orders, whole=orders is told))
+            stored.update(OrderKey(row["source"], row["order_id"]) for row in rows)
     if changed:
-        await connection.execute(_UPDATE, *_columns(changed))
-    return lost
+        await connection.execute(_UPDATE, *_columns(changed, whole=True))
+    return {counted.state.key for counted in new} - stored
 
 
 async def reassign_orders(connection: Connection, moves: Mapping[str, str]) -> None:
@@ -124,7 +144,11 @@ async def reassign_orders(connection: Connection, moves: Mapping[str, str]) -> N
     )
 
 
-def _columns(orders: Sequence[Counted]) -> list[list[object]]:
+def _has_outcome(state: OrderState) -> bool:
+    return state.returned.units > 0 or state.punctuality is not Punctuality.UNTOLD
+
+
+def _columns(orders: Sequence[Counted], *, whole: bool) -> list[list[object]]:
     rows = [
         (
             *counted.state.key,
@@ -136,6 +160,7 @@ def _columns(orders: Sequence[Counted]) -> list[list[object]]:
             counted.state.cancelled,
             *_demand_columns(counted.state.ordered),
             *_demand_columns(counted.state.shipped),
+            *((*_demand_columns(counted.state.returned), counted.state.punctuality.value) if whole else ()),
         )
         for counted in orders
     ]
@@ -156,6 +181,8 @@ def _counted(row: asyncpg.Record) -> Counted:
         cancelled=row["cancelled"],
         ordered=Demand(row["ordered_units"], int(row["ordered_value_micros"]), row["ordered_unpriced_lines"]),
         shipped=Demand(row["shipped_units"], int(row["shipped_value_micros"]), row["shipped_unpriced_lines"]),
+        returned=Demand(row["returned_units"], int(row["returned_value_micros"]), row["returned_unpriced_lines"]),
+        punctuality=Punctuality(row["punctuality"]),
     )
     return Counted(state, row["owner"])
 

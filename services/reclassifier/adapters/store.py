@@ -13,7 +13,9 @@ from services.chassis.envelope import Event
 from services.reclassifier.adapters import (
     customer_rows,
     day_rows,
+    feedback_rows,
     order_rows,
+    outcome_rows,
     proposal_rows,
     rule_set_rows,
     segment_rows,
@@ -29,8 +31,9 @@ from services.reclassifier.application.ports import (
     Segment,
     StoredRuleSet,
 )
-from services.reclassifier.domain.features import Features
-from services.reclassifier.domain.orders import Activity, Counted, Day, OrderKey, OwnedDay, Reference
+from services.reclassifier.domain.features import Detail, Features
+from services.reclassifier.domain.feedback import FeedbackKey, HeardFeedback
+from services.reclassifier.domain.orders import Activity, Counted, Day, OrderKey, Outcomes, OwnedDay, Reference
 
 SCHEMA: Final = "reclassifier"
 T = TypeVar("T")
@@ -99,8 +102,19 @@ class PostgresTransaction:
     async def forget_days(self, today: Day, limit: int) -> int:
         return await day_rows.forget_days(self._connection, today, limit)
 
-    async def features(self, owners: Sequence[str], today: Day, windows: Sequence[int]) -> dict[str, Features]:
-        return await day_rows.load_features(self._connection, owners, today, windows)
+    async def features(
+        self, owners: Sequence[str], today: Day, windows: Sequence[int], detail: Sequence[Detail] = ()
+    ) -> dict[str, Features]:
+        return await day_rows.load_features(self._connection, owners, today, windows, detail)
+
+    async def lock_feedback(self, keys: Collection[FeedbackKey]) -> dict[FeedbackKey, HeardFeedback]:
+        return await feedback_rows.lock_feedback(self._connection, keys)
+
+    async def save_feedback(self, heard: Sequence[HeardFeedback]) -> None:
+        await feedback_rows.save_feedback(self._connection, heard)
+
+    async def add_outcomes(self, changes: Mapping[OwnedDay, Outcomes]) -> None:
+        await outcome_rows.add_outcomes(self._connection, changes)
 
     async def make_due(self, causes: Mapping[str, Cause | None], *, known_only: bool = False) -> None:
         await customer_rows.make_due(self._connection, causes, known_only=known_only)
@@ -116,6 +130,7 @@ class PostgresTransaction:
         if not targets:
             return []
         await order_rows.reassign_orders(self._connection, targets)
+        await feedback_rows.move_feedback(self._connection, targets)
         adopting = await day_rows.move_days(self._connection, targets)
         await customer_rows.forget_owners(self._connection, list(targets))
         return adopting

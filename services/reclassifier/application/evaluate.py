@@ -84,7 +84,9 @@ async def _cases(
     ids = {one.owner: customer_id for one in claimed if (customer_id := customer_of_owner(one.owner)) is not None}
     segments = await transaction.segments(list(ids.values()))
     movable = [one for one in claimed if one.owner in ids and _may_move(segments.get(ids[one.owner]))]
-    features = await transaction.features([one.owner for one in movable], now.toordinal(), rule_set.windows)
+    features = await transaction.features(
+        [one.owner for one in movable], now.toordinal(), rule_set.windows, rule_set.detail
+    )
     proposals = await transaction.lock_open_proposals([ids[one.owner] for one in movable])
     return [
         _Case(

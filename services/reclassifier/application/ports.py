@@ -12,8 +12,9 @@ from typing import Any, Protocol, TypeVar
 
 from services.chassis.audit.chain import AuditEntry, AuditRecord
 from services.chassis.envelope import Event
-from services.reclassifier.domain.features import Features
-from services.reclassifier.domain.orders import Activity, Counted, Day, OrderKey, OwnedDay, Reference
+from services.reclassifier.domain.features import Detail, Features
+from services.reclassifier.domain.feedback import FeedbackKey, HeardFeedback
+from services.reclassifier.domain.orders import Activity, Counted, Day, OrderKey, Outcomes, OwnedDay, Reference
 from services.reclassifier.domain.predicates import Finding
 from services.reclassifier.domain.rule_set import RuleSet
 from services.reclassifier.domain.standing import Assigned
@@ -125,7 +126,9 @@ class ReclassifierReader(Protocol):
         """The owner under whom a customer's orders count now: of a merged customer, the one it was merged into."""
         ...
 
-    async def features(self, owners: Sequence[str], today: Day, windows: Sequence[int]) -> dict[str, Features]:
+    async def features(
+        self, owners: Sequence[str], today: Day, windows: Sequence[int], detail: Sequence[Detail] = ()
+    ) -> dict[str, Features]:
         """The features of these owners, as `features_of` defines them."""
         ...
 
@@ -184,6 +187,18 @@ class ReclassifierTransaction(ReclassifierReader, Protocol):
         ...
 
     async def add_activity(self, changes: Mapping[OwnedDay, Activity]) -> None:
+        """Add to days, in the order given."""
+        ...
+
+    async def lock_feedback(self, keys: Collection[FeedbackKey]) -> dict[FeedbackKey, HeardFeedback]:
+        """Those of these pieces of feedback that are stored; nobody else stores any until the commit."""
+        ...
+
+    async def save_feedback(self, heard: Sequence[HeardFeedback]) -> None:
+        """Store feedback as it is now."""
+        ...
+
+    async def add_outcomes(self, changes: Mapping[OwnedDay, Outcomes]) -> None:
         """Add to days, in the order given."""
         ...
 

@@ -1,11 +1,12 @@
 """What is known of one customer: its numbers, their windows, its tier and what the numbers say of it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 from services.reclassifier.application.ports import ReclassifierReader, Segment, StoredRuleSet
 from services.reclassifier.domain.classification import Judgement, judge
-from services.reclassifier.domain.features import Features
+from services.reclassifier.domain.features import EVERY_DETAIL, Features
 from services.reclassifier.domain.orders import customer_of_owner
 from services.reclassifier.domain.standing import Standing, standing_at
 
@@ -26,13 +27,16 @@ class CustomerView:
     judgement: Judgement | None
 
 
-async def read_customer(reader: ReclassifierReader, customer_id: str, rule_set_id: str) -> CustomerView | None:
-    """The view; None of a customer that neither the registry nor an order ever named."""
+async def read_customer(
+    reader: ReclassifierReader, customer_id: str, rule_set_id: str, windows: Collection[int] = ()
+) -> CustomerView | None:
+    """The view over the rules' windows and these; None of a customer that neither the registry nor an order named."""
     now = await reader.now()
     owner = await reader.owner_of(customer_id)
     rule_set = await reader.rule_set(rule_set_id)
-    windows = NO_RULES_WINDOWS if rule_set is None else rule_set.rule_set.windows
-    features = (await reader.features([owner], now.toordinal(), windows))[owner]
+    of_rules = NO_RULES_WINDOWS if rule_set is None else rule_set.rule_set.windows
+    lengths = sorted({*of_rules, *windows})
+    features = (await reader.features([owner], now.toordinal(), lengths, EVERY_DETAIL))[owner]
     counted_as = customer_of_owner(owner) or customer_id
     segment = (await reader.segments([counted_as])).get(counted_as)
     if segment is None and features.last_order_day is None and features.next_day is None:

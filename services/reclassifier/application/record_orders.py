@@ -9,11 +9,13 @@ from services.reclassifier.domain.orders import (
     Counted,
     OrderKey,
     OrderState,
+    Outcomes,
     OwnedDay,
     Reference,
     changes,
     join,
     join_all,
+    outcome_changes,
     sum_changes,
 )
 
@@ -93,12 +95,17 @@ async def _count(
     transaction: ReclassifierTransaction, kept: Sequence[_Change], causes: Mapping[OrderKey, Cause]
 ) -> None:
     found: list[tuple[OwnedDay, Activity]] = []
+    outcomes: list[tuple[OwnedDay, Outcomes]] = []
     due: dict[str, Cause | None] = {}
     for change in kept:
+        for day, outcome in outcome_changes(change.before, change.after):
+            outcomes.append((day, outcome))
+            due[day.owner] = causes[change.after.state.key]
         for day, activity in changes(change.before, change.after):
             found.append((day, activity))
             due[day.owner] = causes[change.after.state.key]
     await transaction.add_activity(sum_changes(found))
+    await transaction.add_outcomes(sum_changes(outcomes))
     await transaction.make_due(due)
     if kept:
         await transaction.count_activity()

@@ -5,14 +5,29 @@ only a lower bound. Days in the future (a source whose clock is ahead) count whe
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
-from services.reclassifier.domain.orders import Activity, Day
+from services.reclassifier.domain.orders import Activity, Day, Outcomes
+from services.reclassifier.domain.rhythm import OrderDay, Rhythm, rhythm_of
+
+
+class Detail(StrEnum):
+    """What is computed only where somebody looks at it."""
+
+    OUTCOMES = "outcomes"
+    RHYTHM = "rhythm"
+
+
+EVERY_DETAIL = tuple(Detail)
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Sums over one window; `first_day` is its oldest day with any activity, the next one to fall out."""
+    """Sums over one window; `first_day` is its oldest day with any activity, the next one to fall out.
+
+    `outcomes` and `rhythm` are None where they were not asked for.
+    """
 
     days: int
     orders: int = 0
@@ -20,6 +35,8 @@ class Window:
     value_micros: int = 0
     unpriced_lines: int = 0
     first_day: Day | None = None
+    outcomes: Outcomes | None = None
+    rhythm: Rhythm | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +54,27 @@ class Features:
         return None if self.last_order_day is None else self.today - self.last_order_day
 
 
-def features_of(days: Mapping[Day, Activity], today: Day, windows: Iterable[int]) -> Features:
+def features_of(
+    days: Mapping[Day, Activity],
+    today: Day,
+    windows: Iterable[int],
+    *,
+    outcomes: Mapping[Day, Outcomes] | None = None,
+    detail: Iterable[Detail] = (),
+) -> Features:
     """The features from a customer's days. The database computes the same in bulk; this is the definition."""
     active = {day: activity for day, activity in days.items() if any(activity)}
     ordered = [day for day, activity in active.items() if activity.orders > 0 and day <= today]
+    asked = tuple(detail)
+    found = {length: _window(active, today, length) for length in windows}
+    if Detail.OUTCOMES in asked:
+        found = {length: replace(one, outcomes=_sum(outcomes or {}, today, length)) for length, one in found.items()}
+    if Detail.RHYTHM in asked:
+        rows = [OrderDay(day, active[day].units, active[day].value_micros) for day in sorted(active)]
+        found = {length: replace(one, rhythm=rhythm_of(rows, today, length)) for length, one in found.items()}
     return Features(
         today,
-        {length: _window(active, today, length) for length in windows},
+        found,
         last_order_day=max(ordered, default=None),
         next_day=min((day for day in active if day > today), default=None),
     )
@@ -57,3 +88,11 @@ def _window(active: Mapping[Day, Activity], today: Day, length: int) -> Window:
     return Window(
         length, total.orders, total.units, total.value_micros, total.unpriced_lines, min(inside, default=None)
     )
+
+
+def _sum(outcomes: Mapping[Day, Outcomes], today: Day, length: int) -> Outcomes:
+    total = Outcomes()
+    for day, one in outcomes.items():
+        if today - length < day <= today:
+            total = total.plus(one)
+    return total

@@ -11,7 +11,8 @@ Days are proleptic ordinals in UTC, quantities base units, values millionths of 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from enum import IntEnum
+from typing import NamedTuple, TypeVar
 
 Day = int
 MICROS_PER_UNIT = 1_000_000
@@ -32,6 +33,9 @@ class Demand(NamedTuple):
     unpriced_lines: int = 0
 
 
+NOTHING = Demand()
+
+
 class OrderKey(NamedTuple):
     """What an order is known by for ever; the order of locks."""
 
@@ -46,6 +50,15 @@ class Line(NamedTuple):
     quantity: int
     shipped: int
     price_micros: int | None
+    returned: int = 0
+
+
+class Punctuality(IntEnum):
+    """What is known of an order's deliveries; of two statements the higher one is true of the order."""
+
+    UNTOLD = 0
+    IN_TIME = 1
+    LATE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +73,8 @@ class OrderState:
     cancelled: bool
     ordered: Demand
     shipped: Demand
+    returned: Demand = NOTHING
+    punctuality: Punctuality = Punctuality.UNTOLD
 
     @property
     def demand(self) -> Demand:
@@ -84,25 +99,63 @@ class Activity(NamedTuple):
 
     def plus(self, other: "Activity") -> "Activity":
         """The sum of both."""
-        return Activity(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+        orders, units, value_micros, unpriced_lines = self
+        return Activity(orders + other[0], units + other[1], value_micros + other[2], unpriced_lines + other[3])
 
     def negated(self) -> "Activity":
         """What takes this off again."""
         return Activity(*(-part for part in self))
 
 
-def demand_of(lines: Iterable[Line]) -> tuple[Demand, Demand]:
-    """What was ordered and, of that, what had shipped. A line id given twice counts once, at its larger value."""
+class Outcomes(NamedTuple):
+    """What came of orders, on the day of the order, and what the customer said, on the day on which it was said.
+
+    Of a returned line without a price the units count and no value. `score_points` are the sum of `surveys` scores.
+    """
+
+    returned_units: int = 0
+    returned_value_micros: int = 0
+    orders_delivered: int = 0
+    orders_late: int = 0
+    surveys: int = 0
+    score_points: int = 0
+    complaints: int = 0
+
+    def plus(self, other: "Outcomes") -> "Outcomes":
+        """The sum of both."""
+        return Outcomes(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
+    def negated(self) -> "Outcomes":
+        """What takes this off again."""
+        return Outcomes(*(-part for part in self))
+
+
+Sums = TypeVar("Sums", Activity, Outcomes)
+
+
+class LineTotals(NamedTuple):
+    """What the lines of one record come to."""
+
+    ordered: Demand
+    shipped: Demand
+    returned: Demand
+
+
+def demand_of(lines: Iterable[Line]) -> LineTotals:
+    """What was ordered and, of that, what had shipped and come back. A line given twice counts at its larger value."""
     by_id: dict[str, Line] = {}
     for line in lines:
         known = by_id.get(line.line)
         if known is None or _weight(line) > _weight(known):
             by_id[line.line] = line
-    ordered, shipped = Demand(), Demand()
+    ordered = shipped = returned = Demand()
     for line in by_id.values():
         ordered = _add(ordered, line.quantity, line.price_micros)
-        shipped = _add(shipped, min(line.quantity, line.shipped), line.price_micros)
-    return ordered, shipped
+        if line.shipped:
+            shipped = _add(shipped, min(line.quantity, line.shipped), line.price_micros)
+        if line.returned:
+            returned = _add(returned, min(line.quantity, line.returned), line.price_micros)
+    return LineTotals(ordered, shipped, returned)
 
 
 def join(one: OrderState, other: OrderState) -> OrderState:
@@ -113,6 +166,7 @@ def join(one: OrderState, other: OrderState) -> OrderState:
         newer,
         customer_id=max(known, default=None),  # two names of one order's customer are one customer, merged
         cancelled=one.cancelled or other.cancelled,
+        punctuality=max(one.punctuality, other.punctuality),
     )
 
 
@@ -159,12 +213,35 @@ def changes(before: Counted | None, after: Counted) -> Iterator[tuple[OwnedDay, 
     yield from new
 
 
-def sum_changes(found: Iterable[tuple[OwnedDay, Activity]]) -> dict[OwnedDay, Activity]:
+def outcome_changes(before: Counted | None, after: Counted) -> Iterator[tuple[OwnedDay, Outcomes]]:
+    """What to add to which days so that the order's outcome counts as `after`; nothing if it counts the same."""
+    old = None if before is None else _outcome(before)
+    new = _outcome(after)
+    if old == new:
+        return
+    if before is not None and old is not None:
+        yield OwnedDay(before.owner, before.state.ordered_on), old[1].negated()
+    if new is not None:
+        yield new
+
+
+def sum_changes(found: Iterable[tuple[OwnedDay, Sums]]) -> dict[OwnedDay, Sums]:
     """Changes by day, those that cancel out left out, ascending."""
-    sums: dict[OwnedDay, Activity] = {}
-    for day, activity in found:
-        sums[day] = sums.get(day, Activity()).plus(activity)
+    sums: dict[OwnedDay, Sums] = {}
+    for day, change in found:
+        known = sums.get(day)
+        sums[day] = change if known is None else known.plus(change)
     return {day: sums[day] for day in sorted(sums) if any(sums[day])}
+
+
+def _outcome(counted: Counted) -> tuple[OwnedDay, Outcomes] | None:
+    state = counted.state
+    if not state.returned.units and state.punctuality is Punctuality.UNTOLD:
+        return None
+    late = int(state.punctuality is Punctuality.LATE)
+    told = int(state.punctuality is not Punctuality.UNTOLD)
+    outcomes = Outcomes(state.returned.units, state.returned.value_micros, told, late)
+    return OwnedDay(counted.owner, state.ordered_on), outcomes
 
 
 def _contribution(counted: Counted) -> Iterator[tuple[OwnedDay, Activity]]:
@@ -181,10 +258,10 @@ def _add(demand: Demand, quantity: int, price_micros: int | None) -> Demand:
     return Demand(demand.units + quantity, demand.value_micros + quantity * price_micros, demand.unpriced_lines)
 
 
-def _weight(line: Line) -> tuple[int, int, int]:
-    return (line.quantity, line.shipped, -1 if line.price_micros is None else line.price_micros)
+def _weight(line: Line) -> tuple[int, int, int, int]:
+    return (line.quantity, line.shipped, -1 if line.price_micros is None else line.price_micros, line.returned)
 
 
-def _rank(state: OrderState) -> tuple[int, Day, Demand, Demand, Reference]:
+def _rank(state: OrderState) -> tuple[int, Day, Demand, Demand, Demand, Reference]:
     """The sequence decides; the rest only makes the choice the same everywhere if a sequence was used twice."""
-    return (state.sequence, state.ordered_on, state.ordered, state.shipped, state.reference)
+    return (state.sequence, state.ordered_on, state.ordered, state.shipped, state.returned, state.reference)

@@ -9,8 +9,12 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import TypeAlias, assert_never
 
-from services.reclassifier.domain.features import Features
-from services.reclassifier.domain.orders import MICROS_PER_UNIT, Day
+from services.reclassifier.domain.features import Detail, Features
+from services.reclassifier.domain.measures import Limit, Measure, Prior, detail_of, measured, shown
+from services.reclassifier.domain.orders import Day
+from services.reclassifier.domain.rhythm import DemandProfile, Ratio
+
+PROFILE = "demand_profile"
 
 
 class Truth(IntEnum):
@@ -19,14 +23,6 @@ class Truth(IntEnum):
     NO = 0
     UNKNOWN = 1
     YES = 2
-
-
-class Measure(StrEnum):
-    """What a leaf looks at: `orders` and `value` over a window, `recency` (days since the last order) over none."""
-
-    ORDERS = "orders"
-    VALUE = "value"
-    RECENCY = "recency"
 
 
 class Comparison(StrEnum):
@@ -40,12 +36,21 @@ class Comparison(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One comparison. `limit`: orders, days, or millionths of a major unit. `window_days` is 0 for recency."""
+    """One comparison. `window_days` is 0 for recency, `prior` is that of an expected value."""
 
     measure: Measure
     comparison: Comparison
-    limit: int
+    limit: Limit
     window_days: int = 0
+    prior: Prior | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HasProfile:
+    """Yes if the demand profile over the window is one of these; unknown while it cannot be told."""
+
+    profiles: tuple[DemandProfile, ...]
+    window_days: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,8 @@ class Not:
     part: "Predicate"
 
 
-Predicate: TypeAlias = Leaf | AllOf | AnyOf | Not
+AnyLeaf: TypeAlias = Leaf | HasProfile
+Predicate: TypeAlias = AnyLeaf | AllOf | AnyOf | Not
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,8 @@ def truth(predicate: Predicate, features: Features) -> Truth:
     match predicate:
         case Leaf():
             return _leaf_truth(predicate, features)
+        case HasProfile():
+            return _profile_truth(predicate, features)
         case AllOf(parts):
             return min(truth(part, features) for part in parts)
         case AnyOf(parts):
@@ -96,10 +104,10 @@ def truth(predicate: Predicate, features: Features) -> Truth:
             assert_never(predicate)
 
 
-def leaves(predicate: Predicate) -> Iterator[Leaf]:
+def leaves(predicate: Predicate) -> Iterator[AnyLeaf]:
     """The leaves from left to right."""
     match predicate:
-        case Leaf():
+        case Leaf() | HasProfile():
             yield predicate
         case AllOf(parts) | AnyOf(parts):
             for part in parts:
@@ -115,12 +123,21 @@ def findings(predicate: Predicate, features: Features) -> tuple[Finding, ...]:
     return tuple(dict.fromkeys(_finding(leaf, features) for leaf in leaves(predicate)))
 
 
-def next_change(leaf: Leaf, features: Features) -> Day | None:
+def detail_needed(leaf: AnyLeaf) -> Detail | None:
+    """What must be computed of features for it, beyond the plain sums."""
+    return Detail.RHYTHM if isinstance(leaf, HasProfile) else detail_of(leaf.measure)
+
+
+def next_change(leaf: AnyLeaf, features: Features) -> Day | None:
     """The first day after today on which the leaf may turn by itself, without any new order; None if never."""
-    if leaf.measure is Measure.RECENCY:
+    if isinstance(leaf, Leaf) and leaf.measure is Measure.RECENCY:
         return _recency_turns(leaf, features)
     first_day = features.windows[leaf.window_days].first_day
-    return _earliest(None if first_day is None else first_day + leaf.window_days, features.next_day)
+    if first_day is None:
+        return features.next_day
+    if detail_needed(leaf) is Detail.RHYTHM:
+        return features.today + 1  # silence, weeks and halves are counted back from today
+    return _earliest(first_day + leaf.window_days, features.next_day)
 
 
 def _recency_turns(leaf: Leaf, features: Features) -> Day | None:
@@ -137,24 +154,27 @@ def _earliest(*days: Day | None) -> Day | None:
 
 
 def _leaf_truth(leaf: Leaf, features: Features) -> Truth:
-    value, is_lower_bound = _measured(leaf, features)
-    if value is None:
+    found = measured(leaf.measure, leaf.window_days, features, leaf.prior)
+    if found is None:
         return Truth.UNKNOWN
-    holds = _compare(value, leaf.comparison, leaf.limit)
+    numerator, denominator = found.ratio
+    holds = _compare(numerator, leaf.comparison, leaf.limit * denominator)
     upward = leaf.comparison in (Comparison.AT_LEAST, Comparison.ABOVE)
-    if is_lower_bound and holds is not upward:  # more could turn it
+    if found.is_lower_bound and holds is not upward:  # more could turn it
         return Truth.UNKNOWN
     return Truth.YES if holds else Truth.NO
 
 
-def _measured(leaf: Leaf, features: Features) -> tuple[int | None, bool]:
-    """The value, and whether the true one may be higher."""
-    if leaf.measure is Measure.RECENCY:
-        return features.recency_days, False
-    window = features.windows[leaf.window_days]
-    if leaf.measure is Measure.ORDERS:
-        return window.orders, False
-    return window.value_micros, window.unpriced_lines > 0
+def _profile_truth(leaf: HasProfile, features: Features) -> Truth:
+    profile = _profile(leaf, features)
+    if profile is None:
+        return Truth.UNKNOWN
+    return Truth.YES if profile in leaf.profiles else Truth.NO
+
+
+def _profile(leaf: HasProfile, features: Features) -> DemandProfile | None:
+    rhythm = features.windows[leaf.window_days].rhythm
+    return None if rhythm is None else rhythm.profile
 
 
 def _compare(value: int, comparison: Comparison, limit: int) -> bool:
@@ -171,17 +191,15 @@ def _compare(value: int, comparison: Comparison, limit: int) -> bool:
             assert_never(comparison)
 
 
-def _finding(leaf: Leaf, features: Features) -> Finding:
-    value, is_lower_bound = _measured(leaf, features)
-    shown = "unknown" if value is None else _shown(leaf.measure, value)
+def _finding(leaf: AnyLeaf, features: Features) -> Finding:
+    if isinstance(leaf, HasProfile):
+        profile = _profile(leaf, features)
+        limit = " or ".join(one.value for one in leaf.profiles)
+        return Finding(f"{PROFILE}_{leaf.window_days}d", "unknown" if profile is None else profile.value, limit)
+    found = measured(leaf.measure, leaf.window_days, features, leaf.prior)
+    value = "unknown" if found is None else shown(leaf.measure, found.ratio)
+    if found is not None and found.is_lower_bound:
+        value = f"{value} or more"
     name = leaf.measure.value if leaf.measure is Measure.RECENCY else f"{leaf.measure.value}_{leaf.window_days}d"
-    limit = f"{leaf.comparison.value.replace('_', ' ')} {_shown(leaf.measure, leaf.limit)}"
-    return Finding(name, f"{shown} or more" if is_lower_bound else shown, limit)
-
-
-def _shown(measure: Measure, number: int) -> str:
-    if measure is not Measure.VALUE:
-        return str(number)
-    whole, rest = divmod(number, MICROS_PER_UNIT)
-    digits = f"{rest:06d}".rstrip("0")
-    return f"{whole}.{digits.ljust(2, '0')}"
+    limit = f"{leaf.comparison.value.replace('_', ' ')} {shown(leaf.measure, Ratio(leaf.limit, 1))}"
+    return Finding(name, value, limit)

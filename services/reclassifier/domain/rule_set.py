@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from services.reclassifier.domain.predicates import Leaf, Measure, Predicate, leaves
+from services.reclassifier.domain.features import Detail
+from services.reclassifier.domain.measures import Prior
+from services.reclassifier.domain.predicates import AnyLeaf, Predicate, detail_needed, leaves
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class RuleSet:
     floor: str
     minimum_dwell_days: int
     proposal_ttl_days: int
+    prior: Prior | None = None
 
     @property
     def tiers(self) -> tuple[str, ...]:
@@ -34,7 +37,7 @@ class RuleSet:
         return (*(rung.tier for rung in self.rungs), self.floor)
 
     @property
-    def leaves(self) -> tuple[Leaf, ...]:
+    def leaves(self) -> tuple[AnyLeaf, ...]:
         """Every leaf of every condition, each once."""
         found = [leaf for rung in self.rungs for part in (rung.promote, rung.demote) for leaf in leaves(part)]
         return tuple(dict.fromkeys(found))
@@ -42,4 +45,10 @@ class RuleSet:
     @property
     def windows(self) -> tuple[int, ...]:
         """The lengths of the windows that are looked at, in days, ascending."""
-        return tuple(sorted({leaf.window_days for leaf in self.leaves if leaf.measure is not Measure.RECENCY}))
+        return tuple(sorted({leaf.window_days for leaf in self.leaves if leaf.window_days}))
+
+    @property
+    def detail(self) -> tuple[Detail, ...]:
+        """What must be computed of features beyond the plain sums."""
+        needed = {detail_needed(leaf) for leaf in self.leaves}
+        return tuple(one for one in Detail if one in needed)

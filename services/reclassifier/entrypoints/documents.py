@@ -1,34 +1,16 @@
 """What the reclassifier's routes answer with."""
 
 from datetime import date, datetime
-from decimal import Decimal
-
-from pydantic import BaseModel, ConfigDict
 
 from services.reclassifier.application.ports import Proposal, ProposalState, StoredRuleSet
 from services.reclassifier.application.read_customer import CustomerView
 from services.reclassifier.application.rule_set_document import RuleSetDocument
 from services.reclassifier.domain.classification import Move
-from services.reclassifier.domain.features import Window
-from services.reclassifier.domain.orders import MICROS_PER_UNIT
 from services.reclassifier.domain.predicates import Finding
+from services.reclassifier.entrypoints.window_documents import Answer, WindowDocument, window_document
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class WindowDocument(_Answer):
-    """Sums over the `days` days that end with the day of `as_of`, days in UTC."""
-
-    days: int
-    orders: int
-    units: int
-    value: Decimal
-    unpriced_lines: int
-
-
-class NumberDocument(_Answer):
+class NumberDocument(Answer):
     """One number beside its limit."""
 
     name: str
@@ -36,7 +18,7 @@ class NumberDocument(_Answer):
     limit: str
 
 
-class MoveDocument(_Answer):
+class MoveDocument(Answer):
     """Where the numbers put a customer."""
 
     from_tier: str
@@ -45,7 +27,7 @@ class MoveDocument(_Answer):
     evidence: list[NumberDocument]
 
 
-class FeaturesDocument(_Answer):
+class FeaturesDocument(Answer):
     """What is known of a customer; `staleness`: everything that the log delivered before `as_of` was read is in it."""
 
     customer_id: str
@@ -64,7 +46,7 @@ class FeaturesDocument(_Answer):
     next_look_at: datetime | None
 
 
-class ProposalDocument(_Answer):
+class ProposalDocument(Answer):
     """A proposal with what became of it, as far as it shows."""
 
     position: int
@@ -82,14 +64,14 @@ class ProposalDocument(_Answer):
     state: ProposalState
 
 
-class ProposalsPage(_Answer):
+class ProposalsPage(Answer):
     """Proposals in the order of their positions; `next_after` is the cursor of the next page, null at the end."""
 
     items: list[ProposalDocument]
     next_after: int | None
 
 
-class StoredRuleSetDocument(_Answer):
+class StoredRuleSetDocument(Answer):
     """A version of a rule set."""
 
     rule_set: str
@@ -100,7 +82,7 @@ class StoredRuleSetDocument(_Answer):
     document: RuleSetDocument
 
 
-class RuleSetsPage(_Answer):
+class RuleSetsPage(Answer):
     """The newest version of every rule set."""
 
     items: list[StoredRuleSetDocument]
@@ -109,11 +91,12 @@ class RuleSetsPage(_Answer):
 def features_document(view: CustomerView) -> FeaturesDocument:
     """The view as it is answered."""
     features, segment, judgement = view.features, view.segment, view.judgement
+    prior = None if view.rule_set is None else view.rule_set.rule_set.prior
     return FeaturesDocument(
         customer_id=view.customer_id,
         counted_as=view.counted_as,
         as_of=view.as_of,
-        windows=[_window(features.windows[days]) for days in sorted(features.windows)],
+        windows=[window_document(features.windows[days], prior) for days in sorted(features.windows)],
         recency_days=features.recency_days,
         last_order_day=None if features.last_order_day is None else date.fromordinal(features.last_order_day),
         tier=view.standing.tier,
@@ -156,21 +139,6 @@ def rule_set_document(stored: StoredRuleSet, *, in_force: bool) -> StoredRuleSet
         stored_at=stored.stored_at,
         document=RuleSetDocument.model_validate(stored.document),
     )
-
-
-def _window(window: Window) -> WindowDocument:
-    return WindowDocument(
-        days=window.days,
-        orders=window.orders,
-        units=window.units,
-        value=_amount(window.value_micros),
-        unpriced_lines=window.unpriced_lines,
-    )
-
-
-def _amount(micros: int) -> Decimal:
-    whole, rest = divmod(micros, MICROS_PER_UNIT)
-    return Decimal(f"{whole}.{rest:06d}")  # as text: arithmetic would round to the context's digits
 
 
 def _move(move: Move) -> MoveDocument:

@@ -10,11 +10,20 @@ from services.contracts.catalogue import INVALID_PAYLOAD, EventRefused, decode
 from services.contracts.orders import OrderRecorded, RecordedLine
 from services.reclassifier.application.ports import Cause, Transactions
 from services.reclassifier.application.record_orders import RecordedOrder, Recording, record_orders
-from services.reclassifier.domain.orders import MICROS_PER_UNIT, Line, OrderKey, OrderState, Reference, demand_of
+from services.reclassifier.domain.orders import (
+    MICROS_PER_UNIT,
+    Line,
+    OrderKey,
+    OrderState,
+    Punctuality,
+    Reference,
+    demand_of,
+)
 from services.reclassifier.entrypoints.evaluator import Evaluator
 from services.reclassifier.metrics import ReclassifierMetrics
 
 GROUP: Final = "reclassifier"
+_PUNCTUALITY: Final = {None: Punctuality.UNTOLD, True: Punctuality.IN_TIME, False: Punctuality.LATE}
 
 
 class RecordedOrdersHandler:
@@ -62,7 +71,7 @@ def _recorded(event: Event, currency: str) -> RecordedOrder:
 def order_state(record: OrderRecorded, currency: str) -> OrderState:
     """What a record says; the value of an order in another currency is not known."""
     priced = record.currency == currency
-    ordered, shipped = demand_of(_line(line, priced=priced) for line in record.lines)
+    ordered, shipped, returned = demand_of(_line(line, priced=priced) for line in record.lines)
     return OrderState(
         key=OrderKey(record.order.source, record.order.order_id),
         sequence=record.sequence,
@@ -72,12 +81,15 @@ def order_state(record: OrderRecorded, currency: str) -> OrderState:
         cancelled=record.change == "cancelled",
         ordered=ordered,
         shipped=shipped,
+        returned=returned,
+        punctuality=_PUNCTUALITY[record.on_time],
     )
 
 
 def _line(line: RecordedLine, *, priced: bool) -> Line:
     price = line.unit_price if priced else None
-    return Line(line.line, line.quantity, line.shipped_quantity, None if price is None else _micros(price))
+    micros = None if price is None else _micros(price)
+    return Line(line.line, line.quantity, line.shipped_quantity, micros, line.returned_quantity)
 
 
 def _micros(price: Decimal) -> int:

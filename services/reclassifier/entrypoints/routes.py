@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Response
+from pydantic import Field
 
 from services.chassis.auth import Principal, require
 from services.chassis.problems import FORBIDDEN, VALIDATION_FAILED, Problem, ProblemCode, problem_responses, register
 from services.contracts.payload import Code, Identifier
 from services.reclassifier.application.change_rule_set import change_rule_set
+from services.reclassifier.application.condition_document import WINDOW_DAYS_MAX
 from services.reclassifier.application.ports import Transactions
 from services.reclassifier.application.read_customer import read_customer
 from services.reclassifier.application.rule_set_document import RuleSetDocument
@@ -24,6 +26,7 @@ from services.reclassifier.entrypoints.documents import (
 from services.reclassifier.metrics import ReclassifierMetrics
 
 PAGE_MAX: Final = 500
+WINDOWS_MAX: Final = 8  # of one question; each is a sum over the customer's days
 POSITION_MAX: Final = 2**53
 CUSTOMER_UNKNOWN: Final = register(ProblemCode("customer_unknown", 404, "No such customer"))
 RULE_SET_UNKNOWN: Final = register(ProblemCode("rule_set_unknown", 404, "No such version of a rule set"))
@@ -58,10 +61,19 @@ def _add_customers(router: APIRouter, desk: Desk) -> None:
         summary="A customer's numbers with their windows, its tier, and the move that the numbers ask for",
         responses=problem_responses(CUSTOMER_UNKNOWN),
     )
-    async def get_features(caller: Reader, customer_id: Annotated[Identifier, Path()]) -> FeaturesDocument:
+    async def get_features(
+        caller: Reader,
+        customer_id: Annotated[Identifier, Path()],
+        window_days: Annotated[
+            list[Annotated[int, Field(ge=1, le=WINDOW_DAYS_MAX)]],
+            Query(max_length=WINDOWS_MAX, description="windows to look at besides those of the rule set in force"),
+        ] = [],  # noqa: B006 - FastAPI reads it, nobody changes it
+    ) -> FeaturesDocument:
         if not caller.sees_account_group(None):  # nobody here knows a customer's account group
             raise Problem(CUSTOMER_UNKNOWN)
-        view = await desk.transactions.read(lambda reader: read_customer(reader, customer_id, desk.rule_set_id))
+        view = await desk.transactions.read(
+            lambda reader: read_customer(reader, customer_id, desk.rule_set_id, window_days)
+        )
         if view is None:
             raise Problem(CUSTOMER_UNKNOWN)
         return features_document(view)

@@ -1,0 +1,127 @@
+"""A customer's numbers over one window, as they are answered. Formulas are in docs/reclassification.md."""
+
+from decimal import Decimal
+
+from pydantic import BaseModel, ConfigDict
+
+from services.reclassifier.domain.features import Window
+from services.reclassifier.domain.measures import PERCENT, Prior, expected_value
+from services.reclassifier.domain.orders import MICROS_PER_UNIT
+from services.reclassifier.domain.rhythm import DemandProfile, Ratio, Rhythm
+
+
+class Answer(BaseModel):
+    """The parent of all answers."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class DemandDocument(Answer):
+    """How even the demand is, by weeks; null where there is too little to tell."""
+
+    profile: DemandProfile | None
+    average_interval: Decimal | None
+    squared_variation: Decimal | None
+    periods: int
+    periods_with_demand: int
+
+
+class WindowDocument(Answer):
+    """Numbers over the `days` days that end with the day of `as_of`, days in UTC; shares and trend in percent.
+
+    `value` is net of the customer's own cancellations, `unpriced_lines` says how far it is only a lower bound. What
+    came back or was late counts on the day of its order.
+    """
+
+    days: int
+    orders: int
+    units: int
+    value: Decimal
+    unpriced_lines: int
+    order_days: int
+    order_value: Decimal | None
+    expected_value: Decimal | None
+    returned_units: int
+    returned_value: Decimal
+    return_share: Decimal | None
+    orders_delivered: int
+    orders_late: int
+    late_share: Decimal | None
+    surveys: int
+    survey_score: Decimal | None
+    complaints: int
+    repeat_share: Decimal | None
+    lapse_risk: Decimal | None
+    trend: Decimal | None
+    demand: DemandDocument
+
+
+def window_document(window: Window, prior: Prior | None) -> WindowDocument:
+    """The window as it is answered; outcomes and rhythm must have been asked for."""
+    outcomes, rhythm = window.outcomes, window.rhythm
+    assert outcomes is not None  # noqa: S101 - the view asks for every detail
+    assert rhythm is not None  # noqa: S101 - the same
+    estimated = prior is not None and prior.window_days == window.days
+    return WindowDocument(
+        days=window.days,
+        orders=window.orders,
+        units=window.units,
+        value=amount(window.value_micros),
+        unpriced_lines=window.unpriced_lines,
+        order_days=rhythm.order_days,
+        order_value=_amount(_ratio(window.value_micros, window.orders)),
+        expected_value=_amount(expected_value(window, prior)) if prior is not None and estimated else None,
+        returned_units=outcomes.returned_units,
+        returned_value=amount(outcomes.returned_value_micros),
+        return_share=_percent(_ratio(outcomes.returned_units, window.units)),
+        orders_delivered=outcomes.orders_delivered,
+        orders_late=outcomes.orders_late,
+        late_share=_percent(_ratio(outcomes.orders_late, outcomes.orders_delivered)),
+        surveys=outcomes.surveys,
+        survey_score=_decimal(_ratio(outcomes.score_points, outcomes.surveys)),
+        complaints=outcomes.complaints,
+        repeat_share=_percent(rhythm.repeat_share),
+        lapse_risk=_percent(rhythm.lapse_risk),
+        trend=None if window.unpriced_lines else _percent(rhythm.trend),
+        demand=_demand(rhythm),
+    )
+
+
+def amount(micros: int) -> Decimal:
+    """An amount in the major unit."""
+    sign = "-" if micros < 0 else ""
+    whole, rest = divmod(abs(micros), MICROS_PER_UNIT)
+    return Decimal(f"{sign}{whole}.{rest:06d}")  # as text: arithmetic would round to the context's digits
+
+
+def _demand(rhythm: Rhythm) -> DemandDocument:
+    return DemandDocument(
+        profile=rhythm.profile,
+        average_interval=_decimal(rhythm.interval),
+        squared_variation=_decimal(rhythm.variation),
+        periods=rhythm.periods,
+        periods_with_demand=rhythm.active_periods,
+    )
+
+
+def _ratio(part: int, whole: int) -> Ratio | None:
+    return Ratio(part, whole) if whole else None
+
+
+def _amount(ratio: Ratio | None) -> Decimal | None:
+    """An exact number of micros as an amount."""
+    return None if ratio is None else amount(_towards_zero(ratio.numerator, ratio.denominator))
+
+
+def _percent(ratio: Ratio | None) -> Decimal | None:
+    return None if ratio is None else _decimal(Ratio(ratio.numerator * PERCENT, ratio.denominator))
+
+
+def _decimal(ratio: Ratio | None) -> Decimal | None:
+    if ratio is None:
+        return None
+    return amount(_towards_zero(ratio.numerator * MICROS_PER_UNIT, ratio.denominator))
+
+
+def _towards_zero(numerator: int, denominator: int) -> int:
+    return -(-numerator // denominator) if numerator < 0 else numerator // denominator
