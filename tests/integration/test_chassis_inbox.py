@@ -83,6 +83,20 @@ async def test_two_on_both_sides_of_midnight_meet_too(chassis_database: Database
     assert await second == {"2"}
 
 
+async def test_what_was_seen_long_ago_is_not_read_again(chassis_database: Database) -> None:
+    """By any plan: one that compares with all that was ever seen gets slower with every event."""
+    await see(chassis_database, "orders", *(f"old-{number}" for number in range(5_000)))
+
+    async def read_by(connection: Connection) -> int:
+        await first_seen(connection, "orders", [f"new-{number}" for number in range(50)])
+        read: int = await connection.fetchval(
+            "SELECT sum(idx_tup_fetch + seq_tup_read) FROM pg_stat_xact_user_tables WHERE relname ^@ 'inbox'"
+        )
+        return read
+
+    assert await chassis_database.run(read_by, label="see", by_key=True) < 500
+
+
 async def first_seen_in_the_first_hour(connection: Connection, consumer: str, events: list[str]) -> set[str]:
     """`first_seen` with its hour stretched to a day, so that it is always the first hour."""
     statement = inbox._FIRST_SEEN.replace("interval '1 hour'", "interval '1 day'")
