@@ -3,15 +3,14 @@
 A command imports what it needs when it runs, so that the others do not wait for it.
 """
 
-import asyncio
-import sys
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Final
 
 import typer
 
-T = TypeVar("T")
+from tiercel.customers_cli import customers
+from tiercel.running import reporting, run_to_end
+
 DATA: Final = Path(".tiercel")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Order promising.")
@@ -20,7 +19,6 @@ keys = typer.Typer(no_args_is_help=True, help="API keys of the distributed form.
 ledger = typer.Typer(no_args_is_help=True, help="The ledger of commitments and what decisions read.")
 audit = typer.Typer(no_args_is_help=True, help="The audit trails: who changed what, chained and anchored.")
 allocations = typer.Typer(no_args_is_help=True, help="Protections, quotas, hierarchies and capacities as CSV files.")
-customers = typer.Typer(no_args_is_help=True, help="Customers and their tiers as files.")
 app.add_typer(allocations, name="allocations")
 app.add_typer(audit, name="audit")
 app.add_typer(customers, name="customers")
@@ -46,20 +44,6 @@ def main() -> None:
     app()
 
 
-def _run(command: Coroutine[Any, Any, T]) -> T:
-    return _reporting(lambda: asyncio.run(command))
-
-
-def _reporting(command: Callable[[], T]) -> T:
-    """What is expected to go wrong ends with one sentence and status 1."""
-    from tiercel.failures import EXPECTED
-
-    try:
-        return command()
-    except EXPECTED as error:
-        sys.exit(f"tiercel: {type(error).__name__}: {error}")
-
-
 @app.command()
 def serve(
     port: Annotated[
@@ -71,7 +55,7 @@ def serve(
     """Keep all three services up in one process, with a PostgreSQL of their own. Not for production."""
     from tiercel.commands.serve import serve as run
 
-    raise typer.Exit(_reporting(lambda: run(port=port, data=data, ready_file=ready_file)))
+    raise typer.Exit(reporting(lambda: run(port=port, data=data, ready_file=ready_file)))
 
 
 @app.command()
@@ -99,7 +83,7 @@ def demo(
         raise typer.BadParameter("--map is a list of field=COLUMN")
     named = {name: column for name, _, column in pairs}
     wish = Wish(orders, named, form, data, supply, kills=kills)
-    raise typer.Exit(_reporting(lambda: run(wish)))
+    raise typer.Exit(reporting(lambda: run(wish)))
 
 
 Address = Annotated[str, typer.Option("--url", help="Address of the ATP.")]
@@ -128,7 +112,7 @@ def import_file(
         return
     if file is None:
         raise typer.BadParameter("a FILE is needed; --template KIND prints its columns")
-    found = _reporting(
+    found = reporting(
         lambda: importing.import_file(
             kind, file, url=url, key=key, set_aside=set_aside, dry_run=dry_run, encoding=encoding
         )
@@ -156,7 +140,7 @@ def allocations_export(
     from tiercel.commands import allocation_files
 
     _check_kind(kind)
-    found = _reporting(lambda: allocation_files.export(kind, document, file, version=version, url=url, key=key))
+    found = reporting(lambda: allocation_files.export(kind, document, file, version=version, url=url, key=key))
     print(f"version {found} of {document} is in {file}.")
 
 
@@ -184,7 +168,7 @@ def allocations_import(
         sent = allocation_files.Sent(kind, named, dry_run, base_version, effective_from, without_bad_rows)
         return allocation_files.import_file(sent, file, set_aside=set_aside, url=url, key=key)
 
-    told, whole = _reporting(run)
+    told, whole = reporting(run)
     print("\n".join(told))
     if not whole:
         raise typer.Exit(1)
@@ -195,63 +179,6 @@ def _check_kind(kind: str) -> None:
 
     if kind not in allocation_files.KINDS:
         raise typer.BadParameter(f"KIND is one of {', '.join(allocation_files.KINDS)}")
-
-
-RegistryAddress = Annotated[str, typer.Option("--url", help="Address of the registry.")]
-RegistryKey = Annotated[str, typer.Option("--key", envvar="TIERCEL_API_KEY", help="An API key of the registry.")]
-
-
-@customers.command("export")
-def customers_export(
-    file: Annotated[Path, typer.Argument(help="Where it goes; .csv or .parquet.")],
-    *,
-    cursor: Annotated[
-        Path | None, typer.Option(help="Only what changed since the export that left this file; it is kept up.")
-    ] = None,
-    url: RegistryAddress = "http://127.0.0.1:8081",
-    key: RegistryKey = "",
-) -> None:
-    """Write who is in which tier, now and as planned, to a file."""
-    from tiercel.commands.customer_exports import export_customers
-
-    found, rows = _reporting(lambda: export_customers(file, cursor_file=cursor, url=url, key=key))
-    print(f"{found} customers, {rows} rows are in {file}.")
-
-
-@customers.command("import")
-def customers_import(
-    file: Annotated[
-        Path | None, typer.Argument(help="CSV or Parquet; --template prints its columns.", exists=True)
-    ] = None,
-    *,
-    template: Annotated[bool, typer.Option("--template", help="Print the columns, and an example.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check every row, and send nothing.")] = False,
-    set_aside: Annotated[Path, typer.Option(help="Where rows go that cannot be imported.")] = Path("set_aside.csv"),
-    encoding: Annotated[str | None, typer.Option(help="Of a CSV file that is neither UTF-8 nor UTF-16.")] = None,
-    url: RegistryAddress = "http://127.0.0.1:8081",
-    key: RegistryKey = "",
-) -> None:
-    """Import customers with their tiers. Broken off, it goes on where it was. Status 1 if a row was set aside."""
-    from tiercel.commands import customer_imports
-
-    if template:
-        print(customer_imports.TEMPLATE, end="")
-        return
-    if file is None:
-        raise typer.BadParameter("a FILE is needed; --template prints its columns")
-    rows = _reporting(lambda: customer_imports.rows_in(file))
-    with typer.progressbar(length=rows, label="customers", file=sys.stderr, show_pos=True) as bar:
-        found = _reporting(
-            lambda: customer_imports.import_customers(
-                file, url=url, key=key, set_aside=set_aside, dry_run=dry_run, progress=bar.update, encoding=encoding
-            )
-        )
-    print(
-        f"{found.rows} rows: {found.created} created, {found.changed} changed, {found.unchanged} as they were, "
-        f"{found.set_aside} set aside ({set_aside})."
-    )
-    if found.set_aside:
-        raise typer.Exit(1)
 
 
 @app.command("reconcile-stock")
@@ -272,7 +199,7 @@ def reconcile_stock(
     """
     from tiercel.commands.reconciling import reconcile
 
-    found = _reporting(lambda: reconcile(extract, url=url, key=key, report=report, tolerance=tolerance))
+    found = reporting(lambda: reconcile(extract, url=url, key=key, report=report, tolerance=tolerance))
     print(f"{found.positions} positions ({report}).")
     if extract is not None:
         beyond = len({each.place for each in found.differences})
@@ -295,7 +222,7 @@ def doctor(data: Data = None) -> None:
     """Ask everything that a deployment stands on; status 1 if something must be mended."""
     from tiercel.commands.deployment import diagnose
 
-    if not _run(diagnose(data)):
+    if not run_to_end(diagnose(data)):
         raise typer.Exit(1)
 
 
@@ -304,7 +231,7 @@ def migrate(data: Data = None) -> None:
     """Bring the schema of every service to its newest version."""
     from tiercel.commands.deployment import migrate as run
 
-    _run(run(data))
+    run_to_end(run(data))
     print("Every schema is at its newest version.")
 
 
@@ -313,7 +240,7 @@ def topics(data: Data = None) -> None:
     """Create the topics that are missing."""
     from tiercel.commands.deployment import create_topics
 
-    print(f"{_run(create_topics(data))} topics are there.")
+    print(f"{run_to_end(create_topics(data))} topics are there.")
 
 
 @app.command("replay-decision")
@@ -324,7 +251,7 @@ def replay_decision(
     """Decide again from the record what was decided; status 1 if anything differs from what is stored."""
     from tiercel.commands.decisions import replay_decision as run
 
-    if not _run(run(data, identifier)):
+    if not run_to_end(run(data, identifier)):
         raise typer.Exit(1)
 
 
@@ -348,7 +275,7 @@ def check_subscriber(
     asked = [each for each in QUESTIONS if question is None or each in question]
     if question is not None and len(asked) < len(set(question)):
         raise typer.BadParameter("--question is tiers, picks or loads")
-    if not _reporting(lambda: run(command, asked, histories=histories, seed=seed)):
+    if not reporting(lambda: run(command, asked, histories=histories, seed=seed)):
         raise typer.Exit(1)
 
 
@@ -365,7 +292,7 @@ def conformance(
     """Run the conformance cases against any HTTP endpoint. Status 1 if one fails."""
     from tiercel.commands.conformance import conformance as run
 
-    if not _run(run(url, mapping, key=key, cases=cases)):
+    if not run_to_end(run(url, mapping, key=key, cases=cases)):
         raise typer.Exit(1)
 
 
@@ -376,7 +303,7 @@ def dlq_list(
     """How many wait, by topic and reason; with a topic, which."""
     from tiercel.commands import dead_letters
 
-    _run(dead_letters.print_counts(data) if topic is None else dead_letters.print_letters(data, topic))
+    run_to_end(dead_letters.print_counts(data) if topic is None else dead_letters.print_letters(data, topic))
 
 
 @dlq.command("show")
@@ -385,7 +312,7 @@ def dlq_show(topic: Topic, partition: Partition, offset: Offset, data: Data = No
     from services.chassis.dead_letters import Place
     from tiercel.commands import dead_letters
 
-    _run(dead_letters.print_letter(data, Place(topic, partition, offset)))
+    run_to_end(dead_letters.print_letter(data, Place(topic, partition, offset)))
 
 
 @dlq.command("replay")
@@ -404,7 +331,7 @@ def dlq_replay(
     if one is every:
         raise typer.BadParameter("give --partition and --offset of one event, or --all")
     place = Place(topic, partition, offset) if partition is not None and offset is not None else None
-    print(f"{_run(dead_letters.replay(data, topic, place))} put back.")
+    print(f"{run_to_end(dead_letters.replay(data, topic, place))} put back.")
 
 
 @dlq.command("discard")
@@ -413,7 +340,7 @@ def dlq_discard(topic: Topic, partition: Partition, offset: Offset, data: Data =
     from services.chassis.dead_letters import Place
     from tiercel.commands import dead_letters
 
-    _run(dead_letters.discard(data, Place(topic, partition, offset)))
+    run_to_end(dead_letters.discard(data, Place(topic, partition, offset)))
 
 
 @keys.command("mint")
@@ -426,7 +353,7 @@ def keys_mint(
     """Make a key, and print it this once; only its hash is stored."""
     from tiercel.commands.keys import new_key
 
-    print(_run(new_key(file, subject=subject, scopes=scope, channels=channel)))
+    print(run_to_end(new_key(file, subject=subject, scopes=scope, channels=channel)))
 
 
 @keys.command("revoke")
@@ -436,7 +363,7 @@ def keys_revoke(
     """End a key."""
     from tiercel.commands.keys import revoke
 
-    _run(revoke(file, key_id))
+    run_to_end(revoke(file, key_id))
 
 
 @ledger.command("verify")
@@ -449,7 +376,7 @@ def ledger_verify(
     """Compare every aggregate with the ledger; status 1 if one differs."""
     from tiercel.commands.ledger import verify
 
-    if not _run(verify(data, decisions=decisions)):
+    if not run_to_end(verify(data, decisions=decisions)):
         raise typer.Exit(1)
 
 
@@ -458,7 +385,7 @@ def ledger_rebuild(data: Data = None) -> None:
     """Set every aggregate that differs to what the ledger says; decisions wait meanwhile."""
     from tiercel.commands.ledger import rebuild
 
-    print(f"{_run(rebuild(data))} aggregates were changed.")
+    print(f"{run_to_end(rebuild(data))} aggregates were changed.")
 
 
 @audit.command("key")
@@ -468,7 +395,7 @@ def audit_key(
     """Make the key that signs anchors. The public half proves them: keep a copy where no service can write."""
     from services.chassis.audit.signing import make_key
 
-    print(_reporting(lambda: make_key(file)))
+    print(reporting(lambda: make_key(file)))
 
 
 @audit.command("verify")
@@ -481,7 +408,7 @@ def audit_verify(
     """Compute every trail again and hold it against its anchors; status 1 if anything is wrong."""
     from tiercel.commands.audit import verify
 
-    if not _run(verify(data, service=service, key_file=key, anchors_file=anchors)):
+    if not run_to_end(verify(data, service=service, key_file=key, anchors_file=anchors)):
         raise typer.Exit(1)
 
 
@@ -494,7 +421,7 @@ def audit_export(
     """Write a trail to a file, an entry a line with its digest."""
     from tiercel.commands.audit import export
 
-    print(f"{_run(export(data, service=service, file=file))} entries.")
+    print(f"{run_to_end(export(data, service=service, file=file))} entries.")
 
 
 @audit.command("anchors")
@@ -502,5 +429,5 @@ def audit_anchors(service: Annotated[str, typer.Argument(help="Whose anchors.")]
     """Print all anchors of a service, one a line, to keep them elsewhere too."""
     from tiercel.commands.audit import anchors
 
-    for anchor in _run(anchors(data, service=service)):
+    for anchor in run_to_end(anchors(data, service=service)):
         print(anchor.to_json().decode())

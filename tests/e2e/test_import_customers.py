@@ -63,7 +63,7 @@ def test_good_rows_are_taken_and_bad_ones_set_aside_with_line_and_reason(served:
     found = dict(_aside(aside))
     assert found["4"] == "identifiers: written as shop=C-9;erp=D-1"
     assert found["8"] == "1 more cells than columns"
-    assert found["5"].startswith("tier_unknown")
+    assert found["5"].startswith("unknown_tier")
     assert (_tier(served, "erp", "J-1"), _tier(served, "shop", "I-6")) == ("gold", "gold")
     again = tiercel("customers", "import", str(file), *_to(served, aside))
     assert "7 rows: 0 created, 0 changed, 4 as they were, 3 set aside" in again.stdout
