@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from services.chassis.metrics import counter
 from services.segment_registry.domain.customers import IdentifierRefusal
+from services.segment_registry.domain.imports import RowRefusal
 from services.segment_registry.domain.moves import BudgetRefusal, TierUnusable
 from services.segment_registry.domain.proposals import ProposalRefusal
 from services.segment_registry.domain.timeline import Kind, TimelineRefusal
@@ -19,8 +20,8 @@ IMPORT_OUTCOMES: Final = (
     "unchanged",
     "malformed",
     *IdentifierRefusal,
-    *TierUnusable,
-    *TimelineRefusal,
+    *MOVE_REFUSALS,
+    *RowRefusal,
 )
 
 

@@ -25,7 +25,15 @@ from services.segment_registry.entrypoints.desk import Desk
 from services.segment_registry.metrics import RegistryMetrics
 from tests.support.http import Credentials, everything_is_ready
 
-SCOPES = ("registry.read", "registry.write", "registry.import", "registry.govern", "replay.drive")
+SCOPES = (
+    "registry.read",
+    "registry.write",
+    "registry.import",
+    "registry.govern",
+    "registry.personal",
+    "registry.erase",
+    "replay.drive",
+)
 SYSTEM = Commander("system", Cause("start", "start"))
 
 

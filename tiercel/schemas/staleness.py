@@ -71,6 +71,7 @@ STALENESS: Final[Mapping[tuple[str, str], str]] = {
         "Each page: everything committed before it was asked for; who goes on with the cursor misses no commit."
     ),
     ("segment_registry", "/v1/change-rules"): _COMMITTED,
+    ("segment_registry", "/v1/customers/{customer_id}/personal"): _COMMITTED,
     ("atp", "/v1/audit"): "Each page: everything committed before it was asked for; nothing is skipped.",
     ("reclassifier", "/v1/audit"): "Each page: everything committed before it was asked for; nothing is skipped.",
     ("segment_registry", "/v1/audit"): "Each page: everything committed before it was asked for; nothing is skipped.",

@@ -20,8 +20,10 @@ from services.segment_registry.adapters.assignment_rows import (
     open_assignments,
 )
 from services.segment_registry.adapters.effect_rows import plan_effects
+from services.segment_registry.adapters.record_rows import load_records, save_records
 from services.segment_registry.application.ports import KnownCustomer, LostRace
 from services.segment_registry.domain.customers import Customer, Identifier
+from services.segment_registry.domain.records import NO_RECORD
 from services.segment_registry.domain.timeline import difference
 
 _SELECT: Final = """
@@ -99,6 +101,7 @@ async def save_customers(
     if changed:
         await _update(connection, changed)
     await _save_identifiers(connection, before, after)
+    await save_records(connection, before, after)
     closed, opened = [], []
     for customer in after:
         former = before[customer.customer_id].assignments if customer.customer_id in before else ()
@@ -120,6 +123,7 @@ async def _assemble(
     ):
         identifiers[row["customer_id"]].append(Identifier(row["system"], row["id"]))
     assignments = await load_assignments(connection, found, ended_after)
+    records = await load_records(connection, found)
     return {
         str(row["customer_id"]): Customer(
             str(row["customer_id"]),
@@ -128,6 +132,7 @@ async def _assemble(
             row["changed_at"],
             tuple(identifiers[row["customer_id"]]),
             tuple(assignments[row["customer_id"]]),
+            records.get(row["customer_id"], NO_RECORD),
         )
         for row in rows
     }

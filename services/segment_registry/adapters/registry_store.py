@@ -21,6 +21,7 @@ from services.segment_registry.adapters import (
     effect_rows,
     feed_rows,
     proposal_rows,
+    record_rows,
     tier_rows,
 )
 from services.segment_registry.application.ports import (
@@ -115,6 +116,12 @@ class PostgresTransaction:
         if entries and self._stored:
             await feed_rows.list_changed(self._connection, list(self._stored))
             self._stored.clear()
+
+    async def personal(self, customer_id: str) -> dict[str, str]:
+        return await record_rows.load_personal(self._connection, customer_id)
+
+    async def save_personal(self, customer_id: str, fields: Mapping[str, str]) -> None:
+        await record_rows.save_personal(self._connection, customer_id, fields)
 
     async def change_rules(self) -> ChangeRules:
         return await change_rule_rows.load_rules(self._connection)

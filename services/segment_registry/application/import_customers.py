@@ -67,7 +67,7 @@ async def _store(
 
 
 def _entry(rows: Sequence[ImportRow], imported: Imported, author: str) -> AuditEntry:
-    content = [[row.index, [list(each) for each in row.identifiers], row.tier, row.reason] for row in rows]
+    content = [[row.index, [list(each) for each in row.identifiers], row.tier, row.reason, row.record] for row in rows]
     digest = hashlib.sha256(orjson.dumps(content)).hexdigest()
     detail = {
         "rows": len(rows),

@@ -129,6 +129,10 @@ class RegistryReader(Protocol):
         """Customers in the order of their last change, after the place given, each once."""
         ...
 
+    async def personal(self, customer_id: str) -> dict[str, str]:
+        """The personal fields of a customer, by name."""
+        ...
+
     async def change_rules(self) -> ChangeRules:
         """The rules of change in force."""
         ...
@@ -196,6 +200,10 @@ class RegistryTransaction(RegistryReader, Protocol):
 
         The customers stored so far are listed as changed under the position of the last entry.
         """
+        ...
+
+    async def save_personal(self, customer_id: str, fields: Mapping[str, str]) -> None:
+        """Store the personal fields of a customer whole; none of them leaves no trace."""
         ...
 
     async def save_change_rules(self, rules: ChangeRules, author: str, at: datetime) -> None:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from services.segment_registry.domain import timeline
+from services.segment_registry.domain.records import NO_RECORD, CustomerRecord
 from services.segment_registry.domain.tiers import Tier, default_tier
 from services.segment_registry.domain.timeline import Assignment
 
@@ -38,6 +39,7 @@ class Customer:
     changed_at: datetime
     identifiers: tuple[Identifier, ...]
     assignments: tuple[Assignment, ...]
+    record: CustomerRecord = NO_RECORD
 
 
 class IdentifierRefusal(StrEnum):
@@ -121,6 +123,13 @@ def replace_identifiers(
         if owner is not None and owner != customer.customer_id:
             return IdentifiersRefused(IdentifierRefusal.IDENTIFIER_TAKEN, identifier, owner)
     return _with_identifiers(customer, _unique(identifiers), now)
+
+
+def with_record(customer: Customer, record: CustomerRecord, now: datetime) -> Customer:
+    """The customer with this golden record: the same object if it has it."""
+    if record == customer.record:
+        return customer
+    return replace(customer, sequence=customer.sequence + 1, changed_at=moment_for(customer, now), record=record)
 
 
 def malformed_identifiers(identifiers: tuple[Identifier, ...]) -> IdentifiersRefused | None:

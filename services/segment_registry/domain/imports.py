@@ -6,6 +6,7 @@ A bad row alters nothing and is returned with its index and reason; the others s
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from services.segment_registry.domain import moves
 from services.segment_registry.domain.customers import (
@@ -16,20 +17,29 @@ from services.segment_registry.domain.customers import (
     add_identifiers,
     new_customer,
     resolve,
+    with_record,
 )
 from services.segment_registry.domain.moves import Move, Moved, MoveRefusal, MoveRefused, MoveRequest
+from services.segment_registry.domain.records import CustomerRecord
 from services.segment_registry.domain.tiers import Tier
 from services.segment_registry.domain.timeline import Grounds, Kind, Unchanged
 
 
 @dataclass(frozen=True, slots=True)
 class ImportRow:
-    """A customer under some identifiers, and the tier it belongs in from now on (None: leave that alone)."""
+    """A customer under some identifiers; the tier it belongs in from now on and its record (None: left alone)."""
 
     index: int
     identifiers: tuple[Identifier, ...]
     tier: str | None
     reason: str
+    record: CustomerRecord | None = None
+
+
+class RowRefusal(StrEnum):
+    """Why a row is refused that no single command would refuse so."""
+
+    CONTRACT_TIER_UNKNOWN = "contract_tier_unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +47,7 @@ class RowRefused:
     """A row that was left out."""
 
     index: int
-    reason: IdentifierRefusal | MoveRefusal
+    reason: IdentifierRefusal | MoveRefusal | RowRefusal
 
 
 @dataclass(slots=True)
@@ -103,6 +113,11 @@ def _decide(row: ImportRow, bulk: Bulk) -> tuple[Customer, Move | None] | RowRef
     customer = _found_or_new(row, bulk)
     if isinstance(customer, IdentifiersRefused):
         return RowRefused(row.index, customer.reason)
+    if row.record is not None:
+        promised = None if row.record.contract is None else row.record.contract.minimum_tier
+        if promised is not None and promised not in bulk.tiers:
+            return RowRefused(row.index, RowRefusal.CONTRACT_TIER_UNKNOWN)
+        customer = with_record(customer, row.record, bulk.now)
     if row.tier is None:
         return customer, None
     request = MoveRequest(row.tier, Kind.ASSIGNED, None, None, Grounds(row.reason, bulk.author))

@@ -4,7 +4,8 @@
     received --> waiting --> applied | refused           a replay collects first and applies between its steps
 
 A proposal was made from what its author knew; it is applied only if nothing of the customer's tier history has changed
-since, and never against an override in force, which is a person's decision.
+since, never against an override in force, which is a person's decision, and never below the tier that a contract in
+force promises.
 """
 
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from enum import StrEnum
 from services.segment_registry.domain import moves
 from services.segment_registry.domain.customers import Customer, moment_for, served_tier
 from services.segment_registry.domain.moves import Moved, MoveRefusal, MoveRefused, MoveRequest, TierUnusable
+from services.segment_registry.domain.records import below_contract
 from services.segment_registry.domain.tiers import Tier
 from services.segment_registry.domain.timeline import Evidence, Grounds, Kind, Unchanged
 
@@ -43,6 +45,7 @@ class ProposalRefusal(StrEnum):
     OVERRIDE_IN_FORCE = "override_in_force"
     STALE = "stale"
     NOT_IN_FROM_TIER = "not_in_from_tier"
+    BELOW_CONTRACT = "below_contract"
     UNKNOWN_TIER = "unknown_tier"
     INACTIVE_TIER = "inactive_tier"
     ALREADY_THERE = "already_there"
@@ -83,6 +86,8 @@ def _outdated(
         return ProposalRefusal.STALE
     if served.tier != proposal.from_tier:
         return ProposalRefusal.NOT_IN_FROM_TIER
+    if below_contract(customer.record, proposal.to_tier, tiers, at):
+        return ProposalRefusal.BELOW_CONTRACT
     return None
 
 

@@ -16,13 +16,15 @@ from services.segment_registry.entrypoints.change_rule_routes import change_rule
 from services.segment_registry.entrypoints.customer_routes import customer_routes
 from services.segment_registry.entrypoints.desk import Desk
 from services.segment_registry.entrypoints.feed_routes import feed_routes
+from services.segment_registry.entrypoints.record_routes import record_routes
 from services.segment_registry.entrypoints.tier_routes import tier_routes
 
 TITLE: Final = "Tiercel segment registry"
 DESCRIPTION: Final = (
     "Owns tiers with their service policies, customers with their identifiers in other systems, and who is in which"
     " tier since when, until when, why and by whose decision. Scopes: `registry.read`, `registry.write`,"
-    " `registry.import`, `registry.govern` (the rules of change)."
+    " `registry.import`, `registry.govern` (the rules of change),"
+    " `registry.personal` (personal fields) and `registry.erase`."
     " A POST with an `Idempotency-Key` is done once: sent again it gets the same bytes again."
 )
 IMPORT_DEADLINE_SECONDS: Final = 30.0  # a bulk may wait for another one that holds the same customers
@@ -60,6 +62,7 @@ def create_registry_app(
         tier_routes(desk),
         customer_routes(desk),
         assignment_routes(desk),
+        record_routes(desk),
         feed_routes(desk),
         change_rule_routes(desk),
         bulk_routes(desk),

@@ -34,6 +34,7 @@ from services.segment_registry.entrypoints.documents import (
     domain_identifiers,
     import_value,
 )
+from services.segment_registry.entrypoints.record_documents import record_of
 
 Importer = Annotated[Principal, Depends(require("registry.import"))]
 IMPORT_PATH: Final = "/v1/imports"
@@ -87,7 +88,8 @@ def parse_rows(items: object) -> tuple[list[ImportRow], list[RejectedRow]]:
         except ValidationError as error:
             malformed.append(RejectedRow(index=index, code=VALIDATION_FAILED.code, detail=describe(error)))
         else:
-            rows.append(ImportRow(index, domain_identifiers(row.identifiers), row.tier, row.reason))
+            record = None if row.record is None else record_of(row.record)
+            rows.append(ImportRow(index, domain_identifiers(row.identifiers), row.tier, row.reason, record))
     return rows, malformed
 
 

@@ -14,6 +14,7 @@ from services.segment_registry.application.read_customers import CustomerView, K
 from services.segment_registry.domain.customers import IDENTIFIERS_MAX
 from services.segment_registry.domain.customers import Identifier as DomainIdentifier
 from services.segment_registry.domain.timeline import Assignment
+from services.segment_registry.entrypoints.record_documents import RecordDocument, record_value
 
 Basis = Literal["assigned", "override", "unassigned"]
 # A tier is named in paths and scopes, where `*` means all of them.
@@ -60,11 +61,12 @@ class EndBody(Payload):
 
 
 class ImportRowBody(Payload):
-    """A customer of a bulk. Without a tier its tier is left alone."""
+    """A customer of a bulk. Without a tier its tier is left alone, without a record its golden record is."""
 
     identifiers: Identifiers
     tier: Code | None = None
     reason: Note = ""
+    record: RecordDocument | None = None
 
 
 class ImportBody(Payload):
@@ -95,7 +97,7 @@ class ServedDocument(Payload):
 
 
 class CustomerDocument(Payload):
-    """A customer with the assignment in force and those planned."""
+    """A customer with the assignment in force and those planned, and its golden record."""
 
     customer_id: Identifier
     sequence: Version
@@ -103,6 +105,7 @@ class CustomerDocument(Payload):
     tier: Code
     basis: Basis
     assignments: tuple[AssignmentDocument, ...]
+    record: RecordDocument
 
 
 class CustomerPage(Payload):
@@ -178,6 +181,7 @@ def customer_value(view: CustomerView) -> dict[str, Any]:
         "tier": view.served.tier,
         "basis": basis_of(view.served.by),
         "assignments": [assignment_value(a) for a in view.customer.assignments if a.ends_after(view.at)],
+        "record": record_value(view.customer.record),
     }
 
 

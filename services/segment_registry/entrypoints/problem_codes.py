@@ -12,6 +12,9 @@ from services.segment_registry.domain.timeline import TimelineRefusal
 
 CUSTOMER_UNKNOWN: Final = register(ProblemCode("customer_unknown", 404, "No such customer"))
 TIER_NOT_FOUND: Final = register(ProblemCode("tier_not_found", 404, "No such tier"))
+CONTRACT_TIER_UNKNOWN: Final = register(
+    ProblemCode("contract_tier_unknown", 422, "The minimum tier of the contract is not defined")
+)
 UNKNOWN_ASSIGNMENT: Final = register(ProblemCode("unknown_assignment", 404, "The customer has no such assignment"))
 
 IDENTIFIER_PROBLEMS: Final[Mapping[IdentifierRefusal, ProblemCode]] = {
