@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from services.atp.adapters.backlog import backlog, items_to_serve, move_replay
+from services.atp.adapters.closings import PostgresClosings
 from services.atp.adapters.cost_rates import PostgresCostInputs
 from services.atp.adapters.customer_blocks import PostgresCustomerBlocks
 from services.atp.adapters.deficits import ASKED, asked_reviews
@@ -48,6 +49,7 @@ from services.atp.entrypoints.allocation_csv_routes import allocation_csv_routes
 from services.atp.entrypoints.allocation_routes import allocation_routes
 from services.atp.entrypoints.app import create_atp_app
 from services.atp.entrypoints.change_routes import change_routes
+from services.atp.entrypoints.closing_routes import closing_routes
 from services.atp.entrypoints.configuration_routes import configuration_routes
 from services.atp.entrypoints.cost_routes import cost_routes
 from services.atp.entrypoints.cut_over_routes import cut_over_routes
@@ -221,9 +223,12 @@ class _Atp:
             supply_routes(self._engine),
             stock_routes(PostgresStockReader(self._database)),
             position_routes(PostgresPositionReader(self._database)),
-            audit_routes(self._page_of_audit, scope="atp.read", what="allocations, blocks, releases and corrections"),
+            audit_routes(
+                self._page_of_audit, scope="atp.read", what="allocations, closings, blocks, releases and corrections"
+            ),
             configuration_routes(self._planning),
             network_routes(self._network),
+            closing_routes(PostgresClosings(self._database)),
             cut_over_routes(self._engine, self._planning),
             allocation_routes(self._planning),
             allocation_csv_routes(self._planning, self._rehearsals, self._engine),

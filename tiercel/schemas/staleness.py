@@ -22,6 +22,7 @@ STALENESS: Final[Mapping[tuple[str, str], str]] = {
     ("atp", "/v1/promises"): _COMMITTED + " Of a list: each page.",
     ("atp", "/v1/exceptions"): "Each page: one moment, everything committed before it was asked for.",
     ("atp", "/v1/planner-actions"): "Each page: everything committed before it was asked for.",
+    ("atp", "/v1/closings"): _COMMITTED,
     ("atp", "/v1/stops"): "Each page: everything committed before it was asked for.",
     ("atp", "/v1/promises/{promise_id}"): _COMMITTED,
     ("atp", "/v1/promises/{promise_id}/history"): _COMMITTED,

@@ -17,12 +17,16 @@ import asyncpg
 
 from services.atp.adapters import allocations
 from services.atp.adapters.backorders import marked_items
+from services.atp.adapters.capacities import items_awaited_at
+from services.atp.adapters.closings import close, orders_open_at
 from services.atp.adapters.customers import customers as read_customers
 from services.atp.adapters.transactions import PostgresSession, PostgresTransactions
 from services.atp.adapters.waking import items_awaited, mark_customers
-from services.atp.application.content import CustomerKey
+from services.atp.application.closings import TriedClosing
+from services.atp.application.content import CustomerKey, OrderKey
 from services.atp.application.customers import Customer, TierAssignment
 from services.atp.application.documents import load as load_document
+from services.atp.application.planner_records import Planner
 from services.atp.application.planning import CapacityRow, Draft, PeriodsOverlap
 from services.atp.application.ports import MarkedItem, Unavailable
 from services.atp.application.preview_changes import (
@@ -63,6 +67,7 @@ COPIES: Final[Mapping[str, str | None]] = {
     "hierarchy": "true",
     "capacity": "true",
     "capacity_gate": "true",
+    "location_closing": "true",
     "allocation_document": _OF_DOCUMENTS,
     "configuration": "true",
     "usage": """
@@ -92,6 +97,10 @@ UNION SELECT promise_id FROM commitment WHERE available_day BETWEEN $2::int AND 
     AND ($4 OR item_id = ANY($1::text[]))
 LIMIT $5
 """
+_UNKNOWN_LOCATIONS: Final = """
+SELECT name FROM unnest($1::text[]) AS asked (name) WHERE NOT EXISTS (SELECT FROM location WHERE location_id = name)
+"""
+_PROMISED_AT: Final = "SELECT DISTINCT item_id FROM commitment WHERE location_id = ANY($1::text[]) AND open > 0"
 _ALL_WAITING: Final = "SELECT DISTINCT item_id FROM backorder ORDER BY item_id"
 _SERVED_TOGETHER: Final = "SELECT DISTINCT item_id FROM backorder WHERE promise_id = ANY($1::uuid[])"
 _POSITIONS: Final = "SELECT count(*) FROM position WHERE item_id = ANY($1::text[])"
@@ -218,6 +227,12 @@ class _PostgresRehearsal:
         self.session.tried = tried
         await mark_customers(self._connection, list(tried), now)
 
+    async def close(self, closings: Sequence[TriedClosing]) -> Sequence[OrderKey]:
+        """See the port."""
+        for each in closings:
+            await close(self._connection, each.location_id, Planner("preview", "preview", each.through))
+        return await orders_open_at(self._connection, [each.location_id for each in closings])
+
     async def scheduled(self, names: Sequence[Reference]) -> Mapping[Reference, Scheduled]:
         """See the port."""
         return await self.session.supply.scheduled(names)
@@ -269,6 +284,13 @@ async def _scope(connection: Connection, changes: Changes) -> _Scope:
         concerned = await allocations.items_concerned(connection, draft)
         everything = everything or concerned is None
         named |= dict.fromkeys(concerned or ())
+    if changes.closings:
+        places = [each.location_id for each in changes.closings]
+        unknown = [row["name"] for row in await connection.fetch(_UNKNOWN_LOCATIONS, places)]
+        if unknown:
+            raise NotKnown("location", unknown[:NAMES_SHOWN_MAX])
+        named |= {row["item_id"]: None for row in await connection.fetch(_PROMISED_AT, places)}
+        named |= dict.fromkeys(await items_awaited_at(connection, places))
     if changes.tiers:
         named |= dict.fromkeys(await items_awaited(connection, await _customer_ids(connection, changes.tiers)))
     if everything:

@@ -23,7 +23,7 @@ from services.atp.application.orders import OrderCopy, Part, Unapplied
 from services.atp.application.ports import Configuration, Mark, Session, StoredPosition
 from services.atp.application.workbook import Workbook
 from services.atp.domain.deficits import may_lack
-from services.atp.domain.model import Book, Item, Position, PositionKey, UsageKey
+from services.atp.domain.model import Book, Day, Item, Position, PositionKey, UsageKey
 from services.chassis.audit.chain import AuditEntry
 from services.chassis.envelope import Event
 from services.chassis.idempotency import StoredAnswer
@@ -324,7 +324,14 @@ class Loader:
             usage=await session.positions.usage(asked) if asked else {},
             hierarchies=limits.hierarchies(now),
             regions=limits.regions(),
+            closed=_closed_of(configuration.closed, stored, today) if configuration.closed else {},
         )
+
+
+def _closed_of(closed: Mapping[str, Day], stored: Iterable[PositionKey], today: Day) -> dict[str, Day]:
+    """The locations of positions that are closed today."""
+    locations = sorted({key.location_id for key in stored} & closed.keys())
+    return {name: closed[name] for name in locations if closed[name] >= today}
 
 
 def answer_of(command: Command, status: int, body: bytes) -> StoredAnswer:

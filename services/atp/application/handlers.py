@@ -12,6 +12,7 @@ from services.atp.application.confirm_order import Confirming
 from services.atp.application.expedite_order import ExpediteOrder, Expediting
 from services.atp.application.fulfil_orders import Delivering, DeliverOrder, ShipOrder, Shipping
 from services.atp.application.holds import ExpireHold, Expiring, expire_command
+from services.atp.application.move_away import MOVE_AWAY, MoveAway, MovingAway, move_command
 from services.atp.application.order_reports import ReportOrder
 from services.atp.application.pick_short import Picking, PickShort
 from services.atp.application.pin_promise import Pinning, PinPromise
@@ -88,6 +89,7 @@ HANDLERS: Final[Sequence[tuple[type, type[Handler[Any]]]]] = (
     (turn_dates.TurnItem, turn_dates.Turning),
     (turn_dates.TurnCustomer, turn_dates.Turning),
     (TurnLocation, TurningLocation),
+    (MoveAway, MovingAway),
 )
 DUE: Final[Mapping[str, Maker]] = {
     HOLD: expire_command,
@@ -95,6 +97,7 @@ DUE: Final[Mapping[str, Maker]] = {
     STOP: end_stop,
     HORIZON: replan_command,
     LOCATION: turn_location,
+    MOVE_AWAY: move_command,
     turn_dates.TURN: turn_dates.turn_item,
     turn_dates.ASSIGNMENT: turn_dates.turn_customer,
 }

@@ -7,7 +7,7 @@ row that decisions need is locked. What was still to be re-decided of the same i
 that only what the change causes is shown.
 
 A document is taken as if it were in effect at once, whatever its effective date: what will have happened by then is not
-known. Changes are made in the order documents, receipts, tiers.
+known. Changes are made in the order documents, receipts, tiers, closings; of a closing also what is then moved away.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -16,9 +16,11 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from services.atp.application.batch import Batch
+from services.atp.application.closings import TriedClosing
 from services.atp.application.commands import Applied, Origin, ServeBackorders
-from services.atp.application.content import CustomerKey
+from services.atp.application.content import CustomerKey, OrderKey
 from services.atp.application.engine import Engine
+from services.atp.application.move_away import MoveAway
 from services.atp.application.planning import Draft
 from services.atp.application.ports import MarkedItem, Session
 from services.atp.application.read_availability import ReadAvailability, View, tier_room
@@ -35,6 +37,7 @@ T = TypeVar("T")
 POSITIONS_MAX: Final = 1_000  # of the items concerned: some megabytes of copies
 PROMISES_MAX: Final = 5_000  # open ones of these items, copied with their parts: some ten megabytes
 SECONDS_MAX: Final = 8.0  # in all; callers are answered within ten
+ORDERS_AT_ONCE: Final = 200  # of those that are moved away: as many as a portion of a re-decision
 ROUNDS_MAX: Final = 1_000  # of re-decision; each is a portion of every item that is left
 _ORIGIN: Final = Origin("preview", "preview")
 
@@ -50,7 +53,7 @@ class PreviewTooLarge(Exception):  # noqa: N818 - says what is wrong
 
 
 class NotKnown(Exception):  # noqa: N818 - says what is wrong
-    """Something that a preview names is not there: `what` is receipt, customer or tier, `names` are some of them."""
+    """Something that a preview names is not there: `what` is it, `names` are some of them."""
 
     def __init__(self, what: str, names: Sequence[str]) -> None:
         super().__init__(what, names)
@@ -82,6 +85,7 @@ class Changes:
     drafts: tuple[Draft, ...] = ()
     receipts: tuple[ReceiptChange, ...] = ()
     tiers: tuple[TierChange, ...] = ()
+    closings: tuple[TriedClosing, ...] = ()
 
 
 class PromiseHead(NamedTuple):
@@ -141,6 +145,10 @@ class Rehearsal(Protocol):
         """Let customers be in these tiers, and those of their orders that wait be asked anew. Raises NotKnown."""
         ...
 
+    async def close(self, closings: Sequence[TriedClosing]) -> Sequence[OrderKey]:
+        """Close locations; the orders of which something is promised from there. Raises NotKnown."""
+        ...
+
     async def scheduled(self, names: Sequence[Reference]) -> Mapping[Reference, Scheduled]:
         """The scheduled receipts that are known."""
         ...
@@ -185,6 +193,12 @@ async def preview(rehearsals: Rehearsals, engine: Engine, changes: Changes) -> P
             await settling.decide(await _schedule(rehearsal, changes.receipts))
         if changes.tiers:
             await rehearsal.change_tiers(changes.tiers)
+        if changes.closings:
+            orders = await rehearsal.close(changes.closings)
+            for start in range(0, len(orders), ORDERS_AT_ONCE):
+                for place in changes.closings:
+                    portion = orders[start : start + ORDERS_AT_ONCE]
+                    await settling.decide([MoveAway(key, place.location_id, _ORIGIN) for key in portion])
         await settling.settle()
         after = await settling.picture()
         heads, _ = await rehearsal.lines()

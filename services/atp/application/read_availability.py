@@ -156,6 +156,7 @@ def _positions(batch: Batch, item: Item | None, location_id: str | None, past: s
 def _picture(batch: Batch, item: Item, position: Position, tiers: Sequence[Tier], view: View) -> Document:
     book = batch.book
     curve = running_supply(position, item, book.today)
+    stopped = book.stopped_through(position)
     atp = lookahead(changes(position, item, book.today), item, book.today)
     rule = figures(position, item, book.today) if is_stricter(item) else None
     rooms = [(tier.tier, tier_room(book, position, item, tier, view.channel)) for tier in tiers]
@@ -168,7 +169,7 @@ def _picture(batch: Batch, item: Item, position: Position, tiers: Sequence[Tier]
         "buffer": position.buffer,
         "channel_buffers": [{"channel": name, "buffer": kept} for name, kept in position.channel_buffers],
         "version": position.version,
-        "stopped_through": iso(min(position.stopped_through or 0, LAST_DAY)) if position.stopped(book.today) else None,
+        "stopped_through": None if stopped is None else iso(min(stopped, LAST_DAY)),
         "supply_assumed_from": None if curve.horizon is None else iso(curve.horizon),
         "protections": _protections(book, position, item) if tiers else [],
         "days": [_row(first, last, _Offers(curve, atp, rule, held), rooms=rooms, view=view) for first, last in spans],
@@ -198,8 +199,8 @@ def _protections(book: Book, position: Position, item: Item) -> list[Document]:
 
 
 def tier_room(book: Book, position: Position, item: Item, tier: Tier, channel: str | None = None) -> Room:
-    """What a tier may take: nothing while a planner stops the position."""
-    if position.stopped(book.today):
+    """What a tier may take: nothing while a planner stops the position or closes its location."""
+    if book.stopped_through(position) is not None:
         return Room([book.today], [0])
     return room_for(book, position.key, item, tier, channel=channel)
 

@@ -85,6 +85,7 @@ def _book(record: Fields) -> Book:
         usage={UsageKey(kind, limit, start): consumed for kind, limit, start, consumed in record["usage"]},
         hierarchies=tuple(_hierarchy(each) for each in record.get("hierarchies", ())),
         regions=record.get("regions", {}),
+        closed=dict(record.get("closed", ())),
         capacities=_capacities(record.get("capacities", ())),
     )
 

@@ -134,6 +134,7 @@ class Workbook:
             "backlog": sorted(self._backlog_before.items()),
             "hierarchies": book.hierarchies,
             "regions": book.regions,
+            "closed": sorted(book.closed.items()),
             "capacities": [each for location in sorted(book.capacities) for each in book.capacities[location]],
             "steps": self._steps,
             "decided": digest_of(self._decided),

@@ -8,7 +8,7 @@ one, its minimum for one that fell below it. One unit or one day less does not. 
 from collections.abc import Sequence
 from typing import Final
 
-from services.atp.domain.model import Binding, Day, Item, Offer, Position, Request, RequestLine
+from services.atp.domain.model import Binding, Book, Day, Item, Offer, Position, Request, RequestLine
 from services.atp.domain.outlook import Outlook, Plan, offers_of, stopped_of
 from services.atp.domain.promising_rules import is_stricter
 from services.atp.domain.shortage import NAMED_MAX, Shortage, units_text
@@ -35,9 +35,9 @@ def because_no_lane(request: Request) -> Binding:
     return Binding("lane", request.zone, 0, tier=request.tier.tier, would_help=help_)
 
 
-def because_stopped(position: Position) -> Binding:
-    """A planner has stopped the position; `day` is the last day of the stop, if it has one."""
-    location, through = position.key.location_id, position.stopped_through
+def because_stopped(book: Book, position: Position) -> Binding:
+    """A planner has stopped the position, or closed its location; `day` is the last day of that, if it has one."""
+    location, through = position.key.location_id, book.stopped_through(position)
     ends = through if through is not None and through <= LAST_DAY else None
     return Binding("stop", location, 0, ends, would_help=f"the stop at {location} lifted")
 
@@ -88,7 +88,7 @@ def _lacking(outlook: Outlook, need: int, deadline: Day | None, units: int) -> t
     draft, item_id = outlook.draft, item.item_id
     offers = offers_of(draft.book, draft.request)
     stopped = [each for each in stopped_of(draft.book, offers, item_id) if lifting_helps(outlook, each, need, deadline)]
-    return (*rule, *lacking, *(because_stopped(each) for each in stopped))
+    return (*rule, *lacking, *(because_stopped(draft.book, each) for each in stopped))
 
 
 def _because_cheaper(outlook: Outlook, plan: Plan) -> Binding:

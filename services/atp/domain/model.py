@@ -457,7 +457,7 @@ class Book:
     `protections`, `quotas` and `hierarchies` are those whose document is in effect today, or will be (`upcoming`).
     `offers` are by zone, the zone "*" for zones without their own; candidates are those offers whose location has a
     position of the item. `backlog` is what waits of items whose backorders are limited. `regions` are by zone,
-    `capacities` by location.
+    `capacities` by location, as are those that are `closed` for promising, each with the last day of that.
     """
 
     today: Day
@@ -471,6 +471,15 @@ class Book:
     hierarchies: tuple[Hierarchy, ...] = ()
     regions: Mapping[str, str] = field(default_factory=dict)
     capacities: Mapping[str, tuple[Capacity, ...]] = field(default_factory=dict)
+    closed: Mapping[str, Day] = field(default_factory=dict)
+
+    def stopped_through(self, position: Position) -> Day | None:
+        """The last day on which no new promise is made from a position or its location; None: it is not stopped."""
+        own = position.stopped_through if position.stopped(self.today) else None
+        closed = self.closed.get(position.key.location_id)
+        if closed is None or closed < self.today:
+            return own
+        return closed if own is None else max(own, closed)
 
 
 @dataclass(frozen=True, slots=True)

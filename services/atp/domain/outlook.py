@@ -64,19 +64,21 @@ def offers_of(book: Book, request: Request) -> Sequence[Offer]:
 
 def lanes_of(book: Book, offers: Sequence[Offer], item_id: str) -> list[Lane]:
     """The offers whose location has a position of the item that is not stopped."""
-    positions, today = book.positions, book.today
+    positions = book.positions
     return [
         Lane(offer, key, offer.processing_days + offer.transit_days, is_timed(offer), limiting(book, offer))
         for offer in offers
         if (position := positions.get(key := PositionKey(item_id, offer.location_id))) is not None
-        and not position.stopped(today)
+        and book.stopped_through(position) is None
     ]
 
 
 def stopped_of(book: Book, offers: Sequence[Offer], item_id: str) -> list[Position]:
     """The stopped positions of an item among those that the offers draw from, by location."""
     keys = sorted(dict.fromkeys(PositionKey(item_id, offer.location_id) for offer in offers))
-    return [each for key in keys if (each := book.positions.get(key)) is not None and each.stopped(book.today)]
+    return [
+        each for key in keys if (each := book.positions.get(key)) is not None and book.stopped_through(each) is not None
+    ]
 
 
 @dataclass(slots=True)

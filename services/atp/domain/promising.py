@@ -132,7 +132,7 @@ def _without_lanes(draft: Draft, offers: Sequence[Offer], line: RequestLine, wan
     """Nothing that may be promised from: it is stopped, or kept nowhere."""
     stopped = stopped_of(draft.book, offers, line.item_id)
     if stopped:
-        return _answer(line, wanted, "stopped", (), tuple([because_stopped(each) for each in stopped]))
+        return _answer(line, wanted, "stopped", (), tuple([because_stopped(draft.book, each) for each in stopped]))
     return _answer(line, wanted, "backordered", (), because_not_stocked(line, offers))
 
 

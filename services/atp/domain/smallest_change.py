@@ -49,10 +49,11 @@ def smallest(outlook: Outlook, need: int, deadline: Day | None, found: Sequence[
 
 
 def lifting_helps(outlook: Outlook, stopped: Position, need: int, deadline: Day | None) -> bool:
-    """Whether the line is feasible once a planner's stop of one position is lifted."""
+    """Whether the line is feasible once a planner's stop of one position, or of its location, is lifted."""
     draft, ask = outlook.draft, outlook.ask
     positions = {**draft.book.positions, stopped.key: replace(stopped, stopped_through=None)}
-    book = replace(draft.book, positions=positions, usage=dict(draft.book.usage))
+    closed = {name: day for name, day in draft.book.closed.items() if name != stopped.key.location_id}
+    book = replace(draft.book, positions=positions, usage=dict(draft.book.usage), closed=closed)
     lanes = lanes_of(book, offers_of(book, draft.request), ask.item.item_id)
     lifted = Outlook.of(Draft(book, draft.request, draft.in_turn), ask, lanes)
     return units_by(lifted, FAR if deadline is None else deadline) >= need

@@ -8,6 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends
 from pydantic import Field, model_validator
 
+from services.atp.application.closings import TriedClosing
 from services.atp.application.content import CustomerKey
 from services.atp.application.engine import Engine
 from services.atp.application.planning import Draft, OtherKind, PeriodsOverlap, VersionMoved
@@ -32,6 +33,7 @@ from services.atp.entrypoints.problem_codes import (
     CHANNEL_FORBIDDEN,
     CUSTOMER_UNKNOWN,
     DOCUMENT_KIND,
+    LOCATION_UNKNOWN,
     PERIODS_OVERLAP,
     PREVIEW_TOO_LARGE,
     RECEIPT_UNKNOWN,
@@ -40,15 +42,21 @@ from services.atp.entrypoints.problem_codes import (
 from services.chassis.auth import Principal, require
 from services.chassis.problems import OVERLOADED, PRECONDITION_FAILED, Problem, problem_responses
 from services.contracts.orders import CustomerRef
-from services.contracts.payload import Code, Identifier, Payload, QuantityOrZero
+from services.contracts.payload import Code, Day, Identifier, Payload, QuantityOrZero
 
 DOCUMENTS_MAX: Final = 10  # of one preview; each has a thousand lines at most
 RECEIPTS_MAX: Final = 200
 CUSTOMERS_MAX: Final = 500
+CLOSINGS_MAX: Final = 10
 DAYS_MAX: Final = 365
 SHOWN_MAX: Final = 1_000  # promises, and positions, of one answer; the totals are of all
 Previewer = Annotated[Principal, Depends(require("atp.preview"))]
-_UNKNOWN: Final = {"receipt": RECEIPT_UNKNOWN, "customer": CUSTOMER_UNKNOWN, "tier": TIER_UNKNOWN}
+_UNKNOWN: Final = {
+    "receipt": RECEIPT_UNKNOWN,
+    "customer": CUSTOMER_UNKNOWN,
+    "tier": TIER_UNKNOWN,
+    "location": LOCATION_UNKNOWN,
+}
 
 
 class _Tried(Payload):
@@ -100,8 +108,15 @@ class TriedTier(Payload):
     tier: Code
 
 
+class TriedLocation(Payload):
+    """A location that is closed for promising, with what it promised moved elsewhere where nobody loses by it."""
+
+    location: Code
+    until: Day | None = None
+
+
 class PreviewRequest(Payload):
-    """What to try, in this order: documents, receipts, tiers."""
+    """What to try, in this order: documents, receipts, tiers, closings."""
 
     protections: Annotated[tuple[TriedProtections, ...], Field(max_length=DOCUMENTS_MAX)] = ()
     quotas: Annotated[tuple[TriedQuotas, ...], Field(max_length=DOCUMENTS_MAX)] = ()
@@ -109,6 +124,7 @@ class PreviewRequest(Payload):
     capacities: Annotated[tuple[TriedCapacities, ...], Field(max_length=DOCUMENTS_MAX)] = ()
     receipts: Annotated[tuple[TriedReceipt, ...], Field(max_length=RECEIPTS_MAX)] = ()
     tiers: Annotated[tuple[TriedTier, ...], Field(max_length=CUSTOMERS_MAX)] = ()
+    closings: Annotated[tuple[TriedLocation, ...], Field(max_length=CLOSINGS_MAX)] = ()
 
     @model_validator(mode="after")
     def _something_once(self) -> Self:
@@ -116,10 +132,11 @@ class PreviewRequest(Payload):
         documents = [each.document_id for each in tried]
         receipts = [(each.sku, each.location, each.source, each.reference) for each in self.receipts]
         customers = [(each.customer.system, each.customer.id) for each in self.tiers]
-        for names in (documents, receipts, customers):
+        closings = [each.location for each in self.closings]
+        for names in (documents, receipts, customers, closings):
             if len(dict.fromkeys(names)) < len(names):
-                raise ValueError("a document, a receipt or a customer is tried once")
-        if not (documents or receipts or customers) or len(documents) > DOCUMENTS_MAX:
+                raise ValueError("a document, a receipt, a customer or a location is tried once")
+        if not (documents or receipts or customers or closings) or len(documents) > DOCUMENTS_MAX:
             raise ValueError(f"something is tried, and {DOCUMENTS_MAX} documents at most")
         return self
 
@@ -212,7 +229,7 @@ def preview_routes(rehearsals: Rehearsals, engine: Engine) -> APIRouter:
 
     @router.post(
         "/v1/previews",
-        summary="What allocation documents, late or short supply, or other tiers of customers would change",
+        summary="What allocation documents, supply, tiers of customers or a closed location would change",
         response_model=PreviewAnswer,
         responses=problem_responses(
             CHANNEL_FORBIDDEN,
@@ -223,6 +240,7 @@ def preview_routes(rehearsals: Rehearsals, engine: Engine) -> APIRouter:
             RECEIPT_UNKNOWN,
             CUSTOMER_UNKNOWN,
             TIER_UNKNOWN,
+            LOCATION_UNKNOWN,
             OVERLOADED,
         ),
     )
@@ -285,7 +303,10 @@ def _changes(body: PreviewRequest, author: str) -> Changes:
         for each in body.receipts
     ]
     tiers = [TierChange(CustomerKey(each.customer.system, each.customer.id), each.tier) for each in body.tiers]
-    return Changes(tuple(drafts), tuple(receipts), tuple(tiers))
+    closings = [
+        TriedClosing(each.location, None if each.until is None else each.until.toordinal()) for each in body.closings
+    ]
+    return Changes(tuple(drafts), tuple(receipts), tuple(tiers), tuple(closings))
 
 
 def _promises(found: Preview) -> list[dict[str, Any]]:

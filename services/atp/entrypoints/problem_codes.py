@@ -26,6 +26,7 @@ NOT_A_REPLAY: Final = register(ProblemCode("not_a_replay", 409, "This process do
 ITEM_UNKNOWN: Final = register(ProblemCode("item_unknown", 404, "No such item"))
 TIER_UNKNOWN: Final = register(ProblemCode("tier_unknown", 422, "No such tier"))
 LOCATION_UNKNOWN: Final = register(ProblemCode("location_unknown", 422, "A lane names a location that is not defined"))
+NO_LOCATION: Final = register(ProblemCode("no_location", 404, "No such location"))
 CALENDAR_UNKNOWN: Final = register(ProblemCode("calendar_unknown", 422, "A calendar is named that is not defined"))
 DOCUMENT_UNKNOWN: Final = register(ProblemCode("document_unknown", 404, "No such document"))
 DOCUMENT_KIND: Final = register(ProblemCode("document_kind", 409, "The document of this id is of another kind"))
