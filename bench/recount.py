@@ -21,7 +21,7 @@ SERVED = {
     "promised_late",
     "promised",
 }
-OURS = {"supply_arrived", "supply_changed", "stock_freed", "tier_changed", "allocation_changed"}
+OURS = {"supply_arrived", "supply_changed", "stock_freed", "tier_changed", "allocation_changed", "routing_changed"}
 
 
 @dataclass

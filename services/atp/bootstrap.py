@@ -34,6 +34,7 @@ from services.atp.adapters.position_reader import PostgresPositionReader
 from services.atp.adapters.promise_lists import PostgresPromiseLists
 from services.atp.adapters.promise_reader import PostgresPromiseReader
 from services.atp.adapters.rehearsals import PostgresRehearsals
+from services.atp.adapters.routing_documents import PostgresRoutingDocuments
 from services.atp.adapters.segments import SegmentProjection
 from services.atp.adapters.service_levels import PostgresServiceLevels
 from services.atp.adapters.stock_reader import PostgresStockReader
@@ -61,6 +62,7 @@ from services.atp.entrypoints.order_intake import UNKNOWN_ORDER, OrderIntake
 from services.atp.entrypoints.planner_routes import planner_routes
 from services.atp.entrypoints.position_routes import position_routes
 from services.atp.entrypoints.preview_routes import preview_routes
+from services.atp.entrypoints.routing_routes import routing_routes
 from services.atp.entrypoints.service_level_routes import service_level_routes
 from services.atp.entrypoints.stock_routes import stock_routes
 from services.atp.entrypoints.supply_events import UNEXPECTED, CatalogEvents, FulfilmentEvents, SupplyEvents
@@ -190,6 +192,7 @@ class _Atp:
         self._costs = PostgresCostInputs(database)
         self._levels = PostgresServiceLevels(database, close_after=timedelta(days=settings.atp_month_close_days))
         self._network = PostgresNetwork(database)
+        self._routing = PostgresRoutingDocuments(database)
         self._cache: Cache | None = None
         if settings.redis_url is not None:
             self._cache = RedisCache.open(settings.redis_url, prefix=NAME, wall=self._wall)
@@ -229,6 +232,7 @@ class _Atp:
             configuration_routes(self._planning),
             network_routes(self._network),
             closing_routes(PostgresClosings(self._database)),
+            routing_routes(self._routing),
             cut_over_routes(self._engine, self._planning),
             allocation_routes(self._planning),
             allocation_csv_routes(self._planning, self._rehearsals, self._engine),
@@ -304,7 +308,7 @@ class _Atp:
             "atp.orders": OrderIntake(self._engine),
             "atp.supply": SupplyEvents(self._engine),
             "atp.fulfilments": FulfilmentEvents(self._engine),
-            "atp.catalog": CatalogEvents(self._planning, self._network, self._blocks, self._costs),
+            "atp.catalog": CatalogEvents(self._planning, self._network, self._routing, self._blocks, self._costs),
         }
         tasks = [
             SideTask("redecision", self._redecide),

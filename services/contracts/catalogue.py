@@ -35,6 +35,7 @@ from services.contracts import (
     published_supply,
     published_tiers,
     risks,
+    routing,
     segments,
     service,
     supply,
@@ -188,6 +189,11 @@ CATALOG_LANE: Final = EventType("catalog.lane.v1", network.CatalogLane, topics.C
 CATALOG_SERVICE: Final = EventType("catalog.service.v1", network.CatalogService, topics.CATALOG)
 CATALOG_CALENDAR: Final = EventType("catalog.calendar.v1", network.CatalogCalendar, topics.CATALOG)
 CATALOG_ZONE: Final = EventType("catalog.zone.v1", network.CatalogZone, topics.CATALOG)
+CATALOG_SOURCING_RULES: Final = EventType("catalog.sourcing_rules.v1", routing.CatalogSourcingRules, topics.CATALOG)
+CATALOG_FULFILMENT_MODES: Final = EventType(
+    "catalog.fulfilment_modes.v1", routing.CatalogFulfilmentModes, topics.CATALOG
+)
+CATALOG_SUBSTITUTIONS: Final = EventType("catalog.substitutions.v1", routing.CatalogSubstitutions, topics.CATALOG)
 CATALOG_ITEM: Final = EventType("catalog.item.v2", items.CatalogItem, topics.CATALOG)
 FULFILMENT_SHIPPED: Final = EventType("fulfilment.shipped.v1", supply.Shipped, topics.FULFILMENTS)
 FULFILMENT_SHORT_PICKED: Final = EventType("fulfilment.short_picked.v1", warehouse.ShortPicked, topics.FULFILMENTS)
@@ -238,6 +244,9 @@ ALL: Final = (
     CATALOG_SERVICE,
     CATALOG_CALENDAR,
     CATALOG_ZONE,
+    CATALOG_SOURCING_RULES,
+    CATALOG_FULFILMENT_MODES,
+    CATALOG_SUBSTITUTIONS,
     FULFILMENT_SHIPPED,
     FULFILMENT_DELIVERED,
     FULFILMENT_SHORT_PICKED,

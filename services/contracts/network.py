@@ -15,6 +15,7 @@ from services.contracts.payload import Code, Country, Day, MinorUnits, Payload, 
 DAYS_MAX: Final = 365  # transit or processing longer than a year is a mistake
 RANK_MAX: Final = 1_000_000
 CALENDAR_DAYS_MAX: Final = 1_000  # named days of one calendar: holidays of several decades
+LocationKind = Literal["distribution_center", "store", "drop_ship", "third_party", "make_to_order"]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Days = Annotated[int, Field(strict=True, ge=0, le=DAYS_MAX)]
 
@@ -48,7 +49,7 @@ class LocationTerms(Payload):
     days of `calendar`; without one, any days. Its day is that of its time zone.
     """
 
-    kind: Literal["dc"] = "dc"
+    kind: LocationKind = "distribution_center"
     time_zone: TimeZone = "UTC"
     calendar: Code | None = None
     processing_days: Days = 0

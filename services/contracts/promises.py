@@ -100,6 +100,8 @@ class Constraint(Payload):
         "rule",
         "buffer",
         "capacity",
+        "sourcing_rule",
+        "fulfilment_mode",
     ]
     reference: str
     allowed: QuantityOrZero | None = None
@@ -110,11 +112,24 @@ class Constraint(Payload):
 
 
 class Alternative(Payload):
-    """Another item that the line could have: how much of it by when. Nothing is taken until it is ordered."""
+    """Another item that the line could have: how much of it by when. Nothing is taken until it is ordered.
+
+    It stands for `replaces` of the line, by the `rule` (document and name) of substitution, or by the item's own entry.
+    """
 
     sku: Identifier
     quantity: Quantity
     arrival_date: Day
+    replaces: QuantityOrZero | None = None
+    rule: str | None = None
+
+
+class RoutedBy(Payload):
+    """A rule (document and name) that said which ways could be taken for a line."""
+
+    kind: Literal["sourcing_rule", "fulfilment_mode"]
+    rule: str
+    version: Version
 
 
 class PromisedLine(Payload):
@@ -132,6 +147,7 @@ class PromisedLine(Payload):
     schedule: tuple[ScheduleLine, ...] = ()
     why: tuple[Constraint, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
+    routed_by: tuple[RoutedBy, ...] = ()
 
 
 class ServedAs(Payload):
@@ -206,5 +222,6 @@ class PromiseChanged(Payload):
         "returned",
         "execution",
         "horizon_reached",
+        "routing_changed",
     ]
     reason: Note = ""

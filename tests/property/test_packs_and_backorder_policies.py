@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.atp.domain.model import (
-    Alternative,
     Backordering,
     Book,
     Item,
@@ -18,6 +17,7 @@ from services.atp.domain.model import (
     RequestLine,
 )
 from services.atp.domain.promising import decide, inquire
+from services.atp.domain.routing_rules import Alternative
 from tests.property.test_promise_explanations import asked_alone, check_quantities
 from tests.support import promise_worlds as worlds
 

@@ -56,8 +56,8 @@ TIERS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
 )
 
 LOCATIONS: Final = (
-    (HOME, {"kind": "dc", "time_zone": "Europe/London", "processing_days": 1}),
-    (SECOND, {"kind": "dc", "time_zone": "Europe/London", "processing_days": 2}),
+    (HOME, {"time_zone": "Europe/London", "processing_days": 1}),
+    (SECOND, {"time_zone": "Europe/London", "processing_days": 2}),
 )
 
 

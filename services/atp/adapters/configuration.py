@@ -11,6 +11,7 @@ import orjson
 
 from services.atp.adapters.capacities import read_capacities
 from services.atp.adapters.ceilings import read_hierarchies, read_quotas, read_regions, read_shared_items
+from services.atp.adapters.routing_rules import read_rules
 from services.atp.application.content import micro_of, plain
 from services.atp.application.ports import Clock, Configuration, OfferName
 from services.atp.domain.model import Calendar, Offer, Tier
@@ -27,7 +28,7 @@ _TIERS: Final = "SELECT tier, version, priority_rank, is_default, policy FROM ti
 _OFFERS: Final = """
 SELECT l.zone, l.location_id, l.service, l.carrier_class, l.rank, o.processing_days, l.transit_days,
        l.cost_shipment_minor, l.cost_unit_minor, l.cost_kg_minor, o.calendar_id, s.pick_up_calendar,
-       o.zone_name, s.cut_off, s.pick_up_time
+       o.kind, o.zone_name, s.cut_off, s.pick_up_time
 FROM lane l JOIN location o USING (location_id) LEFT JOIN carrier_service s ON s.service = l.service
 LEFT JOIN calendar w ON w.calendar_id = o.calendar_id LEFT JOIN calendar p ON p.calendar_id = s.pick_up_calendar
 WHERE l.active AND o.active AND coalesce(s.active, true)
@@ -141,6 +142,7 @@ async def _read(connection: Connection, version: int, zone_map: ZoneMap) -> Conf
         capacities=await read_capacities(connection),
         closed={row["location_id"]: row["through_day"] for row in await connection.fetch(_CLOSED)},
         divided=await read_shared_items(connection),
+        routing=await read_rules(connection),
         processing_days={row["location_id"]: row["processing_days"] for row in await connection.fetch(_PROCESSING)},
     )
 
@@ -153,8 +155,8 @@ async def _offers(connection: Connection) -> tuple[dict[str, tuple[Offer, ...]],
     }
     offers: dict[str, tuple[Offer, ...]] = {}
     clocks: dict[OfferName, Clock] = {}
-    for zone, *offer, working, pick_up, time_zone, cut_off, comes_at in await connection.fetch(_OFFERS):
-        found = replace(Offer(*offer), working=calendars.get(working), pick_up=calendars.get(pick_up))
+    for zone, *offer, working, pick_up, kind, time_zone, cut_off, comes_at in await connection.fetch(_OFFERS):
+        found = replace(Offer(*offer), working=calendars.get(working), pick_up=calendars.get(pick_up), kind=kind)
         offers[zone] = (*offers.get(zone, ()), found)
         if cut_off is not None or comes_at is not None or time_zone != UTC_NAME:
             clocks[found.location_id, found.service] = Clock(time_zone, cut_off, comes_at)

@@ -41,6 +41,7 @@ _TABLES: Final[Mapping[type, _Table]] = {
         "location",
         ("location_id",),
         {
+            "kind": "text",
             "active": "bool",
             "processing_days": "int",
             "zone_name": "text",
@@ -64,8 +65,8 @@ _TABLES: Final[Mapping[type, _Table]] = {
     CatalogZone: _Table("zone_rule", ("country", "low", "high"), {"zone": "text", "active": "bool"}),
 }
 _READ: Final[Mapping[NetworkKind, str]] = {
-    "location": "SELECT location_id AS location, active, processing_days, zone_name AS time_zone, dock_to_stock_days,"
-    " calendar_id AS calendar, version FROM location ORDER BY location_id",
+    "location": "SELECT location_id AS location, kind, active, processing_days, zone_name AS time_zone,"
+    " dock_to_stock_days, calendar_id AS calendar, version FROM location ORDER BY location_id",
     "lane": "SELECT zone, location_id AS location, service, carrier_class, rank, transit_days, cost_shipment_minor,"
     " cost_unit_minor, cost_kg_minor, active, version FROM lane ORDER BY zone, rank, location_id, service",
     "service": "SELECT service, pick_up_calendar, to_char(cut_off, 'HH24:MI') AS cut_off,"
@@ -151,7 +152,7 @@ def _newest(entries: Sequence[NetworkEntry], table: _Table) -> list[Values]:
 
 
 def _row(entry: NetworkEntry) -> Values:
-    row = entry.model_dump(mode="json", exclude={"kind"}) | {"version": entry.version or 0}
+    row = entry.model_dump(mode="json") | {"version": entry.version or 0}
     match entry:
         case CatalogLocation():
             row["location_id"], row["zone_name"], row["calendar_id"] = entry.location, entry.time_zone, entry.calendar

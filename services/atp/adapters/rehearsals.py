@@ -20,6 +20,7 @@ from services.atp.adapters.backorders import marked_items
 from services.atp.adapters.capacities import items_awaited_at
 from services.atp.adapters.closings import close, orders_open_at
 from services.atp.adapters.customers import customers as read_customers
+from services.atp.adapters.routing_documents import store_routing
 from services.atp.adapters.transactions import PostgresSession, PostgresTransactions
 from services.atp.adapters.waking import items_awaited, mark_customers
 from services.atp.application.closings import TriedClosing
@@ -41,6 +42,7 @@ from services.atp.application.preview_changes import (
     TierChange,
 )
 from services.atp.application.redecide import ITEMS_AT_ONCE_MAX, PORTION_LINES_MAX
+from services.atp.application.routing import RoutingDraft
 from services.atp.application.supply_entries import Reference
 from services.atp.domain.model import PositionKey
 from services.atp.domain.scheduled_receipts import Scheduled
@@ -69,6 +71,7 @@ COPIES: Final[Mapping[str, str | None]] = {
     "capacity_gate": "true",
     "location_closing": "true",
     "allocation_document": _OF_DOCUMENTS,
+    "routing_document": "true",
     "configuration": "true",
     "usage": """
         (o.kind IN ('protection', 'shipped', 'asked')
@@ -210,6 +213,12 @@ class _PostgresRehearsal:
         except asyncpg.ExclusionViolationError as error:
             raise PeriodsOverlap from error
 
+    async def store_routing(self, draft: RoutingDraft) -> int:
+        """See the port."""
+        version = await store_routing(self._connection, replace(draft, effective_from=None))
+        assert version is not None  # noqa: S101 - of documents without a source's version every one is the next
+        return version
+
     async def change_tiers(self, changes: Sequence[TierChange]) -> None:
         """See the port."""
         tiers = (await self.session.configuration()).tiers
@@ -279,7 +288,7 @@ def _standing(document: Mapping[str, Any], line: Mapping[str, Any], at_risk: int
 async def _scope(connection: Connection, changes: Changes) -> _Scope:
     """What the changes concern. Raises NotKnown, PreviewTooLarge."""
     named: dict[str, None] = {change.name.position.item_id: None for change in changes.receipts}
-    everything = False
+    everything = bool(changes.routing)
     for draft in changes.drafts:
         concerned = await allocations.items_concerned(connection, draft)
         everything = everything or concerned is None

@@ -35,11 +35,14 @@ FROM hierarchy CROSS JOIN LATERAL (
     UNION ALL SELECT (period ->> 1)::int + 1 FROM jsonb_array_elements(periods) AS period
 ) AS days
 """  # noqa: S608 - made of constants
+_ROUTING: Final = f"""
+SELECT '{EVERY_ITEM}', effective_from, effective_to, effective_from FROM routing_document
+"""  # noqa: S608 - made of constants
 _NEXT: Final = f"""
 SELECT asked.item_id, min(moment) AS at
 FROM unnest($1::text[]) AS asked (item_id)
-LEFT JOIN ({_PROTECTIONS} UNION ALL {_QUOTAS} UNION ALL {_HIERARCHIES}) AS dated ON dated.item_id = asked.item_id
-    AND (dated.effective_to IS NULL OR dated.effective_to > $2)
+LEFT JOIN ({_PROTECTIONS} UNION ALL {_QUOTAS} UNION ALL {_HIERARCHIES} UNION ALL {_ROUTING}) AS dated
+    ON dated.item_id = asked.item_id AND (dated.effective_to IS NULL OR dated.effective_to > $2)
 LEFT JOIN LATERAL (VALUES (dated.at), (dated.effective_from), (dated.effective_to)) AS moments (moment)
     ON moments.moment > $2
 GROUP BY asked.item_id

@@ -21,6 +21,7 @@ from services.atp.application.cut_offs import in_time
 from services.atp.application.limits import Limits, counters_of
 from services.atp.application.orders import OrderCopy, Part, Unapplied
 from services.atp.application.ports import Configuration, Mark, Session, StoredPosition
+from services.atp.application.routing import rules_in_effect, substitutes_by_rule
 from services.atp.application.workbook import Workbook
 from services.atp.domain.deficits import may_lack
 from services.atp.domain.model import Book, Day, Item, Position, PositionKey, UsageKey
@@ -269,6 +270,7 @@ class Loader:
 
     async def _substitutes(self, items: dict[str, Item]) -> dict[str, Item]:
         named = {each: None for item in items.values() for each in item.substitutes if each not in items}
+        named |= substitutes_by_rule(self.configuration.routing, items)
         return await self.session.items(sorted(named)) if named else {}
 
     def _bookable(self, stored: Mapping[PositionKey, StoredPosition]) -> list[str]:
@@ -325,6 +327,7 @@ class Loader:
             hierarchies=limits.hierarchies(now),
             regions=limits.regions(),
             closed=_closed_of(configuration.closed, stored, today) if configuration.closed else {},
+            routing=rules_in_effect(configuration.routing, self.needs.zones, items, now),
         )
 
 

@@ -61,6 +61,8 @@ REASONS: Final[Mapping[str, str]] = {
     "buffer": "We cannot promise more of this article here.",
     "rule": "We cannot promise more of this article for these days.",
     "capacity": "No more can leave our warehouse on these days.",
+    "sourcing_rule": "We send this article from other places.",
+    "fulfilment_mode": "We send this article in another way.",
     "cut_off": "Your order came too late for today's dispatch.",
 }
 _NOT_THERE: Final = frozenset({"supply", "protection", "quota"})
@@ -110,6 +112,7 @@ CHANGES: Final[Mapping[str, str]] = {
     "stop_lifted": "The article can be delivered again.",
     "returned": "Goods came back to us.",
     "execution": "Some of the goods were not found when we packed your order; we planned them anew.",
+    "routing_changed": "We looked at your order again.",
     "horizon_reached": "Your goods will come by another way, as early as we said.",
 }
 RISKS: Final[Mapping[RiskCause, str]] = {

@@ -101,17 +101,29 @@ def promised_line(decision: LineDecision, routings: Iterable[Document | None]) -
         "schedule": [schedule_line(part, routing) for part, routing in zip(planned, routings, strict=True)],
         "why": [constraint(binding) for binding in decision.why],
     }
-    show_alternatives(line, decision)
+    show_choices(line, decision)
     return line
 
 
-def show_alternatives(line: Document, decision: LineDecision) -> None:
-    """Let a line name the alternatives of its newest decision; those of a former moment may be gone."""
+def show_choices(line: Document, decision: LineDecision) -> None:
+    """Let a line name the alternatives of its newest decision, and the rules by which its ways were chosen."""
     line.pop("alternatives", None)
+    line.pop("routed_by", None)
     if decision.alternatives:
         line["alternatives"] = [
-            {"sku": each.item_id, "quantity": each.quantity, "arrival_date": iso(each.arrival_day)}
+            {
+                "sku": each.item_id,
+                "quantity": each.quantity,
+                "arrival_date": iso(each.arrival_day),
+                "replaces": each.replaces,
+                "rule": each.rule or None,
+            }
             for each in decision.alternatives
+        ]
+
+    if decision.routed_by:
+        line["routed_by"] = [
+            {"kind": each.kind, "rule": each.reference, "version": each.version} for each in decision.routed_by
         ]
 
 

@@ -13,7 +13,7 @@ from services.atp.application.batch import Batch, Handler, Needs
 from services.atp.application.commands import Applied, Origin, Outcome, Remembered
 from services.atp.application.content import OrderKey
 from services.atp.application.customers import Served
-from services.atp.application.documents import Document, constraint, load, served_as, show_alternatives, total_cost
+from services.atp.application.documents import Document, constraint, load, served_as, show_choices, total_cost
 from services.atp.application.fulfil_orders import fulfilment_entries, store_fulfilments
 from services.atp.application.giving_back import need_open_parts, show_parts, stop_waiting, take_off
 from services.atp.application.orders import OrderCopy, Part, PromiseCopy
@@ -162,7 +162,7 @@ def _rewrite(batch: Batch, promise: PromiseCopy, whole: Request, line: Document,
     line["backordered"] += decision.backordered
     show_parts(line, promise)
     line["why"] = [constraint(binding) for binding in decision.why]
-    show_alternatives(line, decision)
+    show_choices(line, decision)
     line["outcome"] = line_outcome(line, decision.outcome if decision.outcome != "promised" else "backordered")
     if promise.state != "held":
         stop_waiting(batch, promise, [decision.line])

@@ -40,8 +40,11 @@ REASONS: Final[Mapping[str, str]] = {
     "buffer": "What is held back from the order's channel at {reference} allowed {allowed}{by_day}",
     "rule": "The item is promised by the rule {reference}, which allowed {allowed}{by_day}",
     "capacity": "Capacity {reference} allowed {allowed} to ship{on_day}",
+    "sourcing_rule": "Sourcing rule {reference} leaves other places, which allowed {allowed}{by_day} to tier {own}",
+    "fulfilment_mode": "Fulfilment mode {reference} leaves other ways, which allowed {allowed}{by_day} to tier {own}",
     "cut_off": "The day of lane {reference} had ended, which allowed {allowed}{by_day}",
 }
+ROUTED_BY: Final[Mapping[str, str]] = {"sourcing_rule": "sourcing rule", "fulfilment_mode": "fulfilment mode"}
 WAITING_AHEAD: Final = (
     "Freed stock is kept for backorders that rank ahead, which allowed {allowed} to tier {own}{on_day}"
 )
@@ -72,6 +75,7 @@ CHANGES: Final[Mapping[str, str]] = {
     "stop_lifted": "a stop ended and stock was offered to backorders",
     "returned": "goods came back",
     "execution": "the warehouse did not find the goods",
+    "routing_changed": "places, ways to travel or rules for them changed",
     "horizon_reached": "what was assumed did not come, and it was planned from other supply",
 }
 
@@ -99,6 +103,9 @@ def of_line(line: Document) -> Iterator[str]:
     waiting = f"; {line['backordered']} wait" if line["backordered"] else ""
     got = f"{line['promised']} of {_units(line['quantity'])} promised"
     yield f"Line {line['line']}, item {line['sku']}: {got}{waiting}{wanted} ({line['outcome']})."
+    for each in line.get("routed_by", ()):
+        rule = f"{ROUTED_BY[each['kind']]} {each['rule']} (version {each['version']})"
+        yield f"Which ways were open to it was decided by {rule}."
     for part in line["schedule"]:
         travel = f"ship from {part['location']} by {part['service']} on {part['ship_date']}"
         yield f"{_units(part['quantity'])} {travel} and arrive on {part['arrival_date']}."
@@ -106,6 +113,8 @@ def of_line(line: Document) -> Iterator[str]:
             yield _of_routing(routing)
     for other in line.get("alternatives", ()):
         arrives = f"{_units(other['quantity'])} could arrive on {other['arrival_date']}"
+        if other.get("rule"):
+            arrives += f" and stand for {other['replaces']} by substitution {other['rule']}"
         yield f"Item {other['sku']} could be had instead: {arrives}."
 
 

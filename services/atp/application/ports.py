@@ -21,6 +21,7 @@ from services.atp.application.deficit_records import Look, PartKey, StoredDefici
 from services.atp.application.order_reports import OrderReports
 from services.atp.application.orders import Backorder, OrderCopy, Unapplied
 from services.atp.application.planner_records import PlannerAction
+from services.atp.application.routing import EffectiveRules
 from services.atp.application.status_book import CountedStatus, StatusBook, StatusKey, TrackKey
 from services.atp.application.supply_entries import (
     CountedSince,
@@ -131,6 +132,7 @@ class Configuration:
     processing_days: Mapping[str, int] = field(default_factory=dict)
     capacities: Mapping[str, tuple[EffectiveCapacity, ...]] = field(default_factory=dict)
     closed: Mapping[str, Day] = field(default_factory=dict)
+    routing: tuple[EffectiveRules, ...] = ()
 
     def offers_for(self, zone: str) -> tuple[Offer, ...]:
         """The ways to serve a zone; a zone without its own is served like the zone "*"."""

@@ -7,7 +7,8 @@ row that decisions need is locked. What was still to be re-decided of the same i
 that only what the change causes is shown.
 
 A document is taken as if it were in effect at once, whatever its effective date: what will have happened by then is not
-known. Changes are made in the order documents, receipts, tiers, closings; of a closing also what is then moved away.
+known. Changes are made in the order documents (of allocation, of routing), receipts, tiers, closings; of a closing also
+what is then moved away.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -26,6 +27,7 @@ from services.atp.application.ports import MarkedItem, Session
 from services.atp.application.read_availability import ReadAvailability, View, tier_room
 from services.atp.application.redecide import PORTION_LINES_MAX
 from services.atp.application.review_deficits import ReviewDeficits
+from services.atp.application.routing import RoutingDraft
 from services.atp.application.supply_entries import Reference
 from services.atp.application.take_supply import ScheduleReceipt
 from services.atp.domain.model import PositionKey
@@ -83,6 +85,7 @@ class Changes:
     """What is tried."""
 
     drafts: tuple[Draft, ...] = ()
+    routing: tuple[RoutingDraft, ...] = ()
     receipts: tuple[ReceiptChange, ...] = ()
     tiers: tuple[TierChange, ...] = ()
     closings: tuple[TriedClosing, ...] = ()
@@ -141,6 +144,10 @@ class Rehearsal(Protocol):
         """Write a document's next version, in effect at once; its version. Raises as `Planning.store_document`."""
         ...
 
+    async def store_routing(self, draft: RoutingDraft) -> int:
+        """Write a document of routing rules, in effect at once; its version. Raises as `RoutingDocuments.store`."""
+        ...
+
     async def change_tiers(self, changes: Sequence[TierChange]) -> None:
         """Let customers be in these tiers, and those of their orders that wait be asked anew. Raises NotKnown."""
         ...
@@ -189,6 +196,7 @@ async def preview(rehearsals: Rehearsals, engine: Engine, changes: Changes) -> P
         await settling.settle()
         before = await settling.picture()
         versions = [await rehearsal.store(draft) for draft in changes.drafts]
+        versions += [await rehearsal.store_routing(draft) for draft in changes.routing]
         if changes.receipts:
             await settling.decide(await _schedule(rehearsal, changes.receipts))
         if changes.tiers:

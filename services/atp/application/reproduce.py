@@ -35,6 +35,7 @@ from services.atp.domain.model import (
     Tier,
     UsageKey,
 )
+from services.atp.domain.routing_rules import Attempt, FulfilmentMode, RoutingRules, SourcingRule, Substitution
 from services.atp.domain.taking import Given
 from services.atp.domain.validation_rules import Block, ValidationRules
 
@@ -87,6 +88,19 @@ def _book(record: Fields) -> Book:
         regions=record.get("regions", {}),
         closed=dict(record.get("closed", ())),
         capacities=_capacities(record.get("capacities", ())),
+        routing=_routing(*record.get("routing", ((), (), ()))),
+    )
+
+
+def _routing(sourcing: Sequence[Any], modes: Sequence[Any], substitutions: Sequence[Any]) -> RoutingRules:
+    rules = [SourcingRule(*each) for each in sourcing]
+    return RoutingRules(
+        tuple(each._replace(locations=tuple((name, rank) for name, rank in each.locations)) for each in rules),
+        tuple(
+            each._replace(attempts=tuple(Attempt(tuple(kinds), tuple(classes)) for kinds, classes in each.attempts))
+            for each in (FulfilmentMode(*mode) for mode in modes)
+        ),
+        tuple(Substitution(*each) for each in substitutions),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from services.atp.application.batch import Batch
 from services.atp.application.content import Content, OrderKey
 from services.atp.application.customers import Served
-from services.atp.application.documents import Document, constraint, iso, load, served_as, show_alternatives, total_cost
+from services.atp.application.documents import Document, constraint, iso, load, served_as, show_choices, total_cost
 from services.atp.application.giving_back import show_parts, stop_waiting
 from services.atp.application.orders import Part, PromiseCopy
 from services.atp.application.place_order import add_backorder, new_part, request_of
@@ -152,7 +152,7 @@ def _show_decision(line: Document, decision: LineDecision | None) -> None:
         return
     line["backordered"] = decision.backordered
     line["why"] = [constraint(binding) for binding in decision.why]
-    show_alternatives(line, decision)
+    show_choices(line, decision)
     line["outcome"] = line_outcome(line, decision.outcome)
 
 

@@ -24,6 +24,7 @@ from services.atp.application.documents import (
     load,
     schedule_line,
     served_as,
+    show_choices,
     total_cost,
 )
 from services.atp.application.orders import EXPEDITED_RANK, Backorder, OrderCopy, Part, PromiseCopy
@@ -261,7 +262,7 @@ def _rewrite(line: Document, decision: LineDecision, parts: Sequence[Part]) -> N
     line["schedule"] += [schedule_line(part.planned, part.routing) for part in parts]
     line["why"] = [constraint(binding) for binding in decision.why]
     wanted = line["requested_arrival"] or iso(decision.requested_arrival)
-    line.pop("alternatives", None)  # of a former moment
+    show_choices(line, decision)
     if line["promised"] < line["quantity"]:
         line["outcome"] = "partly_promised"
     else:

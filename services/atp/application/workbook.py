@@ -136,6 +136,7 @@ class Workbook:
             "regions": book.regions,
             "closed": sorted(book.closed.items()),
             "capacities": [each for location in sorted(book.capacities) for each in book.capacities[location]],
+            "routing": book.routing,
             "steps": self._steps,
             "decided": digest_of(self._decided),
         }

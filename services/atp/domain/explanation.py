@@ -11,6 +11,7 @@ from typing import Final
 from services.atp.domain.model import Binding, Book, Day, Item, Offer, Position, Request, RequestLine
 from services.atp.domain.outlook import Outlook, Plan, offers_of, stopped_of
 from services.atp.domain.promising_rules import is_stricter
+from services.atp.domain.routes import because_of_rules, routes_of
 from services.atp.domain.shortage import NAMED_MAX, Shortage, units_text
 from services.atp.domain.smallest_change import lifting_helps, lifting_rule_helps, smallest
 from services.atp.domain.sourcing import best_plan, units_by
@@ -86,9 +87,10 @@ def _lacking(outlook: Outlook, need: int, deadline: Day | None, units: int) -> t
     rule = (because_of_rule(item, units, deadline),) if ruled else ()
     lacking = smallest(outlook, need, deadline, tuple(Shortage(outlook, need, deadline, units).bindings()))
     draft, item_id = outlook.draft, item.item_id
-    offers = offers_of(draft.book, draft.request)
+    offers = routes_of(draft.book, draft.request, item_id, offers_of(draft.book, draft.request)).offers
     stopped = [each for each in stopped_of(draft.book, offers, item_id) if lifting_helps(outlook, each, need, deadline)]
-    return (*rule, *lacking, *(because_stopped(draft.book, each) for each in stopped))
+    ruled_out = because_of_rules(outlook, need, deadline, units)
+    return (*rule, *lacking, *ruled_out, *(because_stopped(draft.book, each) for each in stopped))
 
 
 def _because_cheaper(outlook: Outlook, plan: Plan) -> Binding:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from services.atp.domain.model import Book, Day, Item, Request
 from services.atp.domain.outlook import Ask, Outlook, lanes_of, offers_of
 from services.atp.domain.promising import inquire
+from services.atp.domain.routes import routes_of
 from services.atp.domain.sourcing import units_by
 from services.atp.domain.taking import Draft
 from services.atp.domain.units import in_whole_packs
@@ -34,7 +35,7 @@ def glance(book: Book, request: Request) -> Glance:
     line = request.lines[0]
     item = book.items.get(line.item_id)
     if item is not None and item.active and in_whole_packs(line, item) == line and not _is_stopped(book, request):
-        offers = offers_of(book, request)
+        offers = routes_of(book, request, item.item_id, offers_of(book, request)).offers
         lanes = lanes_of(book, offers, item.item_id)
         if lanes:
             found = _seen(Outlook.of(Draft(book, request), _ask(item, line.quantity, book.today), lanes))

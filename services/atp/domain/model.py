@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
+from services.atp.domain.routing_rules import NOTHING_RULED, Alternative, RoutedBy, RoutingRules
 from services.atp.domain.strategies import Strategy
 from services.atp.domain.validation_rules import Block, ValidationRules
 
@@ -296,8 +297,9 @@ class Capacity:
 class Offer:
     """A way to serve a zone: a location with a carrier service. `rank` 1 is asked first among equals.
 
-    `working` is the location's calendar, `pick_up` the service's (None: every day). Work on an order begins on
-    `not_before` or later: the location's own day, or the next one after the service's cut-off.
+    `kind` is that of the location as a source. `working` is the location's calendar, `pick_up` the service's (None:
+    every day). Work on an order begins on `not_before` or later: the location's own day, or the next one after the
+    service's cut-off.
     """
 
     location_id: str
@@ -312,6 +314,7 @@ class Offer:
     working: Calendar | None = None
     pick_up: Calendar | None = None
     not_before: Day = 0
+    kind: str = "distribution_center"
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,6 +412,8 @@ class Binding:
         "rule",
         "buffer",
         "capacity",
+        "sourcing_rule",
+        "fulfilment_mode",
     ]
     reference: str
     allowed: int | None = None
@@ -418,17 +423,12 @@ class Binding:
     needed: int | None = None
 
 
-class Alternative(NamedTuple):
-    """Another item that a line could have: how much of it, and when it would arrive."""
-
-    item_id: str
-    quantity: int
-    arrival_day: Day
-
-
 @dataclass(frozen=True, slots=True)
 class LineDecision:
-    """The answer for one line. `outcome` is a `LineOutcome` value of the published language."""
+    """The answer for one line. `outcome` is a `LineOutcome` value of the published language.
+
+    `routed_by` are the rules that said which ways could be taken, if any did.
+    """
 
     line: str
     item_id: str
@@ -439,6 +439,7 @@ class LineDecision:
     backordered: int = 0
     why: tuple[Binding, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
+    routed_by: tuple[RoutedBy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -472,6 +473,7 @@ class Book:
     regions: Mapping[str, str] = field(default_factory=dict)
     capacities: Mapping[str, tuple[Capacity, ...]] = field(default_factory=dict)
     closed: Mapping[str, Day] = field(default_factory=dict)
+    routing: RoutingRules = NOTHING_RULED
 
     def stopped_through(self, position: Position) -> Day | None:
         """The last day on which no new promise is made from a position or its location; None: it is not stopped."""

@@ -35,7 +35,8 @@ from services.atp.domain.model import (
     Request,
     RequestLine,
 )
-from services.atp.domain.outlook import Ask, Outlook, Plan, lanes_of, offers_of, stopped_of
+from services.atp.domain.outlook import Ask, Outlook, Plan, offers_of, stopped_of
+from services.atp.domain.routes import Routes, because_ruled_out, lanes_for, routes_of
 from services.atp.domain.sourcing import best_plan
 from services.atp.domain.substitutes import alternatives
 from services.atp.domain.taking import Draft
@@ -79,20 +80,23 @@ def wanted_arrival(request: Request, line: RequestLine) -> Day:
 def _decide_line(draft: Draft, offers: Sequence[Offer], line: RequestLine, aim: Day | None = None) -> LineDecision:
     """`aim`: the day on which the whole order is to arrive; the line ships as late as that allows."""
     wanted = wanted_arrival(draft.request, line)
-    stop = _hopeless(draft, offers, line)
+    routes = routes_of(draft.book, draft.request, line.item_id, offers)
+    stop = _hopeless(draft, routes, line)
     if stop is not None:
         return _refused(line, wanted, *stop)
     item = draft.book.items[line.item_id]
     whole = in_whole_packs(line, item)
     if whole is None:
         return _answer(line, wanted, "backordered", (), (because_of_pack(line, item),))
-    decision = _decide_packs(draft, offers, whole, _ask(draft.request, whole, item, wanted, aim))
+    decision = _decide_packs(draft, routes, whole, _ask(draft.request, whole, item, wanted, aim))
+    if routes.rules:
+        decision = replace(decision, routed_by=routes.rules)
     if decision.outcome == "promised" and decision.quantity == line.quantity:
         return decision
     return _with_rest(draft, offers, line, decision)
 
 
-def _hopeless(draft: Draft, offers: Sequence[Offer], line: RequestLine) -> tuple[str, Binding] | None:
+def _hopeless(draft: Draft, routes: Routes, line: RequestLine) -> tuple[str, Binding] | None:
     """Why a line can never be served as things are configured, if so."""
     item = draft.book.items.get(line.item_id)
     if item is None:
@@ -103,14 +107,16 @@ def _hopeless(draft: Draft, offers: Sequence[Offer], line: RequestLine) -> tuple
         return "unknown_unit", because_of_unit(line, item)
     if not draft.in_turn and in_whole_packs(line, item) is None:
         return "below_pack", because_of_pack(line, item)
-    return None if offers else ("no_source", because_no_lane(draft.request))
+    if routes.offers:
+        return None
+    return "no_source", because_ruled_out(draft.request, routes) if routes.rules else because_no_lane(draft.request)
 
 
-def _decide_packs(draft: Draft, offers: Sequence[Offer], line: RequestLine, ask: Ask) -> LineDecision:
+def _decide_packs(draft: Draft, routes: Routes, line: RequestLine, ask: Ask) -> LineDecision:
     """Decide a line whose quantities are whole packs."""
-    lanes = lanes_of(draft.book, offers, line.item_id)
+    lanes = lanes_for(draft, ask, routes)
     if not lanes:
-        return _without_lanes(draft, offers, line, ask.wanted)
+        return _without_lanes(draft, routes.offers, line, ask.wanted)
     return _settle(Outlook.of(draft, ask, lanes), line)
 
 
@@ -120,7 +126,7 @@ def _with_rest(draft: Draft, offers: Sequence[Offer], line: RequestLine, decisio
     if draft.in_turn:
         rest = decision.backordered + line.quantity - decision.quantity
         return replace(decision, quantity=line.quantity, backordered=rest)
-    if item.substitutes:
+    if item.substitutes or draft.book.routing.substitutions:
         decision = replace(decision, alternatives=alternatives(draft, offers, item, line, decision))
     decision = with_rest_settled(draft.book, item, line, decision)
     if decision.backordered and item.backorders.policy == "limited":

@@ -38,6 +38,7 @@ PREEMPTING: Final = (
     "stock_freed",
     "tier_changed",
     "allocation_changed",
+    "routing_changed",
     "reassigned",
     "withdrawn",
     "preempted",

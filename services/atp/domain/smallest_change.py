@@ -16,6 +16,7 @@ from services.atp.domain.capacity import limiting, with_more
 from services.atp.domain.model import CUMULATIVE, Binding, Book, Day, Position, PositionKey
 from services.atp.domain.outlook import FAR, Outlook, lanes_of, offers_of
 from services.atp.domain.promising_rules import is_stricter
+from services.atp.domain.routes import routes_of
 from services.atp.domain.shortage import held_back_text, raised_text, with_less_held_back
 from services.atp.domain.sourcing import units_by
 from services.atp.domain.taking import Draft, with_receipts
@@ -54,7 +55,8 @@ def lifting_helps(outlook: Outlook, stopped: Position, need: int, deadline: Day 
     positions = {**draft.book.positions, stopped.key: replace(stopped, stopped_through=None)}
     closed = {name: day for name, day in draft.book.closed.items() if name != stopped.key.location_id}
     book = replace(draft.book, positions=positions, usage=dict(draft.book.usage), closed=closed)
-    lanes = lanes_of(book, offers_of(book, draft.request), ask.item.item_id)
+    routes = routes_of(book, draft.request, ask.item.item_id, offers_of(book, draft.request))
+    lanes = lanes_of(book, routes.offers, ask.item.item_id)
     lifted = Outlook.of(Draft(book, draft.request, draft.in_turn), ask, lanes)
     return units_by(lifted, FAR if deadline is None else deadline) >= need
 

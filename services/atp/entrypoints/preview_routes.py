@@ -23,6 +23,7 @@ from services.atp.application.preview_changes import (
     TierChange,
     preview,
 )
+from services.atp.application.routing import TooManyRules
 from services.atp.application.supply_entries import Reference
 from services.atp.domain.model import PositionKey
 from services.atp.domain.shifts import LineStanding, Totals, by_tier, totals
@@ -38,11 +39,14 @@ from services.atp.entrypoints.problem_codes import (
     PREVIEW_TOO_LARGE,
     RECEIPT_UNKNOWN,
     TIER_UNKNOWN,
+    TOO_MANY_RULES,
 )
+from services.atp.entrypoints.routing_routes import routing_draft
 from services.chassis.auth import Principal, require
 from services.chassis.problems import OVERLOADED, PRECONDITION_FAILED, Problem, problem_responses
 from services.contracts.orders import CustomerRef
 from services.contracts.payload import Code, Day, Identifier, Payload, QuantityOrZero
+from services.contracts.routing import FulfilmentModes, SourcingRules
 
 DOCUMENTS_MAX: Final = 10  # of one preview; each has a thousand lines at most
 RECEIPTS_MAX: Final = 200
@@ -90,6 +94,18 @@ class TriedCapacities(_Tried):
     document: CapacityDocument
 
 
+class TriedSourcingRules(_Tried):
+    """A document of sourcing rules; see `PUT /v1/sourcing-rules/{document_id}`."""
+
+    document: SourcingRules
+
+
+class TriedFulfilmentModes(_Tried):
+    """A document of fulfilment modes; see `PUT /v1/fulfilment-modes/{document_id}`."""
+
+    document: FulfilmentModes
+
+
 class TriedReceipt(Payload):
     """A scheduled receipt that comes `days_later` (negative: earlier), or with another quantity (0: not at all)."""
 
@@ -122,6 +138,8 @@ class PreviewRequest(Payload):
     quotas: Annotated[tuple[TriedQuotas, ...], Field(max_length=DOCUMENTS_MAX)] = ()
     hierarchies: Annotated[tuple[TriedHierarchy, ...], Field(max_length=DOCUMENTS_MAX)] = ()
     capacities: Annotated[tuple[TriedCapacities, ...], Field(max_length=DOCUMENTS_MAX)] = ()
+    sourcing_rules: Annotated[tuple[TriedSourcingRules, ...], Field(max_length=DOCUMENTS_MAX)] = ()
+    fulfilment_modes: Annotated[tuple[TriedFulfilmentModes, ...], Field(max_length=DOCUMENTS_MAX)] = ()
     receipts: Annotated[tuple[TriedReceipt, ...], Field(max_length=RECEIPTS_MAX)] = ()
     tiers: Annotated[tuple[TriedTier, ...], Field(max_length=CUSTOMERS_MAX)] = ()
     closings: Annotated[tuple[TriedLocation, ...], Field(max_length=CLOSINGS_MAX)] = ()
@@ -129,7 +147,7 @@ class PreviewRequest(Payload):
     @model_validator(mode="after")
     def _something_once(self) -> Self:
         tried = (*self.protections, *self.quotas, *self.hierarchies, *self.capacities)
-        documents = [each.document_id for each in tried]
+        documents = [each.document_id for each in (*tried, *self.sourcing_rules, *self.fulfilment_modes)]
         receipts = [(each.sku, each.location, each.source, each.reference) for each in self.receipts]
         customers = [(each.customer.system, each.customer.id) for each in self.tiers]
         closings = [each.location for each in self.closings]
@@ -229,7 +247,7 @@ def preview_routes(rehearsals: Rehearsals, engine: Engine) -> APIRouter:
 
     @router.post(
         "/v1/previews",
-        summary="What allocation documents, supply, tiers of customers or a closed location would change",
+        summary="What documents of allocation and routing, supply, tiers or a closed location would change",
         response_model=PreviewAnswer,
         responses=problem_responses(
             CHANNEL_FORBIDDEN,
@@ -241,6 +259,7 @@ def preview_routes(rehearsals: Rehearsals, engine: Engine) -> APIRouter:
             CUSTOMER_UNKNOWN,
             TIER_UNKNOWN,
             LOCATION_UNKNOWN,
+            TOO_MANY_RULES,
             OVERLOADED,
         ),
     )
@@ -270,6 +289,8 @@ async def make_preview(rehearsals: Rehearsals, engine: Engine, changes: Changes)
         raise refusal(error) from None
     except NotKnown as error:
         raise Problem(_UNKNOWN[error.what], f"not known: {', '.join(error.names)}") from None
+    except TooManyRules:
+        raise Problem(TOO_MANY_RULES) from None
     except PreviewTooLarge as error:
         found = "more" if error.found is None else str(error.found)
         detail = f"at most {error.limit} {error.bound} are looked at; the change concerns {found}"
@@ -306,7 +327,9 @@ def _changes(body: PreviewRequest, author: str) -> Changes:
     closings = [
         TriedClosing(each.location, None if each.until is None else each.until.toordinal()) for each in body.closings
     ]
-    return Changes(tuple(drafts), tuple(receipts), tuple(tiers), tuple(closings))
+    rules: Sequence[TriedSourcingRules | TriedFulfilmentModes] = (*body.sourcing_rules, *body.fulfilment_modes)
+    routing = [routing_draft(each.document, each.document_id, author, base=each.base_version) for each in rules]
+    return Changes(tuple(drafts), tuple(routing), tuple(receipts), tuple(tiers), tuple(closings))
 
 
 def _promises(found: Preview) -> list[dict[str, Any]]:

@@ -28,6 +28,12 @@ TIER_UNKNOWN: Final = register(ProblemCode("tier_unknown", 422, "No such tier"))
 LOCATION_UNKNOWN: Final = register(ProblemCode("location_unknown", 422, "A lane names a location that is not defined"))
 NO_LOCATION: Final = register(ProblemCode("no_location", 404, "No such location"))
 CALENDAR_UNKNOWN: Final = register(ProblemCode("calendar_unknown", 422, "A calendar is named that is not defined"))
+NAMES_UNKNOWN: Final = register(
+    ProblemCode("names_unknown", 422, "Tiers, locations or items are named that are not defined")
+)
+TOO_MANY_RULES: Final = register(
+    ProblemCode("too_many_rules", 409, "More routing rules would be in effect together than are looked through")
+)
 DOCUMENT_UNKNOWN: Final = register(ProblemCode("document_unknown", 404, "No such document"))
 DOCUMENT_KIND: Final = register(ProblemCode("document_kind", 409, "The document of this id is of another kind"))
 CUSTOMER_UNKNOWN: Final = register(

@@ -6,6 +6,7 @@ row is needed, and the same movement by HTTP and by the event log counts once.
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from services.atp.application.commands import Command, Origin
@@ -14,8 +15,11 @@ from services.atp.application.cost_inputs import CostInputs, RateRow, rate_row
 from services.atp.application.customer_blocks import BlockChange, CustomerBlocks
 from services.atp.application.engine import Engine
 from services.atp.application.network import Network
-from services.atp.application.planning import Planning
+from services.atp.application.planning import OtherKind, Planning
 from services.atp.application.queues import Lane
+from services.atp.application.routing import RoutingDocuments, TooManyRules
+from services.atp.entrypoints.problem_codes import DOCUMENT_KIND, TOO_MANY_RULES
+from services.atp.entrypoints.routing_routes import routing_draft
 from services.atp.entrypoints.supply_commands import Fulfilment, fulfilment_commands, report_command, supply_command
 from services.chassis.deliveries import Delivery, Rejected
 from services.chassis.envelope import Event
@@ -25,6 +29,7 @@ from services.contracts.costs import ActivityRate, ActivityReported, LandedCost
 from services.contracts.items import CatalogItem
 from services.contracts.network import NetworkEntry
 from services.contracts.payload import Payload
+from services.contracts.routing import RoutingDocument, RoutingEntry
 from services.contracts.supply import (
     CountCorrected,
     Delivered,
@@ -87,39 +92,79 @@ class FulfilmentEvents:
 class CatalogEvents:
     """Applies batches of `catalog.v1`: of an item, an entry of the network or a block the highest version counts."""
 
-    def __init__(self, planning: Planning, network: Network, blocks: CustomerBlocks, costs: CostInputs) -> None:
+    def __init__(
+        self,
+        planning: Planning,
+        network: Network,
+        routing: RoutingDocuments,
+        blocks: CustomerBlocks,
+        costs: CostInputs,
+    ) -> None:
         self._planning = planning
         self._network = network
+        self._routing = routing
         self._blocks = blocks
         self._costs = costs
 
     async def __call__(self, batch: Sequence[Delivery]) -> Sequence[Rejected]:
         """Store the items of a batch in one transaction; its network, blocks and costs each in another."""
-        items: list[CatalogItem] = []
-        network: list[NetworkEntry] = []
-        blocks: list[BlockChange] = []
-        rates: list[RateRow] = []
         rejected: list[Rejected] = []
-        for place, delivery in enumerate(batch):
-            said = _read(delivery.event, place, rejected)
-            if isinstance(said, CatalogItem):
-                items.append(said)
-            elif isinstance(said, CustomerBlock):
-                blocks.append(_block_change(said, delivery.event.source))
-            elif isinstance(said, LandedCost | ActivityRate):
-                rates.append(rate_row(said))
-            elif isinstance(said, NetworkEntry):
-                network.append(said)
-            elif said is not None:
-                rejected.append(Rejected(place, UNEXPECTED, delivery.event.type))
-        if rates:
-            await self._costs.store(rates, EVENT_LOG)
-        if items:
-            await self._planning.store_items(items)
-        if blocks:
-            await self._blocks.store(blocks)
-        await self._network.store(network, checked=False)
+        said = _sorted(batch, rejected)
+        if said.rates:
+            await self._costs.store(said.rates, EVENT_LOG)
+        if said.items:
+            await self._planning.store_items(said.items)
+        if said.blocks:
+            await self._blocks.store(said.blocks)
+        await self._network.store(said.network, checked=False)
+        for place, entry in said.rules:
+            reason = await self._refusal(entry)
+            if reason is not None:
+                rejected.append(Rejected(place, reason, entry.document))
         return rejected
+
+    async def _refusal(self, entry: RoutingEntry) -> str | None:
+        """Why a document of rules is not stored; None: it is, or a later version is there."""
+        draft = routing_draft(entry, entry.document, entry.author or EVENT_LOG, version=entry.version)
+        try:
+            await self._routing.store(draft)
+        except OtherKind:
+            return DOCUMENT_KIND.code
+        except TooManyRules:
+            return TOO_MANY_RULES.code
+        return None
+
+
+@dataclass(slots=True)
+class _Said:
+    """A batch of `catalog.v1` by kind; rules with their place in the batch."""
+
+    items: list[CatalogItem] = field(default_factory=list)
+    network: list[NetworkEntry] = field(default_factory=list)
+    blocks: list[BlockChange] = field(default_factory=list)
+    rates: list[RateRow] = field(default_factory=list)
+    rules: list[tuple[int, RoutingEntry]] = field(default_factory=list)
+
+
+def _sorted(batch: Sequence[Delivery], rejected: list[Rejected]) -> _Said:
+    found = _Said()
+    for place, delivery in enumerate(batch):
+        match _read(delivery.event, place, rejected):
+            case None:
+                pass
+            case CatalogItem() as item:
+                found.items.append(item)
+            case CustomerBlock() as block:
+                found.blocks.append(_block_change(block, delivery.event.source))
+            case LandedCost() | ActivityRate() as rate:
+                found.rates.append(rate_row(rate))
+            case RoutingDocument() as rules if isinstance(rules, RoutingEntry):
+                found.rules.append((place, rules))
+            case entry if isinstance(entry, NetworkEntry):
+                found.network.append(entry)
+            case _:
+                rejected.append(Rejected(place, UNEXPECTED, delivery.event.type))
+    return found
 
 
 def _block_change(said: CustomerBlock, author: str) -> BlockChange:

@@ -6,7 +6,7 @@ VALID: Final[dict[str, dict[str, Any]]] = {
     "catalog.location.v1": {
         "full": {
             "location": "DC-NORTH",
-            "kind": "dc",
+            "kind": "distribution_center",
             "time_zone": "Europe/London",
             "calendar": "UK-WORKING-DAYS",
             "processing_days": 1,
