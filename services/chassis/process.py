@@ -19,7 +19,9 @@ import uvloop
 from services.chassis.lifecycle import Service, Stage, Supervisor, TaskDied
 from services.chassis.server import serve
 
-COLLECTOR_THRESHOLDS: Final = (20_000, 20, 50)  # some batches of work between collections, not some requests
+# What is alive while an order of a thousand lines is decided, and more: a collection in the middle of it would walk all
+# of it for nothing, tens of milliseconds long. What it may leave lying meanwhile is some 20 MB.
+COLLECTOR_THRESHOLDS: Final = (100_000, 20, 50)
 
 _log = structlog.get_logger(__name__)
 

@@ -1,3 +1,4 @@
+import gc
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -54,6 +55,18 @@ def test_a_shipment_costs_once_and_the_line_that_opens_it_pays() -> None:
     decision = decide(_book(10), _request(RequestLine("1", "I1", 4), RequestLine("2", "I1", 5)))
     assert [part.cost_minor for line in decision.lines for part in line.planned] == [540, 50]
     assert decision.cost_minor == 590
+
+
+def test_a_decision_leaves_nothing_for_the_cycle_collector() -> None:
+    request = _request(*(RequestLine(str(number), "I1", 4) for number in range(5)), ship_complete=True)
+    gc.collect()
+    gc.disable()
+    try:
+        for on_hand in (100, 3):
+            decide(_book(on_hand), request)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_a_tier_that_is_not_in_a_hurry_ships_as_late_as_is_in_time() -> None:

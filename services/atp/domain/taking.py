@@ -108,15 +108,23 @@ class Given(NamedTuple):
 
 @dataclass(slots=True)
 class Draft:
-    """The work on one order. `in_turn`: it is served in order of service, so that nobody who waits is ahead of it."""
+    """The work on one order. `in_turn`: it is served in order of service, so that nobody who waits is ahead of it.
+
+    Its journal refers to nothing that refers to the draft: with its book it is gone as soon as it is done with, where a
+    circle would keep both until the cycle collector stops everything to find them.
+    """
 
     book: Book
     request: Request
     in_turn: bool = False
     budget_spent: bool = False
     shipments: dict[tuple[str, str], list[Day]] = field(default_factory=dict)  # (location, service) -> ship days
-    shipments_count: int = 0
     _journal: list[Callable[[], object]] = field(default_factory=list)
+
+    @property
+    def shipments_count(self) -> int:
+        """How many shipments the order has."""
+        return sum(map(len, self.shipments.values()))
 
     def opens_shipment(self, lane: Lane, day: Day) -> bool:
         """Whether taking by a lane on a day needs a shipment that the order does not have yet."""
@@ -189,12 +197,7 @@ class Draft:
     def _open(self, offer: Offer, ship_day: Day) -> None:
         ship_days = self.shipments.setdefault((offer.location_id, offer.service), [])
         ship_days.append(ship_day)
-        self.shipments_count += 1
-        self._journal.append(partial(self._close, ship_days))
-
-    def _close(self, ship_days: list[Day]) -> None:
-        ship_days.pop()
-        self.shipments_count -= 1
+        self._journal.append(ship_days.pop)
 
     def _is_assumed(self, item: Item, day: Day) -> bool:
         end = horizon(item, self.book.today)
