@@ -37,6 +37,7 @@ from services.atp.adapters.rehearsals import PostgresRehearsals
 from services.atp.adapters.routing_documents import PostgresRoutingDocuments
 from services.atp.adapters.segments import SegmentProjection
 from services.atp.adapters.service_levels import PostgresServiceLevels
+from services.atp.adapters.service_rules import PostgresServiceRules
 from services.atp.adapters.stock_reader import PostgresStockReader
 from services.atp.adapters.transactions import PostgresTransactions
 from services.atp.adapters.waking import MARKED
@@ -64,6 +65,7 @@ from services.atp.entrypoints.position_routes import position_routes
 from services.atp.entrypoints.preview_routes import preview_routes
 from services.atp.entrypoints.routing_routes import routing_routes
 from services.atp.entrypoints.service_level_routes import service_level_routes
+from services.atp.entrypoints.service_rule_routes import service_rule_routes
 from services.atp.entrypoints.stock_routes import stock_routes
 from services.atp.entrypoints.supply_events import UNEXPECTED, CatalogEvents, FulfilmentEvents, SupplyEvents
 from services.atp.entrypoints.supply_routes import supply_routes
@@ -233,6 +235,7 @@ class _Atp:
             network_routes(self._network),
             closing_routes(PostgresClosings(self._database)),
             routing_routes(self._routing),
+            service_rule_routes(PostgresServiceRules(self._database)),
             cut_over_routes(self._engine, self._planning),
             allocation_routes(self._planning),
             allocation_csv_routes(self._planning, self._rehearsals, self._engine),

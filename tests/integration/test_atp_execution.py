@@ -180,3 +180,40 @@ async def test_short_picks_and_returns_come_by_the_event_log(atp: Atp) -> None:
     assert rows == [("returned", "applied"), ("shipped", "applied"), ("short_picked", "applied")]
     documents = await atp.fetch("SELECT document FROM promise WHERE order_id = $1", order_id)
     assert orjson.loads(documents[0][0])["lines"][0]["backordered"] == 1
+
+
+async def test_what_leaves_beyond_the_promise_is_off_what_waits_and_nobody_is_served_twice(atp: Atp) -> None:
+    item = await atp.item(on_hand=6)
+    order = an_order((item, 10))
+    answer = (await atp.place(order)).json()
+    assert (answer["lines"][0]["promised"], answer["lines"][0]["backordered"]) == (6, 4)
+    assert await tell(atp, "shipped", goods(order, item, 9)) == ["applied"]
+    (line,) = (await promise(atp, answer["promise_id"]))["lines"]
+    assert (line["promised"], line["shipped"], line["backordered"], line["outcome"]) == (9, 9, 1, "partly_promised")
+    assert await atp.fetch("SELECT quantity FROM backorder WHERE item_id = $1", item) == [(1,)]
+    (change,) = await changes(atp, answer["promise_id"])
+    assert (change.cause, change.reason) == ("shipped", "line 1: 3 that waited left beyond the promise")
+    assert await tell(atp, "delivered", delivered(order, 9)) == ["applied"]
+
+
+async def test_what_leaves_beyond_all_that_was_ordered_is_recorded_alone(atp: Atp) -> None:
+    item = await atp.item(on_hand=6)
+    order = an_order((item, 8))
+    answer = (await atp.place(order)).json()
+    await tell(atp, "shipped", goods(order, item, 12))
+    found = await promise(atp, answer["promise_id"])
+    (line,) = found["lines"]
+    assert (found["state"], line["shipped"], line["backordered"], line["why"]) == ("closed", 8, 0, [])
+    assert await atp.fetch("SELECT on_hand FROM position WHERE item_id = $1", item) == [(-6,)]
+    assert await atp.fetch("SELECT count(*) FROM backorder WHERE item_id = $1", item) == [(0,)]
+
+
+def delivered(order: dict[str, Any], quantity: int) -> dict[str, Any]:
+    return {
+        "source": "wms",
+        "order": order["order"],
+        "line": "1",
+        "quantity": quantity,
+        "occurred_at": AT,
+        "reference": unique("d"),
+    }

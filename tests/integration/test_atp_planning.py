@@ -179,7 +179,7 @@ async def test_what_is_expedited_waits_at_its_own_place_again_after_its_day(atp:
     item = await atp.item(on_hand=0)
     made = await atp.place(an_order((item, 3)))
     await act(atp, made, "expedite")
-    rank = "SELECT priority_rank = 0 FROM backorder WHERE item_id = $1"
+    rank = "SELECT lead < 0 FROM backorder WHERE item_id = $1"
     assert await atp.fetch(rank, item) == [(True,)]
     await let_overrides_end(atp, made)
     await atp.until(f"SELECT NOT ({rank})", item)

@@ -50,7 +50,7 @@ async def engine(atp: Atp) -> AsyncIterator[Engine]:
 
 
 async def portion(engine: Engine, item: str, lines: int = 200) -> BackordersServed:
-    outcome = await engine.submit(Lane.REDECIDE, ServeBackorders(item, ORIGIN, lines, lines))
+    outcome = await engine.submit(Lane.REDECIDE, ServeBackorders((item,), ORIGIN, lines, lines))
     assert isinstance(outcome, BackordersServed)
     return outcome
 
@@ -168,7 +168,7 @@ async def test_small_runs_of_many_items_share_a_transaction(atp: Atp, engine: En
     queues = {item: await a_queue(atp, item, 1, 1) for item in items}
     for holder, _ in queues.values():
         await cancel(atp, holder)
-    answers = [engine.submit(Lane.REDECIDE, ServeBackorders(item, ORIGIN, 200, 1)) for item in items]
+    answers = [engine.submit(Lane.REDECIDE, ServeBackorders((item,), ORIGIN, 200, 1)) for item in items]
     assert await asyncio.gather(*answers) == [BackordersServed(1, 1, finished=True)] * 20
     assert [await taken_by(atp, behind) for _, (behind,) in queues.values()] == [1] * 20
     promises = [behind for _, (behind,) in queues.values()]

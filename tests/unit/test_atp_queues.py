@@ -10,14 +10,14 @@ ORIGIN = Origin("correlation", "cause")
 
 
 def entry(lane: Lane, lines: int = 1, name: str = "item") -> Entry:
-    return Entry(lane, ServeBackorders(name, ORIGIN, lines, lines), asyncio.get_running_loop().create_future(), 0.0)
+    return Entry(lane, ServeBackorders((name,), ORIGIN, lines, lines), asyncio.get_running_loop().create_future(), 0.0)
 
 
 async def test_a_lane_is_first_in_first_out() -> None:
     queues = Queues()
     for number in range(3):
         queues.put(entry(Lane.HTTP, name=str(number)))
-    assert [each.command.item_id for each in queues.take() if isinstance(each.command, ServeBackorders)] == [
+    assert [each.command.items[0] for each in queues.take() if isinstance(each.command, ServeBackorders)] == [
         "0",
         "1",
         "2",

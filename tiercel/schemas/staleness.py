@@ -50,6 +50,8 @@ STALENESS: Final[Mapping[tuple[str, str], str]] = {
     ("atp", "/v1/substitutions"): _CONFIGURED,
     ("atp", "/v1/substitutions/{document_id}"): _CONFIGURED,
     ("atp", "/v1/substitutions/{document_id}/versions"): _CONFIGURED,
+    ("atp", "/v1/service-rule"): _CONFIGURED,
+    ("atp", "/v1/service-rule/versions"): _CONFIGURED,
     ("atp", "/v1/protections/{document_id}"): _CONFIGURED,
     ("atp", "/v1/protections/{document_id}/versions"): _CONFIGURED,
     ("atp", "/v1/protections/{document_id}/csv"): _CONFIGURED,

@@ -5,7 +5,7 @@ from typing import Final
 
 from services.atp.adapters.backorders import marked_items
 from services.atp.adapters.waking import wake_redecision
-from services.atp.application.ports import MarkedItem
+from services.atp.application.waiting_lines import MarkedItem
 from services.chassis import outbox
 from services.chassis.business_time import Phase, ReplayState, replay_state, set_replay
 from services.chassis.database import Connection, Database

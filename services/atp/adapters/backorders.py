@@ -5,8 +5,11 @@ from typing import Any, Final
 
 from services.atp.adapters.orders import BACKORDER_COLUMNS, backorder_of
 from services.atp.adapters.positions import mark_of
+from services.atp.adapters.waiting_totals import totals
+from services.atp.adapters.waking import outdate_customers
 from services.atp.application.orders import Backorder
-from services.atp.application.ports import Mark, MarkedItem, Place
+from services.atp.application.waiting_lines import Mark, MarkedItem, Place
+from services.atp.domain.leads import EXPEDITED, add_waiting
 from services.atp.domain.model import PositionKey
 from services.atp.domain.order_of_service import ServiceKey
 from services.chassis.database import Connection
@@ -17,22 +20,25 @@ FROM unnest($1::text[]) AS k (item_id) JOIN position p ON p.item_id = k.item_id
 WHERE p.marked_at IS NOT NULL ORDER BY p.item_id, p.location_id
 """
 _ASKED: Final = """
-unnest($1::text[], $2::int[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[])
-    AS k (item_id, priority_rank, requested_day, ordered_at, source, order_id, line, rows)
+unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[])
+    AS k (item_id, lead, further, source, order_id, line, rows)
 """
 _AFTER: Final = """
-b.item_id = k.item_id AND (b.priority_rank, b.requested_day, b.ordered_at, b.source, b.order_id, b.line)
-    > (k.priority_rank, k.requested_day, k.ordered_at, k.source, k.order_id, k.line)
+b.item_id = k.item_id AND (b.lead, b.further, b.source, b.order_id, b.line)
+    > (k.lead, k.further, k.source, k.order_id, k.line)
 """
-_IN_ORDER: Final = "b.item_id, b.priority_rank, b.requested_day, b.ordered_at, b.source, b.order_id, b.line"
+_IN_ORDER: Final = "b.lead, b.further, b.source, b.order_id, b.line"
 _NEXT: Final = f"""
 SELECT {BACKORDER_COLUMNS} FROM {_ASKED}
-CROSS JOIN LATERAL (SELECT * FROM backorder b WHERE {_AFTER} ORDER BY {_IN_ORDER} LIMIT k.rows) b
+CROSS JOIN LATERAL (SELECT * FROM backorder b WHERE {_AFTER} ORDER BY b.item_id, {_IN_ORDER} LIMIT k.rows) b
 ORDER BY {_IN_ORDER}
 """  # noqa: S608 - made of constants
-_WAITING_AFTER: Final = f"""
-SELECT b.item_id, b.priority_rank, sum(b.quantity)::bigint
-FROM {_ASKED} JOIN backorder b ON {_AFTER} GROUP BY b.item_id, b.priority_rank
+_WAITING_AFTER: Final = totals(f"{_ASKED} JOIN backorder b ON {_AFTER}", "$8::bigint")
+_OUTDATED: Final = f"""
+SELECT {BACKORDER_COLUMNS} FROM unnest($1::text[]) AS k (item_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM backorder b WHERE b.item_id = k.item_id AND b.basis < $2 ORDER BY b.basis LIMIT $3
+) b LIMIT $3
 """  # noqa: S608 - made of constants
 _MARKED_ITEMS: Final = """
 SELECT m.item_id, waiting.lines
@@ -43,7 +49,7 @@ CROSS JOIN LATERAL (
     SELECT count(*) AS lines FROM (SELECT FROM backorder b WHERE b.item_id = m.item_id LIMIT $2) first_lines
 ) waiting
 """
-_FIRST: Final = ServiceKey(-1, -1, "", "", "", "")  # before all places
+_FIRST: Final = ServiceKey(EXPEDITED - 1, "", "", "", "")  # before all places
 
 
 class BackorderStore:
@@ -68,12 +74,20 @@ class BackorderStore:
             found[row["item_id"]].append(backorder_of(row))
         return found
 
-    async def waiting_after(self, places: Mapping[str, Place]) -> dict[str, dict[int, int]]:
-        """By item, the quantity by priority rank of the backorders after a place in the order of service."""
+    async def waiting_after(self, places: Mapping[str, Place], basis: int) -> dict[str, dict[int, int]]:
+        """By item, the quantity by lead of the backorders after a place in the order of service."""
         found: dict[str, dict[int, int]] = {item: {} for item in places}
-        for item_id, rank, quantity in await self._connection.fetch(_WAITING_AFTER, *_columns(places)):
-            found[item_id][rank] = quantity
+        for item_id, lead, quantity in await self._connection.fetch(_WAITING_AFTER, *_columns(places), basis):
+            add_waiting(found[item_id], lead, quantity)
         return found
+
+    async def outdated(self, items: Sequence[str], basis: int, limit: int) -> list[Backorder]:
+        """Backorders of items whose keys are of a former basis."""
+        return [backorder_of(row) for row in await self._connection.fetch(_OUTDATED, list(items), basis, limit)]
+
+    async def outdate(self, customer_ids: Sequence[str]) -> None:
+        """Let the keys of customers' backorders be set anew; the positions of what they wait for are locked."""
+        await outdate_customers(self._connection, customer_ids)
 
 
 def _columns(places: Mapping[str, Place]) -> list[list[Any]]:

@@ -12,6 +12,7 @@ import orjson
 from services.atp.adapters.capacities import read_capacities
 from services.atp.adapters.ceilings import read_hierarchies, read_quotas, read_regions, read_shared_items
 from services.atp.adapters.routing_rules import read_rules
+from services.atp.adapters.service_rules import read_service_rules
 from services.atp.application.content import micro_of, plain
 from services.atp.application.ports import Clock, Configuration, OfferName
 from services.atp.domain.model import Calendar, Offer, Tier
@@ -22,6 +23,7 @@ from services.chassis.database import Connection
 _VERSION: Final = "SELECT version FROM configuration"
 _HELD_VERSION: Final = "SELECT held_configuration()"
 _CHANGE_ALONE: Final = "SELECT pg_advisory_xact_lock(hashtext(current_schema()), 1)"
+_RAISE_RANKS: Final = "UPDATE configuration SET ranks_version = ranks_version + 1"
 _RAISE: Final = "UPDATE configuration SET version = version + 1"
 _TIERS: Final = "SELECT tier, version, priority_rank, is_default, policy FROM tier ORDER BY tier"
 # A lane ships nothing while a calendar that it needs is not known: every day would be a guess.
@@ -114,6 +116,11 @@ async def change_alone(connection: Connection) -> None:
     await connection.execute(_CHANGE_ALONE)
 
 
+async def raise_ranks(connection: Connection) -> None:
+    """Let the places of all who wait be set anew: a tier has another rank."""
+    await connection.execute(_RAISE_RANKS)
+
+
 async def _read(connection: Connection, version: int, zone_map: ZoneMap) -> Configuration:
     tiers: dict[str, Tier] = {}
     default = TIER_BEFORE_ANY
@@ -144,6 +151,7 @@ async def _read(connection: Connection, version: int, zone_map: ZoneMap) -> Conf
         divided=await read_shared_items(connection),
         routing=await read_rules(connection),
         processing_days={row["location_id"]: row["processing_days"] for row in await connection.fetch(_PROCESSING)},
+        service_rules=await read_service_rules(connection),
     )
 
 

@@ -7,8 +7,10 @@ from typing import Final, NamedTuple
 import orjson
 
 from services.atp.adapters.configuration import raise_version, read_zone_map
+from services.atp.adapters.turns import mark_all_waiting
 from services.atp.application.network import NetworkKind, Stored, UnknownName, Values
 from services.atp.domain.zones import plain_postcode
+from services.chassis.business_time import business_now
 from services.chassis.database import Connection, Database
 from services.contracts.network import (
     CatalogCalendar,
@@ -19,6 +21,7 @@ from services.contracts.network import (
     NetworkEntry,
 )
 
+NETWORK_CHANGED: Final = "supply_changed"  # where it can come from has changed
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -102,6 +105,7 @@ class PostgresNetwork:
                     stored += len(await connection.fetch(_upsert(table), orjson.dumps(rows).decode()))
             if stored:
                 await raise_version(connection)
+                await mark_all_waiting(connection, await business_now(connection), NETWORK_CHANGED)
                 if any(isinstance(each, CatalogZone) for each in entries):
                     await connection.execute(_RAISE_ZONES)
             return Stored(stored)

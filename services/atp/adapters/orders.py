@@ -42,7 +42,7 @@ FROM unnest($1::uuid[]) AS k (promise_id) JOIN commitment c ON c.promise_id = k.
 ORDER BY c.promise_id, c.line, c.part
 """
 BACKORDER_COLUMNS: Final = (
-    "b.promise_id, b.line, b.item_id, b.priority_rank, b.requested_day, b.ordered_at, b.source, b.order_id, b.quantity"
+    "b.promise_id, b.line, b.item_id, b.lead, b.further, b.requested_day, b.source, b.order_id, b.quantity, b.basis"
 )
 _BACKORDERS: Final = f"""
 SELECT {BACKORDER_COLUMNS}
@@ -128,12 +128,13 @@ FROM unnest($1::text::uuid[], $2::text::int[], {text_array(3)}, $4::bytea[])
     AS k (promise_id, revision, cause, document)
 """  # noqa: S608 - made of constants
 _STORE_BACKORDERS: Final = """
-INSERT INTO backorder (promise_id, line, item_id, priority_rank, requested_day, ordered_at, source, order_id, quantity,
-                       customer_id, customer_system, customer_ref)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::int[], $6::text[], $7::text[],
-                     $8::text[], $9::bigint[], $10::text[], $11::text[], $12::text[])
-ON CONFLICT (promise_id, line) DO UPDATE SET priority_rank = excluded.priority_rank, quantity = excluded.quantity,
-    customer_id = excluded.customer_id
+INSERT INTO backorder (promise_id, line, item_id, lead, further, requested_day, ordered_at, source, order_id, quantity,
+                       basis, customer_id, customer_system, customer_ref)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::int[], $7::text[], $8::text[],
+                     $9::text[], $10::bigint[], $11::bigint[], $12::text[], $13::text[], $14::text[])
+ON CONFLICT (promise_id, line) DO UPDATE SET lead = excluded.lead, further = excluded.further,
+    requested_day = excluded.requested_day, ordered_at = excluded.ordered_at, quantity = excluded.quantity,
+    basis = excluded.basis, customer_id = excluded.customer_id
 """
 _DELETE_BACKORDERS: Final = """
 DELETE FROM backorder b USING unnest($1::uuid[], $2::text[]) AS k (promise_id, line)
@@ -230,17 +231,14 @@ class OrderStore:
             self._writes.add(_DELETE_BACKORDERS, [list(column) for column in zip(*gone, strict=True)])
 
 
+def _utc_text(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
 def backorder_of(row: asyncpg.Record) -> Backorder:
     """A row of `BACKORDER_COLUMNS`."""
-    key = ServiceKey(
-        row["priority_rank"],
-        row["requested_day"],
-        row["ordered_at"],
-        row["source"],
-        row["order_id"],
-        row["line"],
-    )
-    return Backorder(key, row["item_id"], row["quantity"])
+    key = ServiceKey(row["lead"], row["further"], row["source"], row["order_id"], row["line"])
+    return Backorder(key, row["item_id"], row["quantity"], row["requested_day"], row["basis"])
 
 
 def _key(order: OrderCopy) -> OrderKey:
@@ -413,12 +411,14 @@ def _backorder_columns(put: Sequence[tuple[PromiseCopy, Backorder]]) -> list[lis
         [promise.promise_id for promise, _ in put],
         [key.line for key in keys],
         [each.item_id for _, each in put],
-        [key.priority_rank for key in keys],
-        [key.requested_arrival for key in keys],
-        [key.ordered_at for key in keys],
+        [key.lead for key in keys],
+        [key.further for key in keys],
+        [each.requested_arrival for _, each in put],
+        [_utc_text(promise.ordered_at) for promise, _ in put],
         [key.source for key in keys],
         [key.order_id for key in keys],
         [each.quantity for _, each in put],
+        [each.basis for _, each in put],
         [promise.customer_id for promise, _ in put],
         [customer.system for customer in customers],
         [customer.id for customer in customers],

@@ -11,7 +11,10 @@ from typing import Final
 import asyncpg
 import orjson
 
-from services.atp.application.ports import Mark, StoredPosition
+from services.atp.adapters.waiting_totals import totals
+from services.atp.application.ports import StoredPosition
+from services.atp.application.waiting_lines import Mark
+from services.atp.domain.leads import add_waiting
 from services.atp.domain.model import Position, PositionKey, Receipts, UsageKey
 from services.atp.domain.order_of_service import ServiceKey
 from services.chassis.arrays import numbers
@@ -21,8 +24,8 @@ from services.chassis.writes import Writes
 _POSITIONS: Final = """
 SELECT p.item_id, p.location_id, p.version, p.on_hand, p.buffer,
        p.receipt_days, p.receipt_confirmed, p.receipt_planned, p.receipt_assumed,
-       p.commit_days, p.commit_quantities, p.waiting_ranks, p.waiting_quantities,
-       p.marked_at, p.mark_cause, p.mark_after, p.stopped_through, p.channel_buffers
+       p.commit_days, p.commit_quantities, p.waiting_leads, p.waiting_quantities,
+       p.marked_at, p.mark_cause, p.mark_after, p.stopped_through, p.channel_buffers, p.waiting_basis
 FROM unnest($1::text[], $2::text[]) AS k (item_id, location_id)
 JOIN position p ON p.item_id = k.item_id AND p.location_id = k.location_id
 ORDER BY p.item_id, p.location_id
@@ -47,10 +50,10 @@ _LOCK: Final = _with_time(_POSITIONS + " FOR UPDATE OF p")
 _COLUMNS: Final = """
     unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[],
            $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::text[], $15::jsonb[],
-           $16::int[], $17::jsonb[])
+           $16::int[], $17::jsonb[], $18::bigint[])
     AS k (item_id, location_id, on_hand, buffer, receipt_days, receipt_confirmed, receipt_planned, receipt_assumed,
-          commit_days, commit_quantities, waiting_ranks, waiting_quantities, marked_at, mark_cause, mark_after,
-          stopped_through, channel_buffers)
+          commit_days, commit_quantities, waiting_leads, waiting_quantities, marked_at, mark_cause, mark_after,
+          stopped_through, channel_buffers, waiting_basis)
 """
 _UPDATE: Final = f"""
 UPDATE position p SET
@@ -58,20 +61,20 @@ UPDATE position p SET
     receipt_days = k.receipt_days::int[], receipt_confirmed = k.receipt_confirmed::bigint[],
     receipt_planned = k.receipt_planned::bigint[], receipt_assumed = k.receipt_assumed::bigint[],
     commit_days = k.commit_days::int[], commit_quantities = k.commit_quantities::bigint[],
-    waiting_ranks = k.waiting_ranks::int[], waiting_quantities = k.waiting_quantities::bigint[],
+    waiting_leads = k.waiting_leads::bigint[], waiting_quantities = k.waiting_quantities::bigint[],
     marked_at = k.marked_at, mark_cause = k.mark_cause, mark_after = k.mark_after,
-    stopped_through = k.stopped_through, channel_buffers = k.channel_buffers
+    stopped_through = k.stopped_through, channel_buffers = k.channel_buffers, waiting_basis = k.waiting_basis
 FROM {_COLUMNS}
 WHERE p.item_id = k.item_id AND p.location_id = k.location_id
 """  # noqa: S608 - made of constants
 _INSERT: Final = f"""
 INSERT INTO position (item_id, location_id, on_hand, buffer, receipt_days, receipt_confirmed, receipt_planned,
-    receipt_assumed, commit_days, commit_quantities, waiting_ranks, waiting_quantities,
-    marked_at, mark_cause, mark_after, stopped_through, channel_buffers)
+    receipt_assumed, commit_days, commit_quantities, waiting_leads, waiting_quantities,
+    marked_at, mark_cause, mark_after, stopped_through, channel_buffers, waiting_basis)
 SELECT item_id, location_id, on_hand, buffer, receipt_days::int[], receipt_confirmed::bigint[],
     receipt_planned::bigint[], receipt_assumed::bigint[], commit_days::int[], commit_quantities::bigint[],
-    waiting_ranks::int[], waiting_quantities::bigint[], marked_at, mark_cause, mark_after,
-    stopped_through, channel_buffers
+    waiting_leads::bigint[], waiting_quantities::bigint[], marked_at, mark_cause, mark_after,
+    stopped_through, channel_buffers, waiting_basis
 FROM {_COLUMNS}
 """  # noqa: S608 - made of constants
 
@@ -94,11 +97,7 @@ FROM unnest($1::text[], $2::text[], $3::int[], $4::bigint[]) AS k (kind, limit_i
 ORDER BY 1, 2, 3
 ON CONFLICT (kind, limit_id, period_start) DO UPDATE SET consumed = excluded.consumed
 """
-_WAITING: Final = """
-SELECT b.item_id, b.priority_rank, sum(b.quantity)::bigint AS quantity
-FROM unnest($1::text[]) AS k (item_id) JOIN backorder b ON b.item_id = k.item_id
-GROUP BY b.item_id, b.priority_rank
-"""
+_WAITING: Final = totals("unnest($1::text[]) AS k (item_id) JOIN backorder b ON b.item_id = k.item_id", "$2::bigint")
 
 
 class PositionStore:
@@ -134,11 +133,11 @@ class PositionStore:
         rows = await self._connection.fetch(_USAGE, *(list(column) for column in zip(*keys, strict=True)))
         return {UsageKey(row[0], row[1], row[2]): row[3] for row in rows}
 
-    async def waiting(self, items: Sequence[str]) -> dict[str, dict[int, int]]:
-        """Open backorders by item: quantity by priority rank."""
+    async def waiting(self, items: Sequence[str], basis: int) -> dict[str, dict[int, int]]:
+        """Open backorders by item: quantity by lead."""
         waiting: dict[str, dict[int, int]] = {}
-        for item_id, rank, quantity in await self._connection.fetch(_WAITING, list(items)):
-            waiting.setdefault(item_id, {})[rank] = quantity
+        for item_id, lead, quantity in await self._connection.fetch(_WAITING, list(items), basis):
+            add_waiting(waiting.setdefault(item_id, {}), lead, quantity)
         return waiting
 
     async def store(self, changed: Sequence[StoredPosition], usage: Mapping[UsageKey, int]) -> None:
@@ -178,9 +177,10 @@ def _position(row: asyncpg.Record) -> StoredPosition:
             )
         ),
         commitments=tuple(zip(row["commit_days"], row["commit_quantities"], strict=True)),
-        waiting=tuple(zip(row["waiting_ranks"], row["waiting_quantities"], strict=True)),
+        waiting=tuple(zip(row["waiting_leads"], row["waiting_quantities"], strict=True)),
         stopped_through=row["stopped_through"],
         channel_buffers=() if row["channel_buffers"] is None else _buffers(row["channel_buffers"]),
+        waiting_basis=row["waiting_basis"],
     )
     return StoredPosition(position, mark_of(row))
 
@@ -203,11 +203,12 @@ def _columns(stored: Sequence[StoredPosition]) -> list[list[object]]:
         [numbers([receipts.assumed for receipts in each.receipts]) for each in positions],
         [numbers([day for day, _ in each.commitments]) for each in positions],
         [numbers([quantity for _, quantity in each.commitments]) for each in positions],
-        [numbers([rank for rank, _ in each.waiting]) for each in positions],
+        [numbers([lead for lead, _ in each.waiting]) for each in positions],
         [numbers([quantity for _, quantity in each.waiting]) for each in positions],
         [None if mark is None else mark.at for mark in marks],
         [None if mark is None else mark.cause for mark in marks],
         [None if mark is None or mark.after is None else orjson.dumps(tuple(mark.after)).decode() for mark in marks],
         [each.stopped_through for each in positions],
         [orjson.dumps(each.channel_buffers).decode() if each.channel_buffers else None for each in positions],
+        [each.waiting_basis for each in positions],
     ]

@@ -29,7 +29,7 @@ from services.atp.application.customers import Customer, TierAssignment
 from services.atp.application.documents import load as load_document
 from services.atp.application.planner_records import Planner
 from services.atp.application.planning import CapacityRow, Draft, PeriodsOverlap
-from services.atp.application.ports import MarkedItem, Unavailable
+from services.atp.application.ports import Unavailable
 from services.atp.application.preview_changes import (
     POSITIONS_MAX,
     PROMISES_MAX,
@@ -44,6 +44,7 @@ from services.atp.application.preview_changes import (
 from services.atp.application.redecide import ITEMS_AT_ONCE_MAX, PORTION_LINES_MAX
 from services.atp.application.routing import RoutingDraft
 from services.atp.application.supply_entries import Reference
+from services.atp.application.waiting_lines import MarkedItem
 from services.atp.domain.model import PositionKey
 from services.atp.domain.scheduled_receipts import Scheduled
 from services.atp.domain.shifts import LineKey, LineStanding

@@ -12,9 +12,9 @@ from typing import Final
 import orjson
 import structlog
 
-from services.atp.adapters.configuration import raise_version
-from services.atp.adapters.turns import plan_customers
-from services.atp.adapters.waking import mark_customers
+from services.atp.adapters.configuration import raise_ranks, raise_version
+from services.atp.adapters.turns import mark_all_waiting, plan_customers
+from services.atp.adapters.waking import TIER_CHANGED, mark_customers
 from services.chassis.business_time import business_now
 from services.chassis.database import Connection
 from services.chassis.deliveries import Delivery
@@ -48,6 +48,7 @@ ON CONFLICT (tier) DO UPDATE SET version = excluded.version, priority_rank = exc
 WHERE tier.version < excluded.version
 RETURNING true
 """
+_RANKS: Final = "SELECT tier, priority_rank FROM tier WHERE tier = ANY($1::text[])"
 
 
 class SegmentProjection:
@@ -121,12 +122,22 @@ async def _store_segments(connection: Connection, segments: Sequence[SegmentCurr
 
 
 async def _store_tiers(connection: Connection, tiers: Sequence[TierDefined]) -> None:
+    """Write tiers; whoever waits is asked anew: by another rank, another carrier class, another penalty."""
     changed = False
+    rows = await connection.fetch(_RANKS, sorted({each.tier for each in tiers}))
+    ranks = {row["tier"]: row["priority_rank"] for row in rows}
+    moved = False
     for each in tiers:
         policy = orjson.dumps(each.policy.model_dump(mode="json")).decode()
         row = await connection.fetchrow(
             _UPSERT_TIER, each.tier, each.version, each.priority_rank, each.is_default, each.active, policy
         )
-        changed = changed or row is not None
+        if row is not None:
+            changed = True
+            moved = moved or ranks.get(each.tier) not in {None, each.priority_rank}
+            ranks[each.tier] = each.priority_rank
     if changed:
         await raise_version(connection)
+        if moved:
+            await raise_ranks(connection)
+        await mark_all_waiting(connection, await business_now(connection), TIER_CHANGED)

@@ -7,9 +7,9 @@ from typing import Final
 import asyncpg
 
 from services.atp.adapters.due_rows import DueStore, key_text
-from services.atp.adapters.waking import items_awaited
+from services.atp.adapters.waking import items_awaited, mark_items
 from services.atp.application.ports import Due
-from services.atp.application.turn_dates import ASSIGNMENT, EVERY_ITEM, TURN
+from services.atp.application.turn_dates import ASSIGNMENT, EVERY_ITEM, ITEMS_AT_ONCE_MAX, TURN
 from services.chassis.database import Connection
 
 # The first moments of days are those of UTC, as in decisions.
@@ -105,6 +105,18 @@ async def plan_items(connection: Connection, item_ids: Iterable[str], at: dateti
     """Let items of which a document changed be looked at when their dates come."""
     found = await next_of_items(connection, sorted({*item_ids, EVERY_ITEM}), at)
     await DueStore(connection).store({Due(TURN, (item,)): moment for item, moment in found.items()})
+
+
+async def mark_all_waiting(connection: Connection, now: datetime, cause: str) -> None:
+    """Let all who wait be asked anew; locks the positions of the first items, the others follow as what is due.
+
+    Nobody who comes meanwhile takes what they wait for at the first `ITEMS_AT_ONCE_MAX` items; at others he may, for
+    the moment until they are marked too.
+    """
+    items = [row["item_id"] for row in await connection.fetch(_WAITING, "", ITEMS_AT_ONCE_MAX + 1)]
+    await mark_items(connection, items[:ITEMS_AT_ONCE_MAX], now, cause)
+    if len(items) > ITEMS_AT_ONCE_MAX:
+        await DueStore(connection).store({Due(TURN, (EVERY_ITEM, items[ITEMS_AT_ONCE_MAX - 1])): now})
 
 
 async def plan_customers(connection: Connection, customer_ids: Sequence[str], at: datetime) -> None:

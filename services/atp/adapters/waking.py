@@ -5,22 +5,29 @@ from datetime import datetime
 from typing import Final
 
 from services.atp.adapters.customers import REGISTRY_SYSTEM
+from services.atp.adapters.waiting_totals import BASIS_AT, totals
 from services.chassis.database import Connection, announce
 
 MARKED: Final = "position_marked"  # the subject of the NOTIFY that wakes the re-decision
-_MARK: Final = """
-WITH waiting AS (
-    SELECT item_id, array_agg(priority_rank ORDER BY priority_rank) AS ranks,
-        array_agg(quantity ORDER BY priority_rank) AS quantities
-    FROM (
-        SELECT item_id, priority_rank, sum(quantity)::bigint AS quantity FROM backorder
-        WHERE item_id = ANY($1::text[]) GROUP BY item_id, priority_rank
-    ) AS totals GROUP BY item_id
+_MARK: Final = f"""
+WITH now AS (SELECT {BASIS_AT.format(moment="$2::timestamptz")} AS basis), waiting AS (
+    SELECT item_id, array_agg(lead ORDER BY lead) AS leads, array_agg(quantity ORDER BY lead) AS quantities
+    FROM ({totals("backorder b WHERE b.item_id = ANY($1::text[])", "(SELECT basis FROM now)")}) AS totals
+    GROUP BY item_id
 )
 UPDATE position p SET version = p.version + 1, marked_at = $2, mark_cause = $3, mark_after = NULL,
-    waiting_ranks = w.ranks, waiting_quantities = w.quantities
-FROM waiting w WHERE p.item_id = w.item_id
+    waiting_leads = w.leads, waiting_quantities = w.quantities, waiting_basis = now.basis
+FROM waiting w, now WHERE p.item_id = w.item_id
 RETURNING p.item_id
+"""  # noqa: S608 - made of constants
+_OUTDATE: Final = """
+UPDATE backorder b SET basis = 0 WHERE (b.promise_id, b.line) IN (
+    SELECT o.promise_id, o.line FROM backorder o WHERE o.customer_id = ANY($1::text[])
+    UNION SELECT o.promise_id, o.line FROM segment_identifier i
+        JOIN backorder o ON o.customer_system = i.system AND o.customer_ref = i.external_id
+        WHERE i.customer_id = ANY($1::text[])
+    UNION SELECT o.promise_id, o.line FROM backorder o WHERE o.customer_system = $2 AND o.customer_ref = ANY($1::text[])
+)
 """
 _AWAITED: Final = """
 SELECT item_id FROM backorder WHERE customer_id = ANY($1::text[])
@@ -62,9 +69,18 @@ async def items_awaited(connection: Connection, customer_ids: Sequence[str]) -> 
     return [row["item_id"] for row in rows]
 
 
+async def outdate_customers(connection: Connection, customer_ids: Sequence[str]) -> None:
+    """Let the places of customers' backorders be set anew, before anybody is served who waits for the same.
+
+    Until then they count ahead of everybody. The positions of what they wait for are locked.
+    """
+    await connection.execute(_OUTDATE, list(customer_ids), REGISTRY_SYSTEM)
+
+
 async def mark_customers(connection: Connection, customer_ids: Sequence[str], now: datetime) -> None:
     """Let customers whose tier changed be asked anew, and those who wait for the same; locks the positions."""
     items = await items_awaited(connection, customer_ids)
     if items:
         await connection.fetch(LOCK_POSITIONS, items)
+        await outdate_customers(connection, customer_ids)
         await mark_waiting(connection, items, now, TIER_CHANGED)

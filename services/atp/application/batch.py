@@ -20,10 +20,12 @@ from services.atp.application.customers import Customer, Served, serve
 from services.atp.application.cut_offs import in_time
 from services.atp.application.limits import Limits, counters_of
 from services.atp.application.orders import OrderCopy, Part, Unapplied
-from services.atp.application.ports import Configuration, Mark, Session, StoredPosition
+from services.atp.application.ports import Configuration, Session, StoredPosition
 from services.atp.application.routing import rules_in_effect, substitutes_by_rule
+from services.atp.application.waiting_lines import Mark
 from services.atp.application.workbook import Workbook
 from services.atp.domain.deficits import may_lack
+from services.atp.domain.leads import waiting_steps
 from services.atp.domain.model import Book, Day, Item, Position, PositionKey, UsageKey
 from services.chassis.audit.chain import AuditEntry
 from services.chassis.envelope import Event
@@ -62,7 +64,7 @@ class Needs:
 
 @dataclass(slots=True)
 class Batch:
-    """The working copy. `waiting` has the open backorders (quantity by rank) of items that may be freed."""
+    """The working copy. `waiting` has the open backorders (quantity by lead) of items that may be freed."""
 
     configuration: Configuration
     now: datetime
@@ -99,6 +101,8 @@ class Batch:
             now=self.now,
             ordered_at=ordered_at,
         )
+        if self.book.service.by_value:
+            served = replace(served, by_value=True)
         if served.basis == "unknown_customer":
             self.count("unknown_customer")
         if served.unknown_tier:
@@ -126,7 +130,8 @@ class Batch:
             return
         position = self.book.positions[key]
         self.marks[key] = Mark(self.now, cause)
-        self.workbook.put(replace(position, waiting=tuple(sorted(waiting.items()))))
+        basis = self.book.service.basis
+        self.workbook.put(replace(position, waiting=waiting_steps(waiting), waiting_basis=basis))
 
     def emit(self, kind: EventType, key: str, sequence: int, data: bytes, origin: Origin) -> None:
         """Add an event to the transaction."""
@@ -240,12 +245,13 @@ class Loader:
         if divided:
             needs.positions.update(dict.fromkeys(await session.position_keys(divided)))
         stored = await session.positions.load(self._position_keys(list(items)))
-        waiting = await session.positions.waiting(sorted(needs.freed_items)) if needs.freed_items else {}
-        backlog = await session.positions.waiting(limited) if limited else {}
         locations = self._bookable(stored)
         if gates := {**needs.capacities, **{name: None for each in locations for name in self._capacities(each)}}:
             await session.lock_capacities(sorted(gates))
         now = await session.now()
+        basis = configuration.service_at(now).basis
+        waiting = await session.positions.waiting(sorted(needs.freed_items), basis) if needs.freed_items else {}
+        backlog = await session.positions.waiting(limited, basis) if limited else {}
         book = await self._book(stored, items, counters, limits, now)
         if bookable := capacities_at(configuration.capacities, locations, now):
             names = names_of(each for own in bookable.values() for each in own)
@@ -328,6 +334,7 @@ class Loader:
             regions=limits.regions(),
             closed=_closed_of(configuration.closed, stored, today) if configuration.closed else {},
             routing=rules_in_effect(configuration.routing, self.needs.zones, items, now),
+            service=configuration.service_at(now),
         )
 
 

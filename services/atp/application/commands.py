@@ -5,7 +5,7 @@ handler (see `batch.Handler`); the promise path's commands are here, others live
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -95,12 +95,12 @@ class CancelOrder:
 
 @dataclass(frozen=True, slots=True)
 class ServeBackorders:
-    """Offer freed quantity of an item to its backorders, in order of service, at most `portion` of them.
+    """Offer freed quantity of items to their backorders, in order of service over all, at most `portion` of them.
 
     `lines` is how many there seem to be, for the bounds of queues and batches.
     """
 
-    item_id: str
+    items: tuple[str, ...]
     origin: Origin
     portion: int
     lines: int
@@ -182,15 +182,17 @@ class SeenBefore:
 
 @dataclass(frozen=True, slots=True)
 class BackordersServed:
-    """A portion of a re-decision: lines looked at, lines that gained, and whether the item's mark is cleared.
+    """A portion of a re-decision: lines looked at, lines that gained, and whether the items' marks are cleared.
 
-    `reranked`: tiers had changed, so that the order of service was set right and nothing else done yet.
+    `reranked`: a rule or tiers had changed, so that the order of service was set right and nothing else done yet.
+    `seconds` are those that deciding took.
     """
 
     considered: int
     gained: int
     finished: bool
     reranked: bool = False
+    seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ class Customer:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """The tier that counts, and how it is known."""
+    """The tier that counts, and how it is known. `by_value`: the order of service looks at what orders are worth."""
 
     customer_id: str | None
     tier: Tier
@@ -56,6 +56,7 @@ class Served:
     stale: bool
     unknown_tier: bool
     blocks: tuple[Block, ...] = ()
+    by_value: bool = False
 
 
 def serve(

@@ -17,7 +17,7 @@ from services.atp.application.customers import Served
 from services.atp.application.due import store_due
 from services.atp.application.giving_back import need_open_parts, take_off_parts
 from services.atp.application.orders import OrderCopy, Part, PromiseCopy
-from services.atp.application.place_order import request_of
+from services.atp.application.place_order import place_of, request_of
 from services.atp.application.planner_actions import (
     admit_plan,
     note,
@@ -40,7 +40,6 @@ from services.atp.application.rewriting import (
     unvalidated,
 )
 from services.atp.domain.model import LineDecision, OpenBackorder, Planned, Request
-from services.atp.domain.order_of_service import service_key
 from services.atp.domain.redecision import serve
 from services.atp.domain.release import release
 
@@ -117,7 +116,7 @@ def _plan_earlier(
     tries: list[tuple[Worth, list[Part], list[OpenBackorder]]] = []
     for kept, given in ((held, []), (fixed, movable)):
         rest = request_for_rest(order.key, promise, promise.content, served, kept)
-        opened = _opened(promise, whole, _as_soon_as_possible(batch, unvalidated(rest)))
+        opened = _opened(batch, promise, whole, _as_soon_as_possible(batch, unvalidated(rest)))
         if opened and not (whole.ship_complete and kept is held and movable):
             tries.append((_worth(batch, movable, given, opened), given, opened))
     now = _worth(batch, movable, [], [])
@@ -139,9 +138,9 @@ def _as_soon_as_possible(batch: Batch, request: Request) -> Request:
     return replace(request, tier=replace(request.tier, as_soon_as_possible=True), lines=lines)
 
 
-def _opened(promise: PromiseCopy, whole: Request, request: Request) -> list[OpenBackorder]:
+def _opened(batch: Batch, promise: PromiseCopy, whole: Request, request: Request) -> list[OpenBackorder]:
     return [
-        OpenBackorder(str(promise.promise_id), service_key(whole, line, promise.ordered_at), request, line)
+        OpenBackorder(str(promise.promise_id), place_of(batch, promise, whole, line), request, line)
         for line in request.lines
     ]
 

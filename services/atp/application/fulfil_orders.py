@@ -2,7 +2,8 @@
 
 Goods that left have left, promised or not: on hand falls in any case. What was committed falls with it: of the line,
 from the location first that the goods left, earliest day first. A protection or quota that the goods were taken from
-stays consumed.
+stays consumed. What left beyond the promise is given to the line's rest that waits, as far as there is one: it is
+promised and shipped at once by no decision, so that nobody is served twice.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,18 +14,22 @@ from typing import Final
 from services.atp.application.batch import Batch, Handler, Needs
 from services.atp.application.commands import Applied, Origin, Outcome, Remembered
 from services.atp.application.content import OrderKey
-from services.atp.application.documents import load
+from services.atp.application.documents import Document, load
+from services.atp.application.giving_back import show_parts, wait_less
 from services.atp.application.gross_supply import count_shipment
 from services.atp.application.orders import OrderCopy, Part, PromiseCopy
 from services.atp.application.ports import Session
 from services.atp.application.revision import record, revise
+from services.atp.application.rewriting import line_outcome
 from services.atp.application.supply_book import load_supply, position_of, store_supply, supply_of
 from services.atp.application.supply_entries import Entry, FulfilmentEntry, Reference, StreamKey
-from services.atp.domain.model import PositionKey
+from services.atp.domain.model import Planned, PositionKey
 from services.atp.domain.promise_state import next_state
 from services.atp.domain.stock_intake import Movement
 
 KEPT: Final = "fulfilments"
+BY_NO_DECISION: Final = -1  # the index of the decision of goods that left beyond what was decided
+NO_SERVICE: Final = "unknown"  # of goods that left a location without a lane to the order's zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +116,26 @@ class Shipping(Handler[ShipOrder]):
         order = batch.orders.get(command.key)
         promise = None if order is None else order.promise
         shipped: dict[str, int] = {}
+        closed: dict[str, int] = {}
         for goods in command.goods:
-            off = self._leave(batch, command, goods, promise)
+            off, beyond = self._leave(batch, command, goods, promise)
             if off:
                 shipped[goods.line] = shipped.get(goods.line, 0) + off
+            if beyond:
+                closed[goods.line] = closed.get(goods.line, 0) + beyond
         if order is None or promise is None or not shipped:
             return Applied("recorded")
         document = load(promise.document)
         for line in document["lines"]:
             line["shipped"] += shipped.get(line["line"], 0)
+            if line["line"] in closed:
+                _show_closed(line, promise, closed[line["line"]])
         if not promise.backorders and not any(part.open for part in promise.parts):
             promise.state = next_state(promise.state, "all_shipped") or promise.state
-        revise(batch, order, document, cause="shipped", change="shipped", origin=command.origin)
+        reason = "; ".join(
+            f"line {line}: {quantity} that waited left beyond the promise" for line, quantity in closed.items()
+        )
+        revise(batch, order, document, cause="shipped", change="shipped", origin=command.origin, reason=reason)
         return Applied("applied")
 
     async def store(self, session: Session, batch: Batch) -> None:
@@ -130,20 +143,23 @@ class Shipping(Handler[ShipOrder]):
         await store_supply(session, batch)
         await store_fulfilments(session, batch)
 
-    def _leave(self, batch: Batch, command: ShipOrder, goods: GoodsShipped, promise: PromiseCopy | None) -> int:
-        """Let goods leave; how many of them come off the promise."""
+    def _leave(
+        self, batch: Batch, command: ShipOrder, goods: GoodsShipped, promise: PromiseCopy | None
+    ) -> tuple[int, int]:
+        """Let goods leave; how many of them come off the promise, and how many of these off what waited."""
         supply, key = supply_of(batch), goods.name.position
         before = position_of(batch, key)
         movement = Movement(-goods.quantity, goods.occurred_at, goods.sequence)
         intake = supply.move(batch, goods.name, "shipment", movement)
         if intake is None:
-            return 0
+            return 0, 0
         entry = Entry(goods.name, "shipment", -goods.quantity, 0, "", goods.occurred_at, goods.sequence)
         supply.enter(batch, entry, intake, before, command.origin)
         count_shipment(batch, key, goods.quantity, goods.occurred_at)
         off = _uncommit(batch, promise, goods, key)
         batch.review(key, "supply_cut")
         outcome = "applied" if off == goods.quantity else "unknown_order" if promise is None else "beyond_promise"
+        beyond = _close_waiting(batch, promise, goods, goods.quantity - off)
         if outcome != "applied":
             batch.count(f"shipment_{outcome}")
         fulfilment_entries(batch).append(
@@ -161,7 +177,7 @@ class Shipping(Handler[ShipOrder]):
                 goods.actual_cost_minor,
             )
         )
-        return off
+        return off + beyond, beyond
 
 
 class Delivering(Handler[DeliverOrder]):
@@ -236,6 +252,36 @@ def _uncommit(batch: Batch, promise: PromiseCopy | None, goods: GoodsShipped, ke
         if part.planned.key != key:
             batch.free(part.planned.key, "stock_freed")
     return goods.quantity - left
+
+
+def _close_waiting(batch: Batch, promise: PromiseCopy | None, goods: GoodsShipped, beyond: int) -> int:
+    """Give what left beyond the promise to the rest of its line that waits; how much of it."""
+    backorder = None if promise is None else promise.backorders.get(goods.line)
+    key = goods.name.position
+    if promise is None or backorder is None or not beyond or backorder.item_id != key.item_id:
+        return 0
+    quantity = min(beyond, backorder.quantity)
+    wait_less(batch, promise, goods.line, quantity)
+    offers = batch.configuration.offers_for(promise.content.zone)
+    offer = next((each for each in offers if each.location_id == key.location_id), None)
+    day = goods.occurred_at.toordinal()
+    service, transit_days = (goods.carrier or NO_SERVICE, 0) if offer is None else (offer.service, offer.transit_days)
+    planned = Planned(key, service, quantity, day, day, day + transit_days, 0)
+    number = max((part.number for part in promise.parts if part.line == goods.line), default=0) + 1
+    tier = load(promise.document)["served_as"]["tier"]
+    taken_by = (batch.decision_id, BY_NO_DECISION)
+    promise.parts.append(Part(goods.line, number, planned, tier, *taken_by, 0, quantity, changed=True))
+    return quantity
+
+
+def _show_closed(line: Document, promise: PromiseCopy, quantity: int) -> None:
+    """Let a line show that what waited has left."""
+    show_parts(line, promise)
+    line["backordered"] -= quantity
+    line["outcome"] = line_outcome(line, line["outcome"])
+    if not line["backordered"]:
+        line["why"] = []
+        line.pop("alternatives", None)
 
 
 def _open_parts(promise: PromiseCopy | None, line: str, key: PositionKey) -> Iterator[Part]:

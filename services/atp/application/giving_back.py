@@ -9,6 +9,7 @@ from dataclasses import replace
 from services.atp.application.batch import Batch, Needs, need_parts
 from services.atp.application.documents import Document, schedule_line, total_cost
 from services.atp.application.orders import Part, PromiseCopy
+from services.atp.domain.leads import add_waiting, take_waiting
 from services.atp.domain.model import PositionKey
 from services.atp.domain.release import divide
 
@@ -62,10 +63,19 @@ def stop_waiting(batch: Batch, promise: PromiseCopy, lines: Iterable[str]) -> No
         waiting = None if backorder is None else batch.waiting.get(backorder.item_id)
         if backorder is None or waiting is None:
             continue
-        rank = backorder.key.priority_rank
-        waiting[rank] = waiting.get(rank, 0) - backorder.quantity
-        if waiting[rank] <= 0:
-            del waiting[rank]
+        take_waiting(waiting, backorder.lead(batch.book.service.basis), backorder.quantity)
+
+
+def wait_less(batch: Batch, promise: PromiseCopy, line: str, quantity: int) -> None:
+    """Let the open rest of a line be smaller by a quantity, at most all of it."""
+    backorder = promise.backorders[line]
+    stop_waiting(batch, promise, [line])
+    rest = backorder.quantity - quantity
+    if rest > 0:
+        promise.backorders[line] = replace(backorder, quantity=rest)
+        waiting = batch.waiting.get(backorder.item_id)
+        if waiting is not None:
+            add_waiting(waiting, backorder.lead(batch.book.service.basis), rest)
 
 
 def show_parts(line: Document, promise: PromiseCopy) -> None:

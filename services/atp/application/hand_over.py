@@ -14,8 +14,8 @@ from services.atp.application.changing import Fault, binding_constraints
 from services.atp.application.commands import Origin
 from services.atp.application.content import OrderKey
 from services.atp.application.documents import Document, load, total_cost
-from services.atp.application.giving_back import show_parts, take_off_parts
-from services.atp.application.orders import Backorder, OrderCopy, Part, PromiseCopy
+from services.atp.application.giving_back import show_parts, take_off_parts, wait_less
+from services.atp.application.orders import OrderCopy, Part, PromiseCopy
 from services.atp.application.place_order import request_of
 from services.atp.application.revision import revise
 from services.atp.application.rewriting import add_parts, line_outcome, off, only, unvalidated, why_rest
@@ -71,7 +71,7 @@ def hand_over(batch: Batch, parts: Sequence[Part], quantity: int, to: tuple[Orde
     freed = take_off_parts(batch, parts, quantity)
     decisions = [decision for _, decision in batch.workbook.serve([opened])]
     add_parts(batch, promise, decisions, served.tier)
-    _wait_less(batch, promise, backorder, quantity)
+    wait_less(batch, promise, line, quantity)
     for key in freed:
         batch.free(key, "stock_freed")
     document = load(promise.document)
@@ -102,17 +102,3 @@ def _fault(promise: PromiseCopy, parts: Sequence[Part], quantity: int, line: str
 
 def _got(answers: Sequence[tuple[OpenBackorder, LineDecision]]) -> int:
     return sum(part.quantity for _, decision in answers for part in decision.planned)
-
-
-def _wait_less(batch: Batch, promise: PromiseCopy, backorder: Backorder, quantity: int) -> None:
-    """Let an open rest be smaller."""
-    line, rank = backorder.key.line, backorder.key.priority_rank
-    if quantity < backorder.quantity:
-        promise.backorders[line] = replace(backorder, quantity=backorder.quantity - quantity)
-    else:
-        del promise.backorders[line]
-    waiting = batch.waiting.get(backorder.item_id)
-    if waiting is not None:
-        waiting[rank] = waiting.get(rank, 0) - quantity
-        if waiting[rank] <= 0:
-            del waiting[rank]

@@ -5,10 +5,11 @@ The life of a promise is drawn in `services.atp.domain.promise_state`.
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from services.atp.application.content import Content, OrderKey
+from services.atp.domain.leads import OUTDATED
 from services.atp.domain.model import Day, Planned
 from services.atp.domain.order_of_service import ServiceKey
 from services.atp.domain.promise_state import State
@@ -16,11 +17,17 @@ from services.atp.domain.promise_state import State
 
 @dataclass(frozen=True, slots=True)
 class Backorder:
-    """The open rest of a line."""
+    """The open rest of a line. `key` is by the rule of `basis`; by another one it is outdated, until it is set anew."""
 
     key: ServiceKey
     item_id: str
     quantity: int
+    requested_arrival: Day
+    basis: int = 0
+
+    def lead(self, basis: int) -> int:
+        """Under which lead it counts among those who wait, by the rule of `basis`."""
+        return self.key.lead if self.basis == basis else OUTDATED
 
 
 @dataclass(slots=True)
@@ -50,9 +57,6 @@ class Part:
         """What is still promised or has shipped, with its postings and cost; `planned.quantity` is as it was taken."""
         quantity = self.open + self.shipped
         return self.planned if quantity == self.planned.quantity else replace(self.planned, quantity=quantity)
-
-
-EXPEDITED_RANK: Final = 0  # before the best tier
 
 
 @dataclass(slots=True)

@@ -22,16 +22,18 @@ from services.atp.application.customers import Served
 from services.atp.application.departures import routing_of
 from services.atp.application.documents import Document, answer_body, answered_event, dump, promised_line
 from services.atp.application.due import plan_due, store_due
-from services.atp.application.orders import EXPEDITED_RANK, Backorder, OrderCopy, Part, PromiseCopy, Unapplied
+from services.atp.application.orders import Backorder, OrderCopy, Part, PromiseCopy, Unapplied
 from services.atp.application.ports import Session
 from services.atp.application.resolving import find_zones, need_zone, resolved
 from services.atp.application.revision import decision_reference, record
+from services.atp.domain.leads import EXPEDITED, add_waiting
 from services.atp.domain.model import LineDecision, OrderDecision, Planned, Request, RequestLine, Tier
-from services.atp.domain.order_of_service import service_key
+from services.atp.domain.order_of_service import ServiceKey, service_key
 from services.atp.domain.promise_state import State, first_state
 from services.atp.domain.promising import inquire as decide_without_taking
 from services.atp.domain.promising import wanted_arrival
 from services.atp.domain.validation import needs_validation
+from services.atp.domain.validation_rules import MICRO
 from services.chassis.ids import new_id
 from services.contracts import catalogue
 from services.contracts.catalogue import EventType
@@ -206,7 +208,13 @@ def request_of(
         served.blocks,
         released,
         customer_id=served.customer_id,
+        value=_value(content) if served.by_value else None,
     )
+
+
+def _value(content: Content) -> int:
+    """What an order is worth, in whole units of the currency; lines without a price count as nothing."""
+    return sum(line.quantity * (micro_of(line.unit_price) or 0) for line in content.lines) // MICRO
 
 
 def promised_lines(batch: Batch, decision: OrderDecision, tier: Tier) -> list[Document]:
@@ -242,17 +250,22 @@ def take_decision(batch: Batch, promise: PromiseCopy, request: Request, decision
 
 def add_backorder(batch: Batch, promise: PromiseCopy, request: Request, line: RequestLine, quantity: int) -> None:
     """Let the open rest of a line wait at its place in the order of service, unless a planner overrides that."""
-    key = service_key(request, line, promise.ordered_at)
-    if promise.overrides is not None:
-        today = batch.book.today
-        if line.line in promise.withdrawn(today):
-            return
-        if promise.expedited(today):
-            key = key._replace(priority_rank=EXPEDITED_RANK)
-    promise.backorders[line.line] = Backorder(key, line.item_id, quantity)
+    if line.line in promise.withdrawn(batch.book.today):
+        return
+    rule, wanted = batch.book.service, wanted_arrival(request, line)
+    key = place_of(batch, promise, request, line)
+    promise.backorders[line.line] = Backorder(key, line.item_id, quantity, wanted, rule.basis)
     waiting = batch.waiting.get(line.item_id)
     if waiting is not None:
-        waiting[key.priority_rank] = waiting.get(key.priority_rank, 0) + quantity
+        add_waiting(waiting, key.lead, quantity)
+
+
+def place_of(batch: Batch, promise: PromiseCopy, request: Request, line: RequestLine) -> ServiceKey:
+    """Where a line stands in the order of service now."""
+    item = batch.book.items.get(line.item_id)
+    criticality = None if item is None else item.criticality
+    key = service_key(request, line, promise.ordered_at, batch.book.service, criticality)
+    return key._replace(lead=EXPEDITED) if promise.expedited(batch.book.today) else key
 
 
 def new_order(batch: Batch, command: PlaceOrder, served: Served, state: State) -> OrderCopy:

@@ -19,7 +19,7 @@ from services.atp.application.content import CustomerKey, OrderKey
 from services.atp.application.customers import Customer
 from services.atp.application.deficit_records import Look, PartKey, StoredDeficit
 from services.atp.application.order_reports import OrderReports
-from services.atp.application.orders import Backorder, OrderCopy, Unapplied
+from services.atp.application.orders import OrderCopy, Unapplied
 from services.atp.application.planner_records import PlannerAction
 from services.atp.application.routing import EffectiveRules
 from services.atp.application.status_book import CountedStatus, StatusBook, StatusKey, TrackKey
@@ -32,6 +32,7 @@ from services.atp.application.supply_entries import (
     TransferKey,
 )
 from services.atp.application.validation_records import Release
+from services.atp.application.waiting_lines import Backorders, Mark
 from services.atp.domain.model import (
     Day,
     Hierarchy,
@@ -44,8 +45,8 @@ from services.atp.domain.model import (
     Tier,
     UsageKey,
 )
-from services.atp.domain.order_of_service import ServiceKey
 from services.atp.domain.scheduled_receipts import Scheduled
+from services.atp.domain.service_rule import SERVED_BY_TIER, ServiceRule
 from services.atp.domain.stock_intake import StockState
 from services.atp.domain.transfers import Transfer
 from services.atp.domain.zones import ZoneMap
@@ -96,6 +97,19 @@ class Clock(NamedTuple):
 OfferName = tuple[str, str]  # location, service
 
 
+class EffectiveRule(NamedTuple):
+    """A rule of who is served first, from (inclusive, None: ever) to (exclusive, None: open)."""
+
+    rule: ServiceRule
+    effective_from: datetime | None
+    effective_to: datetime | None
+
+    def covers(self, moment: datetime) -> bool:
+        """Whether it is in effect at a time."""
+        begun = self.effective_from is None or self.effective_from <= moment
+        return begun and (self.effective_to is None or moment < self.effective_to)
+
+
 @dataclass(frozen=True, slots=True)
 class EffectiveHierarchy:
     """A hierarchy while its document is in effect: from (inclusive) to (exclusive, None = open)."""
@@ -108,6 +122,8 @@ class EffectiveHierarchy:
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """What planners set and tiers say, whole, at one version.
+
+    `service_rules` are all of them, the newest version first; the last one is always in effect.
 
     `protections` and `blocks` (of customers) say whether any are stored.
     `regions` are by zone. `divided` are the items of which something is divided again when their supply changes:
@@ -133,19 +149,15 @@ class Configuration:
     capacities: Mapping[str, tuple[EffectiveCapacity, ...]] = field(default_factory=dict)
     closed: Mapping[str, Day] = field(default_factory=dict)
     routing: tuple[EffectiveRules, ...] = ()
+    service_rules: tuple[EffectiveRule, ...] = (EffectiveRule(SERVED_BY_TIER, None, None),)
+
+    def service_at(self, moment: datetime) -> ServiceRule:
+        """The rule of who is served first that is in effect at a time: of several the newest version."""
+        return next(each.rule for each in self.service_rules if each.covers(moment))
 
     def offers_for(self, zone: str) -> tuple[Offer, ...]:
         """The ways to serve a zone; a zone without its own is served like the zone "*"."""
         return self.offers.get(zone) or self.offers.get("*", ())
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Quantity was freed at a position and not yet offered to all backorders; `after` is the last one asked."""
-
-    at: datetime
-    cause: str
-    after: ServiceKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +194,8 @@ class Positions(Protocol):
         """What was consumed; a protection's counter is guarded by its position's lock."""
         ...
 
-    async def waiting(self, items: Sequence[str]) -> dict[str, dict[int, int]]:
-        """Open backorders by item: quantity by priority rank."""
+    async def waiting(self, items: Sequence[str], basis: int) -> dict[str, dict[int, int]]:
+        """Open backorders by item: quantity by lead, those not of the basis before all others (`OUTDATED`)."""
         ...
 
     async def store(self, changed: Sequence[StoredPosition], usage: Mapping[UsageKey, int]) -> None:
@@ -202,36 +214,6 @@ class Orders(Protocol):
         self, orders: Sequence[OrderCopy], record: DecisionRecord | None, unapplied: Sequence[Unapplied], at: datetime
     ) -> None:
         """Write what is new and what changed, at the end of the batch."""
-        ...
-
-
-class Place(NamedTuple):
-    """A place in an item's order of service, and how many lines after it are asked for."""
-
-    after: ServiceKey | None
-    lines: int
-
-
-class MarkedItem(NamedTuple):
-    """An item with freed quantity, and how many of its lines wait (counted up to a portion)."""
-
-    item_id: str
-    lines: int
-
-
-class Backorders(Protocol):
-    """Open backorders in order of service."""
-
-    async def marks(self, items: Sequence[str]) -> dict[PositionKey, Mark]:
-        """The items' positions with freed quantity; read without a lock."""
-        ...
-
-    async def next(self, places: Mapping[str, Place]) -> dict[str, list[Backorder]]:
-        """By item, the next backorders after a place in the order of service."""
-        ...
-
-    async def waiting_after(self, places: Mapping[str, Place]) -> dict[str, dict[int, int]]:
-        """By item, the quantity by priority rank of the backorders after a place in the order of service."""
         ...
 
 

@@ -23,13 +23,14 @@ from services.atp.application.content import CustomerKey, OrderKey
 from services.atp.application.engine import Engine
 from services.atp.application.move_away import MoveAway
 from services.atp.application.planning import Draft
-from services.atp.application.ports import MarkedItem, Session
+from services.atp.application.ports import Session
 from services.atp.application.read_availability import ReadAvailability, View, tier_room
 from services.atp.application.redecide import PORTION_LINES_MAX
 from services.atp.application.review_deficits import ReviewDeficits
 from services.atp.application.routing import RoutingDraft
 from services.atp.application.supply_entries import Reference
 from services.atp.application.take_supply import ScheduleReceipt
+from services.atp.application.waiting_lines import MarkedItem
 from services.atp.domain.model import PositionKey
 from services.atp.domain.scheduled_receipts import Scheduled
 from services.atp.domain.shifts import LineKey, LineStanding, Shift, shifts
@@ -242,8 +243,8 @@ class _Settling:
         for _ in range(ROUNDS_MAX):
             marked = await self.rehearsal.marked()
             if marked:
-                portions = [ServeBackorders(item, _ORIGIN, PORTION_LINES_MAX, max(1, lines)) for item, lines in marked]
-                await self.decide(portions)
+                items = tuple(item for item, _ in marked)
+                await self.decide([ServeBackorders(items, _ORIGIN, PORTION_LINES_MAX, 1)])
                 continue
             asked = await self.rehearsal.reviews()
             if not asked:

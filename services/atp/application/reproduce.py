@@ -36,6 +36,7 @@ from services.atp.domain.model import (
     UsageKey,
 )
 from services.atp.domain.routing_rules import Attempt, FulfilmentMode, RoutingRules, SourcingRule, Substitution
+from services.atp.domain.service_rule import SERVED_BY_TIER, Criterion, ServiceRule
 from services.atp.domain.taking import Given
 from services.atp.domain.validation_rules import Block, ValidationRules
 
@@ -89,6 +90,7 @@ def _book(record: Fields) -> Book:
         closed=dict(record.get("closed", ())),
         capacities=_capacities(record.get("capacities", ())),
         routing=_routing(*record.get("routing", ((), (), ()))),
+        service=_service(record.get("service")),
     )
 
 
@@ -115,6 +117,16 @@ def _capacities(record: Sequence[Fields]) -> dict[str, tuple[Capacity, ...]]:
         capacity = Capacity(**{**fields, **lists})
         by_location[capacity.location_id] = (*by_location.get(capacity.location_id, ()), capacity)
     return by_location
+
+
+def _service(fields: Fields | None) -> ServiceRule:
+    if fields is None:
+        return SERVED_BY_TIER
+    criteria = tuple(
+        Criterion(**{**each, "values": tuple((name, value) for name, value in each["values"])})
+        for each in fields["criteria"]
+    )
+    return ServiceRule(**{**fields, "criteria": criteria})
 
 
 def _hierarchy(fields: Fields) -> Hierarchy:
@@ -155,6 +167,7 @@ def _position(fields: Fields) -> Position:
         waiting=tuple((rank, quantity) for rank, quantity in fields["waiting"]),
         stopped_through=fields.get("stopped_through"),
         channel_buffers=tuple((channel, quantity) for channel, quantity in fields.get("channel_buffers", ())),
+        waiting_basis=fields.get("waiting_basis", 0),
     )
 
 

@@ -10,10 +10,9 @@ from services.atp.application.customers import Served
 from services.atp.application.documents import Document, constraint, iso, load, served_as, show_choices, total_cost
 from services.atp.application.giving_back import show_parts, stop_waiting
 from services.atp.application.orders import Part, PromiseCopy
-from services.atp.application.place_order import add_backorder, new_part, request_of
+from services.atp.application.place_order import add_backorder, new_part, place_of, request_of
 from services.atp.domain.amending import Held
 from services.atp.domain.model import LineDecision, OpenBackorder, Planned, Request, RequestLine, Tier
-from services.atp.domain.order_of_service import service_key
 from services.atp.domain.promising import inquire, wanted_arrival
 from services.atp.domain.redecision import serve
 from services.atp.domain.release import divide, release
@@ -163,7 +162,7 @@ def why_rest(batch: Batch, key: OrderKey, promise: PromiseCopy, line: str, quant
     request = only(whole, line, quantity)
     rest = replace(request.lines[0], minimum_quantity=0)
     copy = replace(batch.book, positions=dict(batch.book.positions), usage=dict(batch.book.usage))
-    place = service_key(whole, rest, promise.ordered_at)
+    place = place_of(batch, promise, whole, rest)
     opened = OpenBackorder(str(promise.promise_id), place, replace(request, lines=(rest,)), rest)
     return [constraint(binding) for _, decision in serve(copy, [opened]) for binding in decision.why]
 

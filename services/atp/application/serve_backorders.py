@@ -1,9 +1,13 @@
-"""Offer freed quantity of an item to its backorders, in order of service, a portion at a time.
+"""Offer freed quantity of items to their backorders, in order of service over all of them, a portion at a time.
 
-A portion starts after the last backorder that was asked since the item's positions were marked, and ends after
-`ServeBackorders.portion` lines. While a position is marked, what the rest of the backorders wait for restricts new
-requests that rank behind them; the last portion clears the mark. A run also ends when nothing is left at the marked
+A portion starts at each item after the last backorder that was asked since its positions were marked, and ends after
+`ServeBackorders.portion` lines. Items are served together, because orders that ship complete, quotas and capacities
+make them wait for the same. While a position is marked, what the rest of the backorders wait for restricts new requests
+that are behind them; the last portion clears the mark. The run of an item also ends when nothing is left at its marked
 positions.
+
+Keys that are of a former rule, or of a customer's former tier, are set anew before anybody is served: as long as there
+are such, a portion does nothing else, and all that waits under them counts ahead of newcomers.
 
 The list of backorders is read twice: without locks, to know which orders to lock, and again under the locks. If it grew
 in between, the batch runs again.
@@ -27,48 +31,67 @@ from services.atp.application.documents import (
     show_choices,
     total_cost,
 )
-from services.atp.application.orders import EXPEDITED_RANK, Backorder, OrderCopy, Part, PromiseCopy
-from services.atp.application.place_order import new_part, request_of
-from services.atp.application.ports import Mark, Place, Session
+from services.atp.application.orders import Backorder, OrderCopy, Part, PromiseCopy
+from services.atp.application.place_order import new_part, place_of, request_of
+from services.atp.application.ports import Session
 from services.atp.application.revision import revise
+from services.atp.application.waiting_lines import Mark, Place
+from services.atp.domain.leads import waiting_steps
 from services.atp.domain.model import LineDecision, OpenBackorder, Position, PositionKey, Request, RequestLine, Tier
 from services.atp.domain.order_of_service import ServiceKey
 from services.atp.domain.supply_picture import running_supply
+from services.chassis.clocks import SystemClock, WallClock
 
-KEPT: Final = "serve_backorders"  # + item id: where the handler keeps its portion
+KEPT: Final = "serve_backorders"  # where the handler keeps what each command looks at
 
 
 @dataclass(slots=True)
 class Portion:
-    """What a command looks at: as found without locks, then as loaded under them."""
+    """What a command looks at: as found without locks, then as loaded under them.
+
+    `outdated` are backorders whose keys are to be set anew, before all else. `items` are those whose run comes further,
+    `last` the place up to which they are asked now; None: to the end. `rest` is what waits behind it, by item.
+    `every_item`: no other marked item of the command is left for another portion.
+    """
 
     backorders: Sequence[Backorder]
-    waiting_after: Mapping[int, int] = field(default_factory=dict)
+    outdated: Sequence[Backorder]
+    items: Sequence[str]
+    last: ServiceKey | None = None
+    rest: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
     taking_in: bool = False
+    every_item: bool = True
 
 
 class Serving(Handler[ServeBackorders]):
-    """Decides `ServeBackorders`."""
+    """Decides `ServeBackorders`. `wall` measures how long a portion takes, so that the next one may be smaller."""
+
+    def __init__(self, wall: WallClock | None = None) -> None:
+        self._wall = wall or SystemClock()
 
     def needs(self, command: ServeBackorders, needs: Needs) -> None:
-        """The item; the rest is found out."""
-        needs.items[command.item_id] = None
+        """Nothing yet: it is found out."""
 
     async def discover(self, session: Session, commands: Sequence[ServeBackorders], needs: Needs) -> None:
         """The marked positions and the orders of the portion."""
-        marks = await session.backorders.marks([command.item_id for command in commands])
-        needs.positions.update(dict.fromkeys(marks))
-        places = _places(commands, marks)
-        if not places:
-            return
-        for item_id, found in (await session.backorders.next(places)).items():
-            needs.orders.update((_order_of(each), None) for each in found)
-            needs.kept[KEPT + item_id] = Portion(found)
+        basis = (await session.configuration()).service_at(await session.now()).basis
+        portions: dict[ServeBackorders, Portion] = {}
+        for command in commands:
+            marks = await session.backorders.marks(command.items)
+            by_item = _by_item(marks)
+            if not by_item:
+                continue
+            portions[command] = portion = await _find(session, command, by_item, basis)
+            needs.positions.update((key, None) for key in marks if key.item_id in dict.fromkeys(portion.items))
+            for each in (*portion.backorders, *portion.outdated):
+                needs.orders[_order_of(each)] = None
+                needs.items[each.item_id] = None
+        needs.kept[KEPT] = {**needs.kept.get(KEPT, {}), **portions}
 
     def needs_of_orders(self, command: ServeBackorders, orders: Mapping[OrderKey, OrderCopy], needs: Needs) -> None:
         """Where each order of the portion can be served from; all items of one that ships complete."""
-        portion: Portion | None = needs.kept.get(KEPT + command.item_id)
-        for backorder in portion.backorders if portion else ():
+        portion: Portion | None = needs.kept[KEPT].get(command)
+        for backorder in (*portion.backorders, *portion.outdated) if portion else ():
             promise = orders[_order_of(backorder)].promise
             if promise is None:
                 continue
@@ -80,41 +103,41 @@ class Serving(Handler[ServeBackorders]):
     async def load(self, session: Session, batch: Batch, commands: Sequence[ServeBackorders]) -> None:
         """The portion again, under locks."""
         taking_in = await session.taking_in()
-        places = _places(commands, batch.marks)
-        found = await session.backorders.next(places) if places else {}
-        if any(_order_of(each) not in batch.orders for own in found.values() for each in own):
-            raise Again
-        whole = {item: place for item, place in places.items() if len(found[item]) == place.lines}
-        rest = {item: Place(found[item][-1].key, 0) for item in whole}
-        waiting = await session.backorders.waiting_after(rest) if rest else {}
-        for command in commands:
-            item = command.item_id
-            batch.kept.pop(KEPT + item, None)
-            if item in places:
-                batch.kept[KEPT + item] = Portion(found[item], waiting.get(item, {}), taking_in)
+        found: dict[ServeBackorders, Portion] = batch.kept[KEPT]
+        basis = batch.book.service.basis
+        for command in dict.fromkeys(each for each in commands if each in found):
+            portion = found[command]
+            by_item = {item: marks for item, marks in _by_item(batch.marks).items() if item in portion.items}
+            outdated = await session.backorders.outdated(portion.items, basis, command.portion) if by_item else []
+            rows: list[Backorder] = []
+            if not outdated and not portion.outdated and by_item:
+                rows = await _next(session, command, by_item)
+                rows = [each for each in rows if portion.last is None or each.key <= portion.last]
+            if any(_order_of(each) not in batch.orders for each in (*rows, *outdated)):
+                raise Again
+            places = {item: Place(portion.last, 0) for item in by_item}
+            rest = await session.backorders.waiting_after(places, basis) if portion.last and by_item else {}
+            found[command] = replace(
+                portion, backorders=rows, outdated=outdated, items=list(by_item), rest=rest, taking_in=taking_in
+            )
 
     def decide(self, batch: Batch, command: ServeBackorders) -> Outcome:
         """Serve the portion; in a replay's intake phase nothing is served yet."""
-        portion: Portion | None = batch.kept.get(KEPT + command.item_id)
-        if portion is None:
+        started = self._wall.monotonic()
+        portion: Portion | None = batch.kept[KEPT].pop(command, None)
+        if portion is None or not portion.items:
             return BackordersServed(0, 0, finished=True)
         if portion.taking_in:
             return BackordersServed(0, 0, finished=False)
-        marks = _marks(batch, command.item_id)
-        if _rerank(batch, portion.backorders):
-            for key, mark in marks.items():
-                batch.marks[key] = replace(mark, after=None)
+        marks = {key: mark for key, mark in batch.marks.items() if key.item_id in dict.fromkeys(portion.items)}
+        if portion.outdated or _rerank(batch, portion.backorders):
+            _rerank(batch, portion.outdated)
+            batch.marks |= {key: replace(mark, after=None) for key, mark in marks.items()}
             return BackordersServed(0, 0, finished=False, reranked=True)
         gained = self._serve(batch, command, portion.backorders, marks)
-        finished = not portion.waiting_after or _nothing_left(batch, command.item_id, marks)
-        for key, mark in marks.items():
-            if finished:
-                del batch.marks[key]
-            else:
-                batch.marks[key] = replace(mark, after=portion.backorders[-1].key)
-            waiting = () if finished else tuple(sorted(portion.waiting_after.items()))
-            batch.workbook.put(replace(batch.book.positions[key], waiting=waiting))
-        return BackordersServed(len(portion.backorders), gained, finished=finished)
+        finished = _end(batch, portion, marks) and portion.every_item
+        taken = self._wall.monotonic() - started
+        return BackordersServed(len(portion.backorders), gained, finished=finished, seconds=taken)
 
     def _serve(
         self,
@@ -126,14 +149,15 @@ class Serving(Handler[ServeBackorders]):
         opened = _open_backorders(batch, backorders)
         if not opened:
             return 0
-        cause = marks[min(marks)].cause
+        causes = {key.item_id: marks[key].cause for key in sorted(marks, reverse=True)}
         gains: dict[OrderKey, list[tuple[RequestLine, LineDecision]]] = {}
         for backorder, decision in batch.workbook.serve(opened):
             if decision.planned:
                 order_key = OrderKey(backorder.request.source, backorder.request.order_id)
                 gains.setdefault(order_key, []).append((backorder.line, decision))
         for order_key, decisions in gains.items():
-            _improve(batch, batch.orders[order_key], decisions, cause, command)
+            causing = [causes[decision.item_id] for _, decision in decisions if decision.item_id in causes]
+            _improve(batch, batch.orders[order_key], decisions, causing[0], command)
         return sum(len(decisions) for decisions in gains.values())
 
 
@@ -141,20 +165,37 @@ def _order_of(backorder: Backorder) -> OrderKey:
     return OrderKey(backorder.key.source, backorder.key.order_id)
 
 
-def _places(commands: Sequence[ServeBackorders], marks: Mapping[PositionKey, Mark]) -> dict[str, Place]:
-    """Where the runs of the commands' items go on; items that are not marked are left out."""
-    by_item: dict[str, list[Mark]] = {}
+def _by_item(marks: Mapping[PositionKey, Mark]) -> dict[str, list[Mark]]:
+    found: dict[str, list[Mark]] = {}
     for key, mark in marks.items():
-        by_item.setdefault(key.item_id, []).append(mark)
-    return {
-        command.item_id: Place(_earliest(by_item[command.item_id]), command.portion)
-        for command in commands
-        if command.item_id in by_item
-    }
+        found.setdefault(key.item_id, []).append(mark)
+    return found
 
 
-def _marks(batch: Batch, item_id: str) -> dict[PositionKey, Mark]:
-    return {key: mark for key, mark in batch.marks.items() if key.item_id == item_id}
+async def _find(session: Session, command: ServeBackorders, marks: Mapping[str, Sequence[Mark]], basis: int) -> Portion:
+    """What a command looks at, as it seems without locks."""
+    outdated = await session.backorders.outdated(list(marks), basis, command.portion)
+    if outdated:
+        return Portion((), outdated, sorted({each.item_id for each in outdated}), every_item=False)
+    rows = await _next(session, command, marks)
+    if len(rows) <= command.portion:
+        return Portion(rows, (), list(marks))
+    now = rows[: command.portion]
+    later = {each.item_id: None for each in rows}
+    asked = {each.item_id: None for each in now}
+    items = [item for item in marks if item in asked or item not in later]
+    return Portion(now, (), items, now[-1].key, every_item=len(items) == len(marks))
+
+
+async def _next(session: Session, command: ServeBackorders, marks: Mapping[str, Sequence[Mark]]) -> list[Backorder]:
+    """The next lines of all items in order of service, each item from where its run goes on; more than a portion."""
+    places = {item: Place(_earliest(own), command.portion + 1) for item, own in marks.items()}
+    found = await session.backorders.next(places)
+    return sorted((each for own in found.values() for each in own), key=_place)
+
+
+def _place(backorder: Backorder) -> ServiceKey:
+    return backorder.key
 
 
 def _earliest(marks: Iterable[Mark]) -> ServiceKey | None:
@@ -164,24 +205,41 @@ def _earliest(marks: Iterable[Mark]) -> ServiceKey | None:
     return min(known) if len(known) == len(places) else None
 
 
+def _end(batch: Batch, portion: Portion, marks: Mapping[PositionKey, Mark]) -> bool:
+    """Take the marks of items away whose run ends, and let the others go on after the portion; whether all ended."""
+    ended = True
+    for item in portion.items:
+        waiting = portion.rest.get(item, {})
+        own = {key: mark for key, mark in marks.items() if key.item_id == item and batch.marks.get(key) is mark}
+        finished = not waiting or _nothing_left(batch, item, own)
+        ended = ended and finished
+        for key, mark in own.items():
+            if finished:
+                del batch.marks[key]
+            else:
+                batch.marks[key] = replace(mark, after=portion.last)
+            steps = () if finished else waiting_steps(waiting)
+            position = replace(batch.book.positions[key], waiting=steps, waiting_basis=batch.book.service.basis)
+            batch.workbook.put(position)
+    return ended
+
+
 def _served(batch: Batch, promise: PromiseCopy) -> Served:
     return batch.served(promise.content.customer, promise.ordered_at)
 
 
 def _rerank(batch: Batch, backorders: Sequence[Backorder]) -> bool:
-    """Give backorders whose customer's tier changed their new place; whether there were any."""
+    """Give backorders that stand elsewhere now their new place; whether there were any."""
     moved = False
     for backorder in backorders:
         order = batch.orders[_order_of(backorder)]
         promise = order.promise
         if promise is None or promise.backorders.get(backorder.key.line) != backorder:
             continue
-        rank = _served(batch, promise).tier.priority_rank
-        if promise.expedited(batch.book.today):
-            rank = EXPEDITED_RANK
-        if rank != backorder.key.priority_rank:
-            key = backorder.key._replace(priority_rank=rank)
-            promise.backorders[key.line] = replace(backorder, key=key)
+        request = _request(batch, promise, [backorder])
+        key, basis = place_of(batch, promise, request, request.lines[0]), batch.book.service.basis
+        if (key, basis) != (backorder.key, backorder.basis):
+            promise.backorders[key.line] = replace(backorder, key=key, basis=basis)
             batch.touched[order.key] = order
             moved = True
     return moved
@@ -212,7 +270,7 @@ def _request(batch: Batch, promise: PromiseCopy, backorders: Iterable[Backorder]
         replace(
             asked[each.key.line],
             quantity=each.quantity,
-            requested_arrival=each.key.requested_arrival,
+            requested_arrival=each.requested_arrival,
             minimum_quantity=0 if each.key.line in started else asked[each.key.line].minimum_quantity,
         )
         for each in backorders
@@ -240,10 +298,13 @@ def _improve(
         open_rest = promise.backorders.pop(decision.line)
         if decision.backordered:
             promise.backorders[decision.line] = replace(open_rest, quantity=decision.backordered)
-    document["served_as"] = {**served_as(served), "tier_at_order": document["served_as"]["tier_at_order"]}
+    former = document["served_as"]
+    reason = "" if former["tier"] == served.tier.tier else f"tier {former['tier']} before, {served.tier.tier} now"
+    document["served_as"] = {**served_as(served), "tier_at_order": former["tier_at_order"]}
     document["decided_at"] = batch.now
     document["cost_minor"] = total_cost(document["lines"])
-    revise(batch, order, document, cause=cause, change="promise_changed", origin=command.origin)
+    origin = command.origin
+    revise(batch, order, document, cause=cause, change="promise_changed", origin=origin, reason=reason)
 
 
 def _add_parts(batch: Batch, promise: PromiseCopy, decision: LineDecision, tier: Tier) -> list[Part]:

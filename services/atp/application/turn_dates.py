@@ -88,6 +88,10 @@ class Turning(Handler[Turn]):
 
     async def load(self, session: Session, batch: Batch, commands: Sequence[Turn]) -> None:
         """The next moment of each row, by what was written until now."""
+        customers = [command.customer_id for command in commands if isinstance(command, TurnCustomer)]
+        if customers:
+            await session.backorders.outdate(customers)
+            batch.waiting |= await session.positions.waiting(sorted(batch.waiting), batch.book.service.basis)
         moments: dict[Turn, datetime | None] = batch.kept.setdefault(THEN, {})
         for command in commands:
             kind, name = _row(command)

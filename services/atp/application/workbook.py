@@ -137,6 +137,7 @@ class Workbook:
             "closed": sorted(book.closed.items()),
             "capacities": [each for location in sorted(book.capacities) for each in book.capacities[location]],
             "routing": book.routing,
+            "service": book.service,
             "steps": self._steps,
             "decided": digest_of(self._decided),
         }

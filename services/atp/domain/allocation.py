@@ -13,6 +13,7 @@ changes nothing for anybody.
 """
 
 from services.atp.domain.ceilings import ceilings_for, lefts, quota_key
+from services.atp.domain.leads import lead_of_tier, waiting_ahead
 from services.atp.domain.model import (
     Book,
     Day,
@@ -37,14 +38,25 @@ def confirmable(book: Book, key: PositionKey, item: Item, tier: Tier, day: Day) 
 
 
 def room_for(
-    book: Book, key: PositionKey, item: Item, tier: Tier, *, behind_waiting: bool = True, channel: str | None = None
+    book: Book,
+    key: PositionKey,
+    item: Item,
+    tier: Tier,
+    *,
+    behind_waiting: bool = True,
+    channel: str | None = None,
+    lead: int | None = None,
 ) -> Room:
     """`confirmable` for all days at once, not clipped at 0. Whoever is served in turn is not behind those who wait.
 
-    Without a channel nothing is kept from one.
+    Without a channel nothing is kept from one. `lead` is the request's place in the order of service; None: that of an
+    order of the tier that comes today and has nothing else to it.
     """
     held = 0 if channel is None else book.positions[key].kept_from(channel)
-    room = _of_supply(book, key, item, tier, held, behind_waiting=behind_waiting)
+    if behind_waiting and book.positions[key].waiting:
+        own = lead_of_tier(book.service, tier, book.today, channel) if lead is None else lead
+        held += waiting_ahead(book.positions[key], book.service, own)
+    room = _of_supply(book, key, item, tier, held)
     if not is_stricter(item):
         return room
     position = book.positions[key]
@@ -52,13 +64,11 @@ def room_for(
     return offered(room, free, position, item, book.today)
 
 
-def _of_supply(book: Book, key: PositionKey, item: Item, tier: Tier, held: int, *, behind_waiting: bool) -> Room:
-    """What cumulative ATP leaves for a tier, without what is held back from its channel."""
+def _of_supply(book: Book, key: PositionKey, item: Item, tier: Tier, held: int) -> Room:
+    """What cumulative ATP leaves for a tier, without what is held back from its channel or for those who wait ahead."""
     position = book.positions[key]
     by_day = changes(position, item, book.today)
     by_day[book.today] -= held
-    if behind_waiting and position.waiting:
-        by_day[book.today] -= sum(quantity for rank, quantity in position.waiting if rank <= tier.priority_rank)
     protections = book.protections.get(key)
     if not protections:
         return lookahead(by_day, item, book.today)

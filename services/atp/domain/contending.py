@@ -33,7 +33,7 @@ class Contender:
     """
 
     promise_id: str
-    service_key: tuple[int, Day, str, str, str, str]
+    service_key: tuple[int, str, str, str, str]
     strategy: Strategy
     request: Request
     held: tuple[Holding, ...] = ()

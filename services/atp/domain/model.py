@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
 from services.atp.domain.routing_rules import NOTHING_RULED, Alternative, RoutedBy, RoutingRules
+from services.atp.domain.service_rule import SERVED_BY_TIER, ServiceRule
 from services.atp.domain.strategies import Strategy
 from services.atp.domain.validation_rules import Block, ValidationRules
 
@@ -143,10 +144,10 @@ class Position:
     """One row: all that a decision needs to know of an item at a location.
 
     `commitments` is (material availability day, quantity held or committed and not yet shipped), ascending by day.
-    `waiting` is (priority rank, quantity) of open backorders, ascending; empty unless quantity was freed that has not
-    been offered to them yet: while it is there, it restricts whoever ranks behind. Up to and with `stopped_through` no
-    new promise is made from it. `channel_buffers` is (channel, quantity never offered to it besides the buffer),
-    ascending.
+    `waiting` is (lead in the order of service, quantity) of open backorders, ascending, by the rule of `waiting_basis`;
+    empty unless quantity was freed that has not been offered to them yet: while it is there, it restricts whoever is
+    behind. Up to and with `stopped_through` no new promise is made from it. `channel_buffers` is (channel, quantity
+    never offered to it besides the buffer), ascending.
     """
 
     key: PositionKey
@@ -158,6 +159,7 @@ class Position:
     waiting: tuple[tuple[int, int], ...] = ()
     stopped_through: Day | None = None
     channel_buffers: tuple[tuple[str, int], ...] = ()
+    waiting_basis: int = 0
 
     def kept_from(self, channel: str) -> int:
         """What is never offered to a channel, besides the buffer."""
@@ -347,7 +349,7 @@ class RequestLine:
 class Request:
     """One order to decide, with the tier that counts already looked up. `released` waives what would hold it.
 
-    `location_id`: it is to be served from there and nowhere else.
+    `location_id`: it is to be served from there and nowhere else. `value` is what the order is worth, where it matters.
     """
 
     source: str
@@ -362,6 +364,7 @@ class Request:
     released: bool = False
     location_id: str | None = None
     customer_id: str | None = None
+    value: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -458,7 +461,8 @@ class Book:
     `protections`, `quotas` and `hierarchies` are those whose document is in effect today, or will be (`upcoming`).
     `offers` are by zone, the zone "*" for zones without their own; candidates are those offers whose location has a
     position of the item. `backlog` is what waits of items whose backorders are limited. `regions` are by zone,
-    `capacities` by location, as are those that are `closed` for promising, each with the last day of that.
+    `capacities` by location, as are those that are `closed` for promising, each with the last day of that. `service`
+    says who is served first.
     """
 
     today: Day
@@ -474,6 +478,7 @@ class Book:
     capacities: Mapping[str, tuple[Capacity, ...]] = field(default_factory=dict)
     closed: Mapping[str, Day] = field(default_factory=dict)
     routing: RoutingRules = NOTHING_RULED
+    service: ServiceRule = SERVED_BY_TIER
 
     def stopped_through(self, position: Position) -> Day | None:
         """The last day on which no new promise is made from a position or its location; None: it is not stopped."""
@@ -489,6 +494,6 @@ class OpenBackorder:
     """The open rest of a line, with its stored place in the order of service (ascending)."""
 
     promise_id: str
-    service_key: tuple[int, Day, str, str, str, str]  # rank, requested day, ordered at (ISO), source, order id, line
+    service_key: tuple[int, str, str, str, str]  # a `ServiceKey`
     request: Request
     line: RequestLine  # quantity = the open rest

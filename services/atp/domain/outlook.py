@@ -14,6 +14,7 @@ from services.atp.domain.allocation import room_for
 from services.atp.domain.bookable_room import BookableRoom
 from services.atp.domain.capacity import limiting
 from services.atp.domain.ceilings import Ceiling, below, ceilings_for
+from services.atp.domain.leads import lead_of, ranked_line
 from services.atp.domain.model import Book, Day, Item, Offer, Position, PositionKey, Request
 from services.atp.domain.promising_rules import is_stricter
 from services.atp.domain.shipping_days import is_timed
@@ -129,7 +130,16 @@ class Outlook:
         """What supply, protections and those who wait leave for the line at a position now."""
         draft = self.draft
         request, behind = draft.request, not draft.in_turn
-        return room_for(draft.book, key, self.ask.item, request.tier, behind_waiting=behind, channel=request.channel)
+        lead = self.lead if draft.book.positions[key].waiting else None
+        return room_for(
+            draft.book, key, self.ask.item, request.tier, behind_waiting=behind, channel=request.channel, lead=lead
+        )
+
+    @property
+    def lead(self) -> int:
+        """The line's place in the order of service."""
+        ask, draft = self.ask, self.draft
+        return lead_of(draft.book.service, ranked_line(draft.request, ask.wanted, ask.item.criticality))
 
     def room_by(self, lane: Lane, room: Room) -> LaneRoom:
         """What the line may take by a lane, given what it may take at the lane's position."""

@@ -221,7 +221,9 @@ class Shortage:
     def _room_of(self, book: Book, spot: _Spot) -> int:
         request, behind = self.outlook.draft.request, not self.outlook.draft.in_turn
         item, channel = self.outlook.ask.item, request.channel
-        return room_for(book, spot.key, item, request.tier, behind_waiting=behind, channel=channel).at(spot.day)
+        lead = self.outlook.lead if book.positions[spot.key].waiting else None
+        room = room_for(book, spot.key, item, request.tier, behind_waiting=behind, channel=channel, lead=lead)
+        return room.at(spot.day)
 
     def _most(self, protection: Protection) -> int:
         """By how much a protection can be lowered."""

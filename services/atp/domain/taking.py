@@ -276,6 +276,7 @@ def with_commitment(position: Position, day: Day, quantity: int, *, assumed: int
         position.waiting,
         position.stopped_through,
         position.channel_buffers,
+        position.waiting_basis,
     )
 
 
