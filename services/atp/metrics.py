@@ -8,13 +8,14 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from services.atp.application.queues import Lane
-from services.atp.application.service_levels import MonthOfService, Running
+from services.atp.application.service_levels import CapacityUse, MonthOfService, Running
 from services.atp.domain.service_figures import GOODS, added, costs, count, ratios
 from services.atp.domain.validation_rules import CHECKS
 from services.chassis.metrics import OTHER, Durations, counter, gauge
 from services.contracts.promises import LineOutcome
 
 TIERS_MAX: Final = 50
+CAPACITIES_MAX: Final = 100  # locations and services that are shown by name
 SERVICE_EVENTS: Final = ("lines_due", "lines_late", "days_late", "lines_preempted", "orders_delivered")
 EVENTS: Final = (
     "unknown_customer",
@@ -76,9 +77,17 @@ class ServiceMetrics:
             registry=registry,
         )
 
-    def show(self, month: MonthOfService, running: Sequence[Running]) -> None:
+        self._capacities = Gauge(
+            "tiercel_capacity_units",
+            "Units of a location's bookable capacity (or of one service of it) today: units, booked, kept, free;"
+            " overbooked: what is booked beyond it on any day from today on.",
+            ("capacity", "state"),
+            registry=registry,
+        )
+
+    def show(self, month: MonthOfService, running: Sequence[Running], capacities: Sequence[CapacityUse]) -> None:
         """Replace what is shown."""
-        for each in (self._ratio, self._events, self._cost, self._missing, self._limits):
+        for each in (self._ratio, self._events, self._cost, self._missing, self._limits, self._capacities):
             each.clear()
         for tier, figures in _folded(month.figures).items():
             for measure, ratio in ratios(figures).items():
@@ -94,6 +103,8 @@ class ServiceMetrics:
             self._missing.labels(tier).set(sum(each.missing for each in found))
         for (tier, kind, state), units in _units(running).items():
             self._limits.labels(tier, kind, state).set(units)
+        for (capacity, state), units in _capacity_units(capacities).items():
+            self._capacities.labels(capacity, state).set(units)
 
 
 def _units(running: Sequence[Running]) -> dict[tuple[str, str, str], int]:
@@ -105,6 +116,16 @@ def _units(running: Sequence[Running]) -> dict[tuple[str, str, str], int]:
         tier = each.tier if each.tier in named else OTHER
         for state, units in each.units.items():
             found[tier, each.kind, state] = found.get((tier, each.kind, state), 0) + units
+    return found
+
+
+def _capacity_units(capacities: Sequence[CapacityUse]) -> dict[tuple[str, str], int]:
+    """Units by capacity and state; past `CAPACITIES_MAX` the rest share a series."""
+    found: dict[tuple[str, str], int] = {}
+    for number, each in enumerate(capacities):
+        name = each.capacity_id if number < CAPACITIES_MAX else OTHER
+        for state, units in each.units.items():
+            found[name, state] = found.get((name, state), 0) + units
     return found
 
 

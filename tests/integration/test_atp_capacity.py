@@ -9,8 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
+from services.atp.adapters.decision_reader import PostgresDecisionReader
 from services.atp.adapters.ledger import rebuild, verify
 from services.atp.adapters.oversell_audit import audit
+from services.atp.application.replay_decision import replay
 from services.chassis.lifecycle import Role
 from tests.support.atp import Atp, an_order, assigned, in_days, running_atp, unique
 
@@ -21,7 +23,7 @@ WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 async def pair(database_url: str) -> AsyncIterator[tuple[Atp, Atp]]:
     """Two replicas over one database; at the end every counter is what the ledger says, and no day was overbooked."""
     async with AsyncExitStack() as stack:
-        first = await stack.enter_async_context(running_atp(database_url))
+        first = await stack.enter_async_context(running_atp(database_url, atp_measuring_seconds=0.2))
         second = await stack.enter_async_context(running_atp(database_url, roles=frozenset({Role.API})))
         await first.tier("gold", 1)
         await first.tier("bronze", 3, default=True)
@@ -214,6 +216,123 @@ async def test_raising_a_capacity_serves_those_who_waited_for_it(atp: Atp, dc: s
     await limit(atp, line(dc, 12), name=document)
     await until_waiting(atp, item, 3)
     assert await booked(atp, dc) == {0: 12}
+
+
+async def test_a_lowered_capacity_keeps_promises_and_shows_the_day(atp: Atp, dc: str) -> None:
+    item = await atp.item(on_hand=100, location=dc)
+    document = await limit(atp, line(dc, 20, service="road", shares=[{"tier": "gold", "quantity": 5}]))
+    assert await promised(atp, item, 15) == 15
+    await limit(atp, line(dc, 9, service="road", shares=[{"tier": "gold", "quantity": 5}]), name=document)
+    asked = {"kind": "overbooked"}
+    found = (await atp.client.get("/v1/exceptions", params=asked)).json()["items"]
+    (shown,) = [each for each in found if each["location"] == dc]
+    assert (shown["quantity"], shown["day"], shown["service"], shown["tier"]) == (6, in_days(0), "road", "*")
+    answer = await atp.client.get(f"/v1/capacities/{document}/days", params={"days": 2})
+    today, tomorrow = answer.json()["items"][0]["days"]
+    kept = [{"tier": "gold", "share": 5, "booked": 0, "kept": 5}]
+    assert today == {"day": in_days(0), "units": 9, "booked": 15, "overbooked": 6, "free": 0, "tiers": kept}
+    assert (tomorrow["units"], tomorrow["booked"], tomorrow["free"]) == (9, 0, 4)
+    assert await promised(atp, item, 10, 1) == 4
+    metrics = f'tiercel_capacity_units{{capacity="{dc}@road",state="overbooked"}} 6.0'
+    async with asyncio.timeout(60):
+        while metrics not in (await atp.client.get("/metrics")).text:  # noqa: ASYNC110 - nothing says that it changed
+            await asyncio.sleep(0.05)
+
+
+async def test_capacities_go_out_to_a_file_and_back(atp: Atp, dc: str) -> None:
+    await atp.location(dc)
+    shares = [{"tier": "gold", "quantity": 4, "mode": "core", "lapse_days": 2}]
+    exceptions = [{"day": in_days(3), "units": 0}, {"day": in_days(9), "units": 40}]
+    document = await limit(atp, line(dc, 10, exceptions=exceptions, shares=shares), line(dc, 5, service="road"))
+    path = f"/v1/capacities/{document}/csv"
+    text = (await atp.client.get(path)).text
+    assert f"{in_days(3)}=0;{in_days(9)}=40,gold=4:core:2" in text
+    headers = {"content-type": "text/csv"}
+    answer = await atp.client.post(path, content=text, params={"dry_run": True}, headers=headers)
+    assert (answer.json()["changed"], answer.json()["unchanged"]) == (0, 2)
+    changed = text.replace("gold=4:core:2", "gold=6;nobody=1")
+    answer = await atp.client.post(path, content=changed, headers=headers)
+    assert (answer.status_code, answer.json()["set_aside"][0]["reason"]) == (422, "tier: nobody is not known")
+    answer = await atp.client.post(path, content=text.replace("gold=4:core:2", "gold=6"), headers=headers)
+    assert (answer.json()["version"], answer.json()["changed"]) == (2, 1)
+    written = (await atp.client.get(f"/v1/capacities/{document}")).json()["lines"][0]["shares"]
+    assert written == [{"tier": "gold", "quantity": 6, "mode": "prioritised", "lapse_days": 0}]
+    twice = "\r\n".join([*text.strip().splitlines(), text.strip().splitlines()[-1]])
+    answer = await atp.client.post(path, content=twice, params={"base_version": 2, "dry_run": True}, headers=headers)
+    assert [each["reason"] for each in answer.json()["set_aside"]] == ["the location and service of line 3"]
+
+
+async def test_a_preview_foretells_what_more_or_less_capacity_would_do(atp: Atp, dc: str) -> None:
+    item = await atp.item(on_hand=100, location=dc)
+    document = await limit(atp, line(dc, 10))
+    answer = await atp.place(an_order_by(item, 30))
+    assert answer.json()["lines"][0]["promised"] == 10
+    tried = [{"document_id": document, "base_version": 1, "document": {"lines": [line(dc, 25)]}}]
+    answer = await atp.client.post("/v1/previews", json={"capacities": tried})
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["total"]["gained"], answer.json()["total"]["lost"]) == (15, 0)
+    assert await booked(atp, dc) == {0: 10}
+    await limit(atp, line(dc, 25), name=document)
+    await until_waiting(atp, item, 5)
+
+
+async def test_every_change_of_a_promise_books_and_gives_back_and_a_shipment_does_not(atp: Atp, dc: str) -> None:
+    item = await atp.item(on_hand=100, location=dc)
+    await limit(atp, line(dc, 10))
+    order = an_order_by(item, 8)
+    made = (await atp.place(order)).json()
+    path = f"/v1/promises/{made['promise_id']}"
+    changed = {**order, "order": {**order["order"], "version": 2}}
+    changed["lines"] = [{"line": "1", "sku": item, "quantity": 3}]
+    assert (await atp.client.post(f"{path}:amend", json=changed)).status_code == 200
+    assert await booked(atp, dc) == {0: 3}
+    shipment = {
+        "source": "wms",
+        "reference": unique("ship"),
+        "order": {**order["order"], "version": 2},
+        "line": "1",
+        "sku": item,
+        "location": dc,
+        "quantity": 1,
+        "occurred_at": f"{in_days(0)}T00:00:00Z",
+    }
+    answer = await atp.client.post("/v1/fulfilments/shipped", json={"items": [shipment]})
+    assert answer.status_code == 200, answer.text
+    assert await booked(atp, dc) == {0: 3}
+    assert (await atp.client.post(f"{path}:cancel", json={"version": 3})).status_code == 200
+    assert await booked(atp, dc) == {0: 1}
+    held = (await atp.place({**an_order_by(item, 5), "hold_seconds": 1})).json()
+    assert (held["state"], await booked(atp, dc)) == ("held", {0: 6})
+    await atp.until("SELECT state = 'expired' FROM promise WHERE promise_id = $1::text::uuid", held["promise_id"])
+    assert await booked(atp, dc) == {0: 1}
+
+
+async def test_an_order_taken_over_books_whatever_there_is(atp: Atp, dc: str) -> None:
+    item = await atp.item(on_hand=100, location=dc)
+    await limit(atp, line(dc, 10))
+    parts = [
+        {"quantity": 12, "location": dc, "service": "road", "ship_date": in_days(1), "arrival_date": in_days(3)},
+        {"quantity": 2, "location": dc, "service": "road", "ship_date": in_days(-1), "arrival_date": in_days(1)},
+    ]
+    order = {**an_order((item, 14)), "ordered_at": f"{in_days(-3)}T08:00:00Z"}
+    order["lines"][0]["promised"] = parts
+    answer = await atp.client.post("/v1/cut-over/orders", json={"items": [order]})
+    assert answer.status_code == 200, answer.text
+    assert await booked(atp, dc) == {1: 12}
+    assert await promised(atp, item, 5, 1) == 5
+
+
+async def test_decisions_under_a_capacity_can_be_made_again(atp: Atp, dc: str) -> None:
+    item = await atp.item(on_hand=100, location=dc)
+    await limit(atp, line(dc, 10, shares=[{"tier": "gold", "quantity": 3}]))
+    for customer in ("nobody", "g", "nobody"):
+        await atp.place(an_order_by(item, 6, 1, customer))
+    reader = PostgresDecisionReader(atp.database)
+    rows = await atp.fetch("SELECT DISTINCT decision_id FROM commitment WHERE location_id = $1", dc)
+    names = [name for (batch,) in rows for name in await reader.names(batch)]
+    replays = [each for name in names for each in await replay(reader, name) or []]
+    assert len(replays) >= 3
+    assert all(each.differences == () for each in replays)
 
 
 async def test_of_the_last_units_of_a_day_each_is_promised_once_by_two_engines(pair: tuple[Atp, Atp], dc: str) -> None:

@@ -69,6 +69,7 @@ STALENESS: Final[Mapping[tuple[str, str], str]] = {
     ("atp", "/v1/capacities/{document_id}"): _CONFIGURED,
     ("atp", "/v1/capacities/{document_id}/versions"): _CONFIGURED,
     ("atp", "/v1/capacities/{document_id}/csv"): _CONFIGURED,
+    ("atp", "/v1/capacities/{document_id}/days"): _COMMITTED,
     ("atp", "/v1/allocations"): _CONFIGURED,
     ("atp", "/v1/regions"): _CONFIGURED,
     ("segment_registry", "/v1/tiers"): _COMMITTED,

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 import asyncpg
 
-from services.atp.adapters import allocations, items, region_rows
+from services.atp.adapters import allocations, capacity_figures, items, region_rows
 from services.atp.adapters.configuration import change_alone
 from services.atp.application.planning import AllocationKind, Draft, Names, PeriodsOverlap, Values, VersionMoved
 from services.chassis import audit
@@ -81,6 +81,16 @@ class PostgresPlanning:
     async def documents(self, at: datetime | None, after: str, limit: int) -> tuple[list[Values], str | None]:
         """See the port."""
         return await self._database.read(lambda connection: allocations.read_documents(connection, at, after, limit))
+
+    async def capacity_days(self, document_id: str, first: int | None, days: int) -> list[Values]:
+        """See the port."""
+
+        async def work(connection: Connection) -> list[Values]:
+            now = await business_now(connection)
+            day = now.toordinal() if first is None else first
+            return await capacity_figures.days_of_document(connection, document_id, now, day, days)
+
+        return await self._database.read(work)
 
     async def unknown(self, names: Names) -> Names:
         """See the port."""

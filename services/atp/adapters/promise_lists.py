@@ -147,7 +147,24 @@ _BACKORDERS: Final = (
     " LEFT JOIN tier t ON t.tier = s.tier"
     f" WHERE b.ordered_at::timestamptz <= $3 AND {_CHANNEL}"
 )
-_ALL: Final = f"{_DEFICITS} UNION ALL {_AT_RISK} UNION ALL {_PAST_DUE} UNION ALL {_HOLDS} UNION ALL {_BACKORDERS}"
+# Of a capacity that was lowered below what is booked; whose promise ships later is for the warehouse to say.
+_OVERBOOKED: Final = """
+SELECT 1000000 AS priority_rank, 5 AS kind, u.period_start AS day, '00000000-0000-0000-0000-000000000000'::uuid,
+    c.capacity_id AS line, 0 AS part, '*' AS tier, NULL AS source, NULL AS order_id, NULL AS item_id, c.location_id,
+    u.consumed - d.units AS quantity, NULL::timestamptz AS at, NULL AS cause
+FROM capacity c JOIN usage u ON u.kind = 'capacity' AND u.limit_id = c.capacity_id AND u.period_start >= $1
+CROSS JOIN LATERAL (
+    SELECT coalesce(
+        (SELECT (e ->> 1)::bigint FROM jsonb_array_elements(c.exceptions) AS e WHERE (e ->> 0)::int = u.period_start),
+        c.weekdays[(u.period_start - 1) % 7 + 1]
+    ) AS units
+) AS d
+WHERE c.effective_from <= $16 AND (c.effective_to IS NULL OR c.effective_to > $16) AND u.consumed > d.units
+"""
+_ALL: Final = (
+    f"{_DEFICITS} UNION ALL {_AT_RISK} UNION ALL {_PAST_DUE} UNION ALL {_HOLDS} UNION ALL {_BACKORDERS}"
+    f" UNION ALL {_OVERBOOKED}"
+)
 # What concerns no item, or one whose criticality nobody has told, comes after what is known to be critical.
 _EXCEPTIONS: Final = f"""
 SELECT e.*, r.criticality_rank, i.criticality FROM ({_ALL}) AS e LEFT JOIN item i ON i.item_id = e.item_id
@@ -216,6 +233,7 @@ class PostgresPromiseLists:
                 asked.item_id,
                 *place,
                 limit,
+                now,
             )
 
         return [_exception(row) for row in await self._database.read(read, label="list exceptions")]

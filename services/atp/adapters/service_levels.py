@@ -8,6 +8,7 @@ from uuid import UUID
 
 from services.atp.adapters import service_breaches
 from services.atp.adapters.allocation_figures import running
+from services.atp.adapters.capacity_figures import use_of_capacities
 from services.atp.adapters.cost_rates import at_rates
 from services.atp.adapters.measuring import behind, measure_changes
 from services.atp.adapters.order_records import load_orders
@@ -20,7 +21,7 @@ from services.atp.adapters.service_months import (
     months_to_close,
 )
 from services.atp.application.ports import Unavailable
-from services.atp.application.service_levels import Change, MonthOfService, Running
+from services.atp.application.service_levels import CapacityUse, Change, MonthOfService, Running
 from services.atp.domain.model import Day
 from services.atp.domain.service_figures import Figures
 from services.atp.domain.service_measures import measure
@@ -103,6 +104,14 @@ class PostgresServiceLevels:
 
         async def work(connection: Connection) -> list[Running]:
             return await running(connection, await business_now(connection))
+
+        return await self._read(work)
+
+    async def capacities(self) -> list[CapacityUse]:
+        """See the port."""
+
+        async def work(connection: Connection) -> list[CapacityUse]:
+            return await use_of_capacities(connection, await business_now(connection))
 
         return await self._read(work)
 

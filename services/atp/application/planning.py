@@ -203,6 +203,10 @@ class Planning(Protocol):
         """The versions of documents after an id, or those in effect at a time; the last id where more may follow."""
         ...
 
+    async def capacity_days(self, document_id: str, first: int | None, days: int) -> list[Values]:
+        """What a document in effect says of each ship day from one on (None: today), and what is booked of it."""
+        ...
+
     async def unknown(self, names: Names) -> Names:
         """Those of the names that nobody knows."""
         ...

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID
 
 from services.atp.application.ports import Unavailable
@@ -82,6 +82,13 @@ class Running:
     units: Mapping[str, int]
 
 
+class CapacityUse(NamedTuple):
+    """A capacity's units today by state (units, booked, kept, free); overbooked: on all days from today on."""
+
+    capacity_id: str
+    units: Mapping[str, int]
+
+
 class ServiceLevels(Protocol):
     """Reads and keeps the measures."""
 
@@ -105,6 +112,10 @@ class ServiceLevels(Protocol):
         """Protections, quotas and hierarchies that run today."""
         ...
 
+    async def capacities(self) -> list[CapacityUse]:
+        """What is booked of capacities."""
+        ...
+
     async def keep(self) -> bool:
         """Measure what changed, close months that are due, judge targets; False if another process is at it."""
         ...
@@ -112,7 +123,7 @@ class ServiceLevels(Protocol):
 
 async def keep_measures(
     levels: ServiceLevels,
-    show: Callable[[MonthOfService, Sequence[Running]], None],
+    show: Callable[[MonthOfService, Sequence[Running], Sequence[CapacityUse]], None],
     stop: asyncio.Event,
     *,
     interval_seconds: float,
@@ -127,7 +138,7 @@ async def keep_measures(
         started = clock()
         with suppress(Unavailable):  # then it is done the next time; readiness says what is wrong
             await levels.keep()
-            show(await levels.month(None), await levels.running())
+            show(await levels.month(None), await levels.running(), await levels.capacities())
         with suppress(TimeoutError):
             async with asyncio.timeout(max(interval_seconds, (clock() - started) * REST_FACTOR)):
                 await stop.wait()

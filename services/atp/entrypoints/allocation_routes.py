@@ -21,12 +21,12 @@ from services.atp.entrypoints.allocation_documents import (
     ProtectionDocument,
     QuotaDocument,
 )
-from services.atp.entrypoints.capacity_documents import CapacityDocument
+from services.atp.entrypoints.capacity_documents import DAYS_MAX, CapacityDays, CapacityDocument
 from services.atp.entrypoints.problem_codes import DOCUMENT_KIND, DOCUMENT_UNKNOWN, PERIODS_OVERLAP
 from services.chassis.auth import Principal, require
 from services.chassis.problems import BAD_REQUEST, CONFLICT, PRECONDITION_FAILED, VALIDATION_FAILED, Problem
 from services.chassis.problems import problem_responses as problems
-from services.contracts.payload import Code, Moment, Payload
+from services.contracts.payload import Code, Day, Moment, Payload
 
 ZONES_MAX: Final = 1_000  # of one region
 PAGE_MAX: Final = 1_000  # versions of one page
@@ -72,6 +72,7 @@ def allocation_routes(planning: Planning) -> APIRouter:
         _add_document(router, planning, shape)
     _add_list(router, planning)
     _add_regions(router, planning)
+    _add_capacity_days(router, planning)
     return router
 
 
@@ -192,6 +193,24 @@ def _add_list(router: APIRouter, planning: Planning) -> None:
         """
         found, following = await planning.documents(at, after, limit)
         return {"items": found, "next": following}
+
+
+def _add_capacity_days(router: APIRouter, planning: Planning) -> None:
+    @router.get(
+        "/v1/capacities/{document_id}/days",
+        response_model=CapacityDays,
+        responses=problems(DOCUMENT_UNKNOWN, VALIDATION_FAILED),
+    )
+    async def get_capacity_days(
+        _: Reader,
+        document_id: DocumentId,
+        first_day: Annotated[Day | None, Query(description="default: today")] = None,
+        days: Annotated[int, Query(ge=1, le=DAYS_MAX)] = 14,
+    ) -> dict[str, Any]:
+        """By ship day what there is of each capacity that is in effect, what is booked, kept for tiers and free."""
+        await known_document(planning, document_id, "capacity")
+        first = None if first_day is None else first_day.toordinal()
+        return {"document_id": document_id, "items": await planning.capacity_days(document_id, first, days)}
 
 
 def _add_regions(router: APIRouter, planning: Planning) -> None:

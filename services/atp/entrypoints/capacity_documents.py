@@ -13,6 +13,7 @@ EXCEPTIONS_MAX: Final = 732  # of one line: every day of two years
 SHARES_MAX: Final = 50  # of one line: as many as there are tiers in metrics
 LAPSE_DAYS_MAX: Final = 365
 DIGITS_MAX: Final = 15
+DAYS_MAX: Final = 366  # of one answer
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _SHARE: Final = ("quantity", "mode", "lapse_days")  # of a cell, after the tier
 _NUMBERS: Final = ("quantity", "lapse_days")
@@ -97,6 +98,41 @@ class CapacityDocument(Payload):
     def body(self) -> dict[str, Any]:
         """What is kept of the document beside its rows."""
         return {"lines": [line.model_dump(mode="json") for line in self.lines]}
+
+
+class TierOfDay(Payload):
+    """A tier's share of a day: what the tier has booked, and what is still kept for it."""
+
+    tier: str
+    share: int
+    booked: int
+    kept: int
+
+
+class CapacityOfDay(Payload):
+    """A ship day: `free` is for everybody, `overbooked` what is booked beyond its units since these were lowered."""
+
+    day: date
+    units: int
+    booked: int
+    overbooked: int
+    free: int
+    tiers: tuple[TierOfDay, ...]
+
+
+class CapacityUse(Payload):
+    """A capacity, day by day."""
+
+    location: str
+    service: str | None
+    days: tuple[CapacityOfDay, ...]
+
+
+class CapacityDays(Payload):
+    """The capacities of a document; none while no version of it is in effect."""
+
+    document_id: str
+    items: tuple[CapacityUse, ...]
 
 
 def exceptions_text(exceptions: tuple[CapacityException, ...]) -> str:

@@ -34,7 +34,7 @@ BACKORDER_DAYS_MAX: Final = 3_650
 Reader = Annotated[Principal, Depends(require("atp.read"))]
 Cursor = Annotated[str | None, Query(max_length=CURSOR_MAX_CHARS, description="`next_cursor` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
-ExceptionKind = Literal["deficit", "at_risk", "past_due", "expiring_hold", "ageing_backorder"]
+ExceptionKind = Literal["deficit", "at_risk", "past_due", "expiring_hold", "ageing_backorder", "overbooked"]
 
 
 class PromisePage(Payload):
@@ -50,7 +50,8 @@ class ExceptionItem(Payload):
     `deficit`: less at a position than is committed there; `quantity` in all, `tier` the best that goes short, `day` the
     first ship day. `at_risk`: what of a schedule line is not covered; `day` its ship day. `past_due`: it should have
     shipped on `day`. `expiring_hold`: a hold that ends soon, at `at`. `ageing_backorder`: it waits since `at`; `day` is
-    the arrival that was asked for.
+    the arrival that was asked for. `overbooked`: `quantity` more is booked to leave the location (by the `service`, if
+    one is named) on `day` than its capacity says since it was lowered; the promises stand; the tier is "*".
     """
 
     kind: ExceptionKind
@@ -61,6 +62,7 @@ class ExceptionItem(Payload):
     line: str | None
     sku: str | None
     location: str | None
+    service: str | None
     quantity: int | None
     day: date
     at: datetime | None
@@ -150,7 +152,7 @@ def _add_exceptions(router: APIRouter, lists: PromiseLists) -> None:
         cursor: Cursor = None,
         limit: Limit = 100,
     ) -> dict[str, Any]:
-        """What needs attention: deficits, promises at risk, past-due demand, holds that end soon, ageing backorders."""
+        """What needs attention: deficits, promises at risk, past due, holds, ageing backorders, overbooked days."""
         channels = _channels(principal)
         asked = ExceptionsAsked(kind or EXCEPTION_KINDS, tier, sku, hold_hours, backorder_days, channels)
         place = decode_cursor(cursor, len(ExceptionPlace._fields))
@@ -183,6 +185,7 @@ def _exception(found: ExceptionFound) -> dict[str, Any]:
         "line": (found.place.line or None) if of_promise else None,
         "sku": found.item_id,
         "location": found.location_id,
+        "service": found.place.line.partition("@")[2] or None if found.kind == "overbooked" else None,
         "quantity": found.quantity,
         "day": date.fromordinal(found.day),
         "at": found.at,
