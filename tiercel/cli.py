@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from tiercel.customers_cli import customers
-from tiercel.running import reporting, run_to_end
+from tiercel.running import columns_of, reporting, run_to_end
 
 DATA: Final = Path(".tiercel")
 
@@ -78,12 +78,38 @@ def demo(
 
     if form not in ("embedded", "distributed"):
         raise typer.BadParameter("--form is embedded or distributed")
-    pairs = [pair.partition("=") for pair in mapping.replace(",", " ").split()]
-    if any(not separator for _, separator, _ in pairs):
-        raise typer.BadParameter("--map is a list of field=COLUMN")
-    named = {name: column for name, _, column in pairs}
-    wish = Wish(orders, named, form, data, supply, kills=kills)
+    wish = Wish(orders, columns_of(mapping), form, data, supply, kills=kills)
     raise typer.Exit(reporting(lambda: run(wish)))
+
+
+@app.command()
+def backtest(
+    rules: Annotated[
+        list[Path] | None, typer.Argument(help="Rule sets, JSON; without any, the shipped one.", exists=True)
+    ] = None,
+    *,
+    orders: Annotated[Path | None, typer.Option(help="An order history, CSV or Parquet.", exists=True)] = None,
+    mapping: Annotated[str, typer.Option("--map", help="Where the columns are, as in demo.")] = "",
+    recorded: Annotated[bool, typer.Option("--recorded", help="The orders that a deployment has recorded.")] = False,
+    source: Data = None,
+    supply: Annotated[int, typer.Option(min=1, max=500, help="Modelled supply, percent of demand.")] = 90,
+    landed_cost: Annotated[int, typer.Option(min=0, max=100, help="Modelled landed cost, percent of revenue.")] = 60,
+    output: Annotated[Path, typer.Option(help="Where report.html, backtest.json and moves.csv go.")] = Path(
+        "build/backtest"
+    ),
+) -> None:
+    """Try rule sets on recorded orders: who would move, when and why, and what would be promised at what cost.
+
+    Without --orders and --recorded, on a made-up history. The same orders and rule sets give the same hash.
+    """
+    from tiercel.commands.backtest import backtest as run
+
+    digest = reporting(
+        lambda: run(
+            rules or [], orders, mapping, source, recorded=recorded, supply=supply, landed=landed_cost, output=output
+        )
+    )
+    print(f"{output / 'report.html'}  sha256 {digest}")
 
 
 Address = Annotated[str, typer.Option("--url", help="Address of the ATP.")]

@@ -27,7 +27,7 @@ from services.chassis.server import listen
 from services.chassis.settings import Form, load
 from tiercel import reaching, topics
 from tiercel.failures import NotReady
-from tiercel.parts import ATP, PARTS, RECLASSIFIER, SEGMENT_REGISTRY, migrate_all
+from tiercel.parts import ATP, PARTS, RECLASSIFIER, SEGMENT_REGISTRY, Part, migrate_all
 
 READY_SECONDS_MAX: Final = 60.0  # after a crash, projections may have much to catch up with
 READY_POLL_SECONDS: Final = 0.05
@@ -51,13 +51,15 @@ async def run_embedded(
     interface: str,
     port: int,
     replay: bool = False,
+    settings: Mapping[str, object] | None = None,
     claimed: Callable[[], None] | None = None,
     then: Callable[[Running], Awaitable[None]],
 ) -> None:
     """Start everything, await `then` once all three services are ready, and run until the supervisor stops.
 
     `claimed` is called as soon as the data folder is known to be nobody else's.
-    The services listen on `port` and the two after it; 0 takes three free ones.
+    The services listen on `port` and the two after it; 0 takes three free ones. `settings` are such of the services,
+    by name, that differ from those of the environment.
 
     Raises:
         PortInUse, EmbeddedPostgresError, ReplayTimeStored, NotReady: nothing is left running.
@@ -69,7 +71,8 @@ async def run_embedded(
         if claimed is not None:
             claimed()
         await asyncio.to_thread(_ensure_audit_key, data)
-        running, services = await _open(supervisor, listeners, interface, database_url, data, replay=replay)
+        given = {"replay": replay, **(settings or {})}
+        running, services = await _open(supervisor, listeners, interface, database_url, data, settings=given)
     hosted = [Hosted(services[part.name], listeners[part.name]) for part in STARTED_IN_ORDER]
 
     async def go_on() -> None:
@@ -102,7 +105,7 @@ async def _open(
     database_url: str,
     data: Path,
     *,
-    replay: bool,
+    settings: Mapping[str, object],
 ) -> tuple[Running, dict[str, Service]]:
     event_log = await PostgresEventLog.open(database_url)
     supervisor.on_close("event log", event_log.close)
@@ -114,7 +117,7 @@ async def _open(
     authenticator = Authenticator(wall=wall, api_keys=ApiKeys([MintedKeys([hashed])], wall=wall))
     services = {
         part.name: await part.program.build(
-            load(part.program.settings, form=Form.EMBEDDED, replay=replay, redis_url=None, **audit),
+            load(part.program.settings, form=Form.EMBEDDED, redis_url=None, **audit, **_those_of(part, settings)),
             database_url=database_url,
             event_log=event_log,
             authenticator=authenticator,
@@ -124,6 +127,10 @@ async def _open(
     }
     urls = {name: f"http://{interface}:{listener.getsockname()[1]}" for name, listener in listeners.items()}
     return Running(urls, key, database_url, event_log), services
+
+
+def _those_of(part: Part, settings: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in settings.items() if name in part.program.settings.model_fields}
 
 
 async def _all_ready(supervisor: Supervisor, services: Mapping[str, Service]) -> bool:

@@ -21,6 +21,10 @@ from tiercel.conformance.mapping import MappingError
 from tiercel.credentials import KeyRefused
 
 
+class BacktestRefused(Exception):  # noqa: N818 - says what happened
+    """A rule set or a history cannot be tried; the text says why."""
+
+
 class NotReady(Exception):  # noqa: N818 - says what happened
     """A service did not become ready; the text names what it waited for."""
 
@@ -28,6 +32,7 @@ class NotReady(Exception):  # noqa: N818 - says what happened
 EXPECTED: Final = (
     OSError,
     AuthNotConfigured,
+    BacktestRefused,
     DBAPIError,
     DatabaseError,
     EmbeddedPostgresError,

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+import typer
+
 T = TypeVar("T")
 
 
@@ -21,3 +23,11 @@ def reporting(command: Callable[[], T]) -> T:
         return command()
     except EXPECTED as error:
         sys.exit(f"tiercel: {type(error).__name__}: {error}")
+
+
+def columns_of(mapping: str) -> dict[str, str]:
+    """The columns that `--map` names. Raises typer.BadParameter."""
+    pairs = [pair.partition("=") for pair in mapping.replace(",", " ").split()]
+    if any(not separator for _, separator, _ in pairs):
+        raise typer.BadParameter("--map is a list of field=COLUMN")
+    return {name: column for name, _, column in pairs}

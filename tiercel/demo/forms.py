@@ -35,14 +35,17 @@ class Ground:
 Work = Callable[[Ground], Awaitable[None]]
 
 
-def run_on_embedded(work: Work, folder: Path) -> int:
-    """Start everything in this process, on an empty folder, and do the work; the exit status."""
+def run_on_embedded(work: Work, folder: Path, settings: Mapping[str, object] | None = None) -> int:
+    """Start everything in this process, on an empty folder, and do the work; the exit status.
+
+    `settings` are such of the services, by name, that differ from those of the environment.
+    """
     _empty(folder)
     with (folder / "tiercel.log").open("wb", buffering=0) as log, logs.configured(LogLevel.WARNING, log):
-        return run_process(partial(_embedded, work, folder))
+        return run_process(partial(_embedded, work, folder, settings or {}))
 
 
-async def _embedded(work: Work, folder: Path, supervisor: Supervisor) -> None:
+async def _embedded(work: Work, folder: Path, settings: Mapping[str, object], supervisor: Supervisor) -> None:
     async def then(running: Running) -> None:
         endpoints = _endpoints(running.urls, running.api_key)
         working = asyncio.ensure_future(work(Ground(endpoints, running.event_log, running.database_url)))
@@ -57,7 +60,7 @@ async def _embedded(work: Work, folder: Path, supervisor: Supervisor) -> None:
             await asyncio.wait([working, watching])
             supervisor.request_stop("the replay is over")
 
-    await run_embedded(supervisor, data=folder, interface=LOOPBACK, port=0, replay=True, then=then)
+    await run_embedded(supervisor, data=folder, interface=LOOPBACK, port=0, replay=True, settings=settings, then=then)
 
 
 async def _stopped(supervisor: Supervisor) -> None:

@@ -11,15 +11,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from tiercel.demo.channels import LogChannel, ReplayFailedError, ServiceClients
-from tiercel.demo.driver import Replay, eve_of
+from tiercel.demo.channels import Answers, LogChannel, ReplayFailedError, ServiceClients
+from tiercel.demo.driver import Replay, Sent, eve_of
 from tiercel.demo.forms import Ground, run_on_embedded, run_on_stack
 from tiercel.demo.generated import generate
 from tiercel.demo.history import History
-from tiercel.demo.invariants import check
+from tiercel.demo.invariants import Invariants, check
 from tiercel.demo.peak_memory import own_peak_mib, peaks_mib
 from tiercel.demo.reading import UnusableHistoryError, read_history
-from tiercel.demo.setting_up import set_up, tier_changes
+from tiercel.demo.setting_up import customer_names, set_up, tier_changes
 from tiercel.demo.settling import set_time, settled
 from tiercel.demo.stock_model import StockPlan, plan_supply
 from tiercel.demo.summary import count
@@ -61,6 +61,20 @@ class _Job:
     outcome: _Outcome
 
 
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What came of a replay. `changes` are tier changes by rule; `customers` are their names by registry id."""
+
+    seconds: float
+    memory_mib: float
+    sent: Sent
+    answers: Answers
+    warehouse: Warehouse
+    changes: list[dict[str, Any]]
+    customers: Mapping[str, str]
+    found: Invariants
+
+
 def demo(wish: Wish) -> int:
     """Replay; 0 if every invariant holds."""
     try:
@@ -91,23 +105,10 @@ def _history(wish: Wish) -> History:
 
 
 async def _replay(job: _Job, ground: Ground) -> None:
-    history, warehouse = job.history, Warehouse()
-    async with ServiceClients(ground.endpoints) as clients, LogChannel(ground.event_log, warehouse.learn) as channel:
-        await set_time(clients, eve_of(history), "settle", 0)
-        await set_up(clients, history, job.plan)
-        await settled(clients)
-        teller = Teller(len(history.orders), lambda: warehouse.backlog_lines)
-        replay = Replay(history, job.plan, clients, channel, warehouse, teller.day)
-        started = time.monotonic()
-        try:
-            await _run(replay, job.wish.kills, ground)
-        finally:
-            teller.end()
-        seconds = time.monotonic() - started
-        changes = await tier_changes(ground.event_log)
-        found = await check(ground.database_url, history, replay.sent, channel.answers, warehouse)
-        memory = own_peak_mib() + peaks_mib(ground.process_ids)
-    counted = count(channel.answers.first, channel.answers.promises, warehouse.shipped_in_time)
+    history = job.history
+    came = await replay(history, job.plan, ground, kills=job.wish.kills)
+    found, answers = came.found, came.answers
+    counted = count(answers.first, answers.promises, came.warehouse.shipped_in_time)
     summary: dict[str, Any] = {
         "form": job.wish.form,
         "source": history.source,
@@ -121,15 +122,41 @@ async def _replay(job: _Job, ground: Ground) -> None:
         "oversold_positions": found.oversold_positions,
         "duplicate_effects": found.duplicate_effects,
         "lost_events": found.lost_events,
-        "tier_changes": len(changes),
-        "seconds": round(seconds, 2),
-        "promises_per_second": round(len(history.orders) / seconds, 1),
-        "peak_rss_mib": round(memory, 1),
+        "tier_changes": len(came.changes),
+        "seconds": round(came.seconds, 2),
+        "promises_per_second": round(len(history.orders) / came.seconds, 1),
+        "peak_rss_mib": round(came.memory_mib, 1),
         "by_tier": counted.by_tier,
     }
     await asyncio.to_thread(_write, job.wish.output / "summary.json", summary)
-    show(summary, changes, found, [_note(replay, channel)])
+    show(summary, came.changes, found, [_note(came)])
     job.outcome.faults, job.outcome.finished = found.faults, True
+
+
+async def replay(history: History, plan: StockPlan, ground: Ground, *, kills: int = 0) -> Replayed:
+    """Replay a history from an empty deployment to its end, and look at what came of it.
+
+    Raises:
+        ReplayFailedError: a service refused something, or never answered.
+    """
+    warehouse = Warehouse()
+    async with ServiceClients(ground.endpoints) as clients, LogChannel(ground.event_log, warehouse.learn) as channel:
+        await set_time(clients, eve_of(history), "settle", 0)
+        await set_up(clients, history, plan)
+        await settled(clients)
+        teller = Teller(len(history.orders), lambda: warehouse.backlog_lines)
+        going = Replay(history, plan, clients, channel, warehouse, teller.day)
+        started = time.monotonic()
+        try:
+            await _run(going, kills, ground)
+        finally:
+            teller.end()
+        seconds = time.monotonic() - started
+        changes = await tier_changes(ground.event_log)
+        customers = await customer_names(clients)
+        found = await check(ground.database_url, history, going.sent, channel.answers, warehouse)
+        memory = own_peak_mib() + peaks_mib(ground.process_ids)
+    return Replayed(seconds, memory, going.sent, channel.answers, warehouse, changes, customers, found)
 
 
 async def _run(replay: Replay, kills: int, ground: Ground) -> None:
@@ -162,11 +189,11 @@ async def _kill(replay: Replay, kills: int, kill_atp: Callable[[], Awaitable[Non
         await kill_atp()
 
 
-def _note(replay: Replay, channel: LogChannel) -> str:
-    causes = ", ".join(f"{cause} {number:,}" for cause, number in sorted(channel.answers.changes_by_cause.items()))
+def _note(came: Replayed) -> str:
+    causes = ", ".join(f"{cause} {number:,}" for cause, number in sorted(came.answers.changes_by_cause.items()))
     return (
-        f"{replay.sent.orders_by_http:,} orders by HTTP, {replay.sent.orders_by_log:,} by the event log,"
-        f" {replay.sent.copies:,} events sent twice on purpose; promise changes: {causes or 'none'}"
+        f"{came.sent.orders_by_http:,} orders by HTTP, {came.sent.orders_by_log:,} by the event log,"
+        f" {came.sent.copies:,} events sent twice on purpose; promise changes: {causes or 'none'}"
     )
 
 

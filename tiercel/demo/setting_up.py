@@ -20,6 +20,7 @@ PROTECTED_PERCENT = 15
 PROTECTION_DAYS = 28
 PROTECTION_LINES_MAX = 1_000
 CHANGES_AT_ONCE = 2_000
+CUSTOMER_PAGE = 500
 POLL_SECONDS = 1.0
 
 
@@ -68,6 +69,20 @@ def _protections(history: History, plan: StockPlan) -> list[dict[str, object]]:
         ]
         start = end + timedelta(days=1)
     return lines
+
+
+async def customer_names(clients: ServiceClients) -> dict[str, str]:
+    """What the history calls each customer of the registry."""
+    found: dict[str, str] = {}
+    cursor: str | None = ""
+    while cursor is not None:
+        query = f"limit={CUSTOMER_PAGE}" + (f"&cursor={cursor}" if cursor else "")
+        page = await clients.call("segment_registry", "GET", f"/v1/customers:list?{query}")
+        for each in page["items"]:
+            names = [one["id"] for one in each["identifiers"] if one["system"] == CUSTOMER_SYSTEM]
+            found[each["customer_id"]] = names[0] if names else each["customer_id"]
+        cursor = page["next_cursor"]
+    return found
 
 
 async def tier_changes(log: EventLog) -> list[dict[str, Any]]:
