@@ -5,6 +5,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from services.chassis.metrics import counter
+from services.segment_registry.domain.change_requests import RequestRefusal
 from services.segment_registry.domain.customers import IdentifierRefusal
 from services.segment_registry.domain.imports import RowRefusal
 from services.segment_registry.domain.moves import BudgetRefusal, TierUnusable
@@ -12,7 +13,7 @@ from services.segment_registry.domain.proposals import ProposalRefusal
 from services.segment_registry.domain.timeline import Kind, TimelineRefusal
 
 MOVE_REFUSALS: Final = (*TierUnusable, *TimelineRefusal, *BudgetRefusal)
-ASSIGNMENT_OUTCOMES: Final = ("moved", "unchanged", "ended", "customer_unknown", *MOVE_REFUSALS)
+ASSIGNMENT_OUTCOMES: Final = ("moved", "unchanged", "ended", "customer_unknown", "approval_required", *MOVE_REFUSALS)
 PROPOSAL_OUTCOMES: Final = ("applied", "waiting", *ProposalRefusal)
 IMPORT_OUTCOMES: Final = (
     "created",
@@ -22,6 +23,16 @@ IMPORT_OUTCOMES: Final = (
     *IdentifierRefusal,
     *MOVE_REFUSALS,
     *RowRefusal,
+)
+REQUEST_OUTCOMES: Final = (
+    "proposed",
+    "edited",
+    "approved",
+    "rejected",
+    "withdrawn",
+    "applied",
+    "not_carried_out",
+    *RequestRefusal,
 )
 
 
@@ -49,6 +60,12 @@ class RegistryMetrics:
         )
         self.effects = Counter(
             "registry_planned_moves_total", "Moves that took effect by date, as they were planned.", registry=registry
+        )
+        self.requests = counter(
+            registry,
+            "registry_change_requests_total",
+            "Steps of change requests, and attempts that were refused, by what became of them.",
+            {"outcome": REQUEST_OUTCOMES},
         )
         self.tier_versions = Counter(
             "registry_tier_versions_total", "Versions of tiers that were defined.", registry=registry

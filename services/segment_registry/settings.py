@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from services.chassis.settings import ChassisSettings
 from services.contracts.segments import TierPolicy
@@ -17,6 +17,10 @@ class SegmentRegistrySettings(ChassisSettings):
     registry_bulk_events_per_second: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         5_000, description="how fast bulk changes are published, so that an urgent one never waits behind them"
     )
+    registry_atp_url: str | None = Field(
+        None, description="address of the ATP's API, which previews what a change request would touch; None: no preview"
+    )
+    registry_atp_key: SecretStr | None = Field(None, description="API key of the ATP with the scope atp.preview")
     registry_commands_per_second: Annotated[int, Field(ge=1, le=100_000)] = Field(
         1_000, description="of one caller in the long run; a bulk import is one command"
     )

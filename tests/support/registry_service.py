@@ -150,6 +150,7 @@ async def registry_over(database_url: str) -> AsyncIterator[RegistryUnderTest]:
     keys = {
         "writer": credentials.headers("registry.read", "registry.write", subject="wendy"),
         "approver": credentials.headers("registry.read", "registry.approve", subject="ava"),
+        "bob's approver key": credentials.headers("registry.read", "registry.approve", subject="bob"),
         "ann's other key": credentials.headers("registry.read", "registry.approve", subject="ann"),
     }
     transport = httpx.ASGITransport(app)

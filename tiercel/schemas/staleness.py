@@ -84,6 +84,12 @@ STALENESS: Final[Mapping[tuple[str, str], str]] = {
         "Each page: everything committed before it was asked for; who goes on with the cursor misses no commit."
     ),
     ("segment_registry", "/v1/change-rules"): _COMMITTED,
+    ("segment_registry", "/v1/change-requests"): "Each page: everything committed before it was asked for.",
+    ("segment_registry", "/v1/change-requests/{request_id}"): _COMMITTED,
+    ("segment_registry", "/v1/change-requests/{request_id}/effects"): (
+        "Everything that was committed before the read began; `preview` is of a later moment, and of the ATP's data."
+    ),
+    ("segment_registry", "/v1/reports/both-hands"): _COMMITTED,
     ("segment_registry", "/v1/customers/{customer_id}/personal"): _COMMITTED,
     ("atp", "/v1/audit"): "Each page: everything committed before it was asked for; nothing is skipped.",
     ("reclassifier", "/v1/audit"): "Each page: everything committed before it was asked for; nothing is skipped.",

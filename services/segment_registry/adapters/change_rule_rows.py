@@ -1,5 +1,6 @@
 """The rules of change and what was used of their budgets, in PostgreSQL. Every version stays."""
 
+from dataclasses import asdict
 from datetime import date, datetime
 
 import orjson
@@ -15,7 +16,7 @@ _UNLIMITED = 2**31 - 1  # what the column can hold; nobody decides so many overr
 
 
 async def load_rules(connection: Connection) -> ChangeRules:
-    """The newest version; where none was written, the one that limits nothing."""
+    """The newest version; fields that it did not know, and a document that was never written, limit nothing."""
     row = await connection.fetchrow("SELECT version, document FROM change_rules ORDER BY version DESC LIMIT 1")
     return ChangeRules() if row is None else ChangeRules(row["version"], **orjson.loads(row["document"]))
 
@@ -33,7 +34,9 @@ async def save_rules(connection: Connection, rules: ChangeRules, author: str, at
 
 def rules_json(rules: ChangeRules) -> str:
     """As stored."""
-    return orjson.dumps({"override_budgets": dict(rules.override_budgets)}, option=orjson.OPT_SORT_KEYS).decode()
+    fields = asdict(rules)
+    del fields["version"]
+    return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS).decode()
 
 
 async def count_override(connection: Connection, tier: str, month: date, budget: int | None) -> bool:

@@ -16,6 +16,7 @@ from services.chassis.envelope import Event
 from services.chassis.idempotency import StoredAnswer
 from services.chassis.outbox import Lane
 from services.segment_registry.adapters import (
+    change_request_rows,
     change_rule_rows,
     customer_rows,
     effect_rows,
@@ -25,6 +26,7 @@ from services.segment_registry.adapters import (
     tier_rows,
 )
 from services.segment_registry.application.ports import (
+    BothHands,
     FeedPlace,
     KnownCustomer,
     LostRace,
@@ -33,6 +35,7 @@ from services.segment_registry.application.ports import (
     RegistryTransaction,
     TierLock,
 )
+from services.segment_registry.domain.change_requests import ChangeRequest, RequestState
 from services.segment_registry.domain.change_rules import ChangeRules
 from services.segment_registry.domain.customers import Customer, Identifier
 from services.segment_registry.domain.tiers import Tier
@@ -128,6 +131,26 @@ class PostgresTransaction:
 
     async def save_change_rules(self, rules: ChangeRules, author: str, at: datetime) -> None:
         await change_rule_rows.save_rules(self._connection, rules, author, at)
+
+    async def change_request(self, request_id: str) -> ChangeRequest | None:
+        return await change_request_rows.load_request(self._connection, request_id)
+
+    async def lock_change_request(self, request_id: str) -> ChangeRequest | None:
+        return await change_request_rows.load_request(self._connection, request_id, lock=True)
+
+    async def page_of_change_requests(
+        self, state: RequestState | None, after: str | None, limit: int
+    ) -> list[ChangeRequest]:
+        return await change_request_rows.page_of_requests(self._connection, state, after, limit)
+
+    async def save_change_requests(self, requests: Sequence[ChangeRequest]) -> None:
+        await change_request_rows.save_requests(self._connection, requests)
+
+    async def both_hands(self, propose: Sequence[str], approve: Sequence[str]) -> BothHands:
+        return await change_request_rows.both_hands(self._connection, propose, approve)
+
+    async def customers_in_tier(self, tier: str, at: datetime) -> int:
+        return await tier_rows.customers_in_tier(self._connection, tier, at)
 
     async def overrides_used(self, month: date) -> dict[str, int]:
         return await change_rule_rows.overrides_used(self._connection, month)

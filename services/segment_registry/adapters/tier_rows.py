@@ -90,3 +90,14 @@ async def default_tier_at(connection: Connection, at: datetime) -> str:
         "SELECT tier FROM tier_version WHERE is_default ORDER BY defined_at, version LIMIT 1"
     )
     return first
+
+
+async def customers_in_tier(connection: Connection, tier: str, at: datetime) -> int:
+    """How many customers have an assignment to the tier in force."""
+    count: int = await connection.fetchval(
+        "SELECT count(DISTINCT customer_id) FROM assignment WHERE tier = $1 AND superseded_at IS NULL"
+        " AND effective_from <= $2 AND (effective_to IS NULL OR effective_to > $2)",
+        tier,
+        at,
+    )
+    return count

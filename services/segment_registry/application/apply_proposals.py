@@ -7,13 +7,17 @@ from typing import Final
 
 from services.chassis.audit.chain import AuditEntry
 from services.chassis.envelope import Event
+from services.chassis.ids import new_ids
+from services.segment_registry.application.change_content import audit_of_request, content_of_proposal
 from services.segment_registry.application.change_customers import audit_of_move, store_change
 from services.segment_registry.application.ports import ProposalVerdict, RegistryTransaction, TierLock
 from services.segment_registry.application.publishing import events_of
 from services.segment_registry.application.settle_effects import settle_effects
+from services.segment_registry.domain.change_requests import ChangeRequest, propose
+from services.segment_registry.domain.change_rules import ChangeRules
 from services.segment_registry.domain.customers import Customer
 from services.segment_registry.domain.moves import Moved
-from services.segment_registry.domain.proposals import judge
+from services.segment_registry.domain.proposals import ProposalRefusal, judge
 from services.segment_registry.domain.tiers import Tier
 
 CONSUMER: Final = "segments.proposals"
@@ -72,7 +76,8 @@ async def _decide(transaction: RegistryTransaction, verdicts: Sequence[ProposalV
     customers = await transaction.lock_customers(list(customer_ids))
     now = await transaction.now()
     settled = await settle_effects(transaction, customers, tiers, verdicts[0].cause, now)
-    decided = _judge_all(verdicts, settled.customers, tiers, now)
+    rules = await transaction.change_rules()
+    decided = _judge_all(verdicts, settled.customers, tiers, now, rules)
     await transaction.save_proposals([one.verdict for one in decided], now)
     moved = [(one.moved, one.verdict.cause) for one in decided if one.moved is not None]
     last = {each.customer.customer_id: (each.customer, cause) for each, cause in moved}
@@ -83,17 +88,33 @@ async def _decide(transaction: RegistryTransaction, verdicts: Sequence[ProposalV
         events += events_of([], [each.move], cause, now)
     after = [customer for customer, _ in last.values()]
     audit = [*settled.audit, *(_entry(one) for one in decided)]
+    requests = _requests(decided, now, rules)
+    await transaction.save_change_requests(requests)
+    audit += [audit_of_request(request, request.authors[0], "change_request.proposed") for request in requests]
     await store_change(transaction, settled.customers, after, events, audit, at=now)
     return [one.verdict for one in decided]
 
 
+def _requests(decided: Sequence[_Decided], now: datetime, rules: ChangeRules) -> list[ChangeRequest]:
+    """What a rule proposes and the rules of change let nobody decide alone."""
+    asked = [one.verdict.proposal for one in decided if one.verdict.refusal is ProposalRefusal.APPROVAL_REQUIRED]
+    return [
+        propose(str(request_id), "assignments", content_of_proposal(each), each.reason, each.author, now, rules)
+        for request_id, each in zip(new_ids(len(asked)), asked, strict=True)
+    ]
+
+
 def _judge_all(
-    verdicts: Sequence[ProposalVerdict], customers: Mapping[str, Customer], tiers: Mapping[str, Tier], now: datetime
+    verdicts: Sequence[ProposalVerdict],
+    customers: Mapping[str, Customer],
+    tiers: Mapping[str, Tier],
+    now: datetime,
+    rules: ChangeRules,
 ) -> list[_Decided]:
     working = dict(customers)
     decided: list[_Decided] = []
     for verdict in verdicts:
-        outcome = judge(verdict.proposal, working.get(verdict.proposal.customer_id), tiers, now)
+        outcome = judge(verdict.proposal, working.get(verdict.proposal.customer_id), tiers, now, rules)
         if isinstance(outcome, Moved):
             working[outcome.customer.customer_id] = outcome.customer
             applied = replace(verdict, assignment_sequence=outcome.assignment.sequence)

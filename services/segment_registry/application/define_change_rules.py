@@ -1,11 +1,12 @@
 """Say anew what people may change; and what was used of the budgets of this month."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 
 from services.chassis.audit.chain import AuditEntry
 from services.segment_registry.application.ports import Commander, RegistryReader, RegistryTransaction, TierLock
 from services.segment_registry.domain.change_rules import ChangeRules, RulesRefused, month_of, refusal_of
+from services.segment_registry.domain.second_person import Need, SecondPersonNeeded
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,13 @@ async def read_change_rules(reader: RegistryReader) -> RulesView:
 
 
 async def define_change_rules(
-    transaction: RegistryTransaction, draft: ChangeRules, *, expected_version: int | None, commander: Commander
-) -> RulesView | RulesRefused:
+    transaction: RegistryTransaction,
+    draft: ChangeRules,
+    *,
+    expected_version: int | None,
+    commander: Commander,
+    approved: bool = False,
+) -> RulesView | RulesRefused | SecondPersonNeeded:
     """Replace the rules whole; those that are in force already make no new version."""
     tiers = await transaction.lock_tiers(TierLock.EXCLUSIVE)  # who changes anything holds them shared
     now = await transaction.now()
@@ -34,6 +40,8 @@ async def define_change_rules(
     if refused is not None:
         return refused
     rules = replace(draft, version=current.version)
+    if rules != current and current.rule_changes and not approved:
+        return SecondPersonNeeded((Need.RULE_CHANGE,))
     if rules != current:
         rules = replace(draft, version=current.version + 1)
         await transaction.save_change_rules(rules, commander.author, now)
@@ -43,5 +51,4 @@ async def define_change_rules(
 
 
 def _entry(rules: ChangeRules, author: str) -> AuditEntry:
-    detail = {"version": rules.version, "override_budgets": dict(rules.override_budgets)}
-    return AuditEntry(author, "change_rules.defined", "change_rules", detail)
+    return AuditEntry(author, "change_rules.defined", "change_rules", asdict(rules))

@@ -14,7 +14,9 @@ from services.chassis.outbox import Lane
 from services.segment_registry.application.ports import Commander, RegistryTransaction, TierLock
 from services.segment_registry.application.publishing import events_of
 from services.segment_registry.application.settle_effects import settle_effects
+from services.segment_registry.domain.change_rules import ChangeRules
 from services.segment_registry.domain.imports import Bulk, ImportDecision, ImportRow, RowRefused, import_rows
+from services.segment_registry.domain.second_person import Need, SecondPersonNeeded
 
 IMPORT_ROWS_MAX: Final = 5_000  # of one transaction: a second of locks on a busy machine
 SLICE_ROWS: Final = 500  # decided and stored at a time: single commands of this process wait for no more than that
@@ -38,16 +40,22 @@ class Imported:
 
 
 async def import_customers(
-    transaction: RegistryTransaction, rows: Sequence[ImportRow], commander: Commander
-) -> Imported:
-    """Take in the good rows; the bad ones are in the answer."""
+    transaction: RegistryTransaction, rows: Sequence[ImportRow], commander: Commander, *, approved: bool = False
+) -> Imported | SecondPersonNeeded:
+    """Take in the good rows; the bad ones are in the answer.
+
+    Unless it was `approved`, a row whose move needs a second person is a bad one, and a bulk may be too large.
+    """
     tiers = await transaction.lock_tiers(TierLock.SHARED)
     identifiers = list(dict.fromkeys(identifier for row in rows for identifier in row.identifiers))
+    rules = ChangeRules() if approved else await transaction.change_rules()
+    if rules.bulk_rows_max is not None and len(rows) > rules.bulk_rows_max:
+        return SecondPersonNeeded((Need.BULK,))
     owners, customers = await transaction.lock_owners(identifiers)
     now = await transaction.now()
     settled = await settle_effects(transaction, customers, tiers, commander.cause, now)
     ids = (str(customer_id) for customer_id in new_ids(len(rows)))
-    bulk = Bulk(owners, settled.customers, tiers, ids, commander.author, now)
+    bulk = Bulk(owners, settled.customers, tiers, ids, commander.author, now, rules)
     imported = Imported()
     for start in range(0, len(rows), SLICE_ROWS):
         decision = import_rows(rows[start : start + SLICE_ROWS], bulk)

@@ -9,6 +9,7 @@ from services.segment_registry.application.change_customers import CustomerUnkno
 from services.segment_registry.application.ports import Commander, RegistryReader, RegistryTransaction, TierLock
 from services.segment_registry.domain.customers import Customer, with_record
 from services.segment_registry.domain.records import CustomerRecord
+from services.segment_registry.domain.second_person import SecondPersonNeeded, needs_of_record
 
 PERSONAL_FIELDS: Final = ("contact_name", "email", "phone", "address")
 
@@ -34,7 +35,8 @@ async def keep_record(
     *,
     expected_sequence: int | None,
     commander: Commander,
-) -> Customer | CustomerUnknown | ContractTierUnknown | SequenceMoved:
+    approved: bool = False,
+) -> Customer | CustomerUnknown | ContractTierUnknown | SequenceMoved | SecondPersonNeeded:
     """Replace the golden record whole. Subscribers of tiers are not told: nothing of theirs has changed."""
     tiers = await transaction.lock_tiers(TierLock.SHARED)
     customers = await transaction.lock_customers([customer_id])
@@ -47,6 +49,9 @@ async def keep_record(
     if promised is not None and promised not in tiers:
         return ContractTierUnknown(promised)
     now = await transaction.now()
+    needs = () if approved else needs_of_record(await transaction.change_rules(), customer, record, now)
+    if needs:
+        return SecondPersonNeeded(needs)
     changed = with_record(customer, record, now)
     if changed is not customer:
         await transaction.save_customers(customers, [changed], now)

@@ -1,22 +1,25 @@
 """What the registry's use cases need of the outside.
 
 A use case is a function over one `RegistryTransaction`: it loads under locks, decides by the domain, stores. Locks are
-taken in one order: the tiers, customers by id, the head of the audit trail. `now` is asked for after the locks.
+taken in one order: a change request, the tiers, customers by id, the head of the audit trail. `now` is asked for after
+the locks.
 
     RegistryError
-    `- LostRace      another transaction was first with the same identifier or key; the command is run again
+    |- LostRace             another transaction was first with the same identifier or key; the command is run again
+    `- PreviewUnavailable   the ATP does not say what a change would do; the dry run says so
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from services.chassis.audit.chain import AuditEntry, AuditRecord
 from services.chassis.envelope import Event
 from services.chassis.idempotency import StoredAnswer
 from services.chassis.outbox import Lane
+from services.segment_registry.domain.change_requests import ChangeRequest, RequestState
 from services.segment_registry.domain.change_rules import ChangeRules
 from services.segment_registry.domain.customers import Customer, Identifier
 from services.segment_registry.domain.proposals import Proposal, ProposalRefusal
@@ -32,6 +35,10 @@ class RegistryError(Exception):
 
 class LostRace(RegistryError):  # noqa: N818 - says what happened
     """Another transaction stored the same identifier, proposal or idempotency key first; nothing was stored."""
+
+
+class PreviewUnavailable(RegistryError):  # noqa: N818 - says what happened
+    """The ATP gave no preview; the text says why."""
 
 
 class TierLock(StrEnum):
@@ -94,6 +101,13 @@ class KnownCustomer(NamedTuple):
     assignments: tuple[Assignment, ...]
 
 
+class BothHands(NamedTuple):
+    """By their keys: subject and scopes. By what they did: person, kind of change, proposals, approvals."""
+
+    keys: tuple[tuple[str, tuple[str, ...]], ...]
+    acted: tuple[tuple[str, str, int, int], ...]
+
+
 class RegistryReader(Protocol):
     """Reads of one moment."""
 
@@ -135,6 +149,24 @@ class RegistryReader(Protocol):
 
     async def change_rules(self) -> ChangeRules:
         """The rules of change in force."""
+        ...
+
+    async def change_request(self, request_id: str) -> ChangeRequest | None:
+        """A change request; None if there is none."""
+        ...
+
+    async def page_of_change_requests(
+        self, state: RequestState | None, after: str | None, limit: int
+    ) -> list[ChangeRequest]:
+        """Change requests by id, after the one given; `state` as stored."""
+        ...
+
+    async def both_hands(self, propose: Sequence[str], approve: Sequence[str]) -> BothHands:
+        """Who may both propose and approve by their keys' scopes, and who has done both with one kind of change."""
+        ...
+
+    async def customers_in_tier(self, tier: str, at: datetime) -> int:
+        """How many customers have an assignment to the tier in force."""
         ...
 
     async def overrides_used(self, month: date) -> dict[str, int]:
@@ -206,6 +238,14 @@ class RegistryTransaction(RegistryReader, Protocol):
         """Store the personal fields of a customer whole; none of them leaves no trace."""
         ...
 
+    async def lock_change_request(self, request_id: str) -> ChangeRequest | None:
+        """As `change_request`, held as it is; the first lock of a transaction."""
+        ...
+
+    async def save_change_requests(self, requests: Sequence[ChangeRequest]) -> None:
+        """Store change requests as they are now."""
+        ...
+
     async def save_change_rules(self, rules: ChangeRules, author: str, at: datetime) -> None:
         """Store the next version of the rules of change."""
         ...
@@ -252,6 +292,14 @@ class RegistryTransaction(RegistryReader, Protocol):
 
     async def store_answer(self, answer: StoredAnswer) -> None:
         """Keep the answer of a command under its idempotency key. Raises `LostRace`."""
+        ...
+
+
+class Previews(Protocol):
+    """What the ATP says that other tiers of customers would do."""
+
+    async def of_tiers(self, wanted: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        """Customer ids and tiers, as if they counted from now on. Raises PreviewUnavailable."""
         ...
 
 

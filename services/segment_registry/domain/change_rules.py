@@ -1,6 +1,7 @@
-"""The rules of change: a versioned document of the registry about what people may change, and how much of it.
+"""The rules of change: what people may change, how much of it, and what of it needs a second person.
 
-Without a document nothing is limited. A month is one of UTC.
+They are a versioned document of the registry. Without one nothing is limited and nobody is asked. A month is one of
+UTC.
 """
 
 from collections.abc import Mapping
@@ -8,17 +9,33 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 
+VALID_DAYS = 14  # of a request that nobody decided, unless the rules say otherwise
+APPROVAL_HOURS = 72  # in which an approved change is carried out, unless the rules say otherwise
+
 
 @dataclass(frozen=True, slots=True)
 class ChangeRules:
     """The document at one version; version 0 is the one that was never written.
 
     `override_budgets`: by tier, how many overrides into it may be decided in a month; a tier that is not named has no
-    limit.
+    limit. What is past the budget needs a second person, as do: a move over more than `jump_ranks_max` ranks, any move
+    of a key account, a downgrade of a customer with a contract in force, a bulk of more than `bulk_rows_max` customers,
+    a definition of a tier, and a change of these rules. None, or False, asks nobody.
     """
 
     version: int = 0
     override_budgets: Mapping[str, int] = field(default_factory=dict)
+    jump_ranks_max: int | None = None
+    key_accounts: bool = False
+    contract_downgrades: bool = False
+    bulk_rows_max: int | None = None
+    tier_definitions: bool = False
+    rule_changes: bool = False
+    request_valid_days: int = VALID_DAYS
+    approval_valid_hours: int = APPROVAL_HOURS
+
+
+NO_RULES = ChangeRules()
 
 
 class RulesRefusal(StrEnum):

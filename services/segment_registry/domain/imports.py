@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from services.segment_registry.domain import moves
+from services.segment_registry.domain.change_rules import NO_RULES, ChangeRules
 from services.segment_registry.domain.customers import (
     Customer,
     Identifier,
@@ -21,6 +22,7 @@ from services.segment_registry.domain.customers import (
 )
 from services.segment_registry.domain.moves import Move, Moved, MoveRefusal, MoveRefused, MoveRequest
 from services.segment_registry.domain.records import CustomerRecord
+from services.segment_registry.domain.second_person import needs_of_move, needs_of_record
 from services.segment_registry.domain.tiers import Tier
 from services.segment_registry.domain.timeline import Grounds, Kind, Unchanged
 
@@ -40,6 +42,7 @@ class RowRefusal(StrEnum):
     """Why a row is refused that no single command would refuse so."""
 
     CONTRACT_TIER_UNKNOWN = "contract_tier_unknown"
+    APPROVAL_REQUIRED = "approval_required"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class Bulk:
     new_ids: Iterator[str]
     author: str
     now: datetime
+    rules: ChangeRules = NO_RULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,16 +117,31 @@ def _decide(row: ImportRow, bulk: Bulk) -> tuple[Customer, Move | None] | RowRef
     customer = _found_or_new(row, bulk)
     if isinstance(customer, IdentifiersRefused):
         return RowRefused(row.index, customer.reason)
-    if row.record is not None:
-        promised = None if row.record.contract is None else row.record.contract.minimum_tier
-        if promised is not None and promised not in bulk.tiers:
-            return RowRefused(row.index, RowRefusal.CONTRACT_TIER_UNKNOWN)
-        customer = with_record(customer, row.record, bulk.now)
+    recorded = _recorded(row, customer, bulk)
+    if isinstance(recorded, RowRefusal):
+        return RowRefused(row.index, recorded)
+    return _moved(row, recorded, bulk)
+
+
+def _recorded(row: ImportRow, customer: Customer, bulk: Bulk) -> Customer | RowRefusal:
+    if row.record is None:
+        return customer
+    promised = None if row.record.contract is None else row.record.contract.minimum_tier
+    if promised is not None and promised not in bulk.tiers:
+        return RowRefusal.CONTRACT_TIER_UNKNOWN
+    if needs_of_record(bulk.rules, customer, row.record, bulk.now):
+        return RowRefusal.APPROVAL_REQUIRED
+    return with_record(customer, row.record, bulk.now)
+
+
+def _moved(row: ImportRow, customer: Customer, bulk: Bulk) -> tuple[Customer, Move | None] | RowRefused:
     if row.tier is None:
         return customer, None
     request = MoveRequest(row.tier, Kind.ASSIGNED, None, None, Grounds(row.reason, bulk.author))
     match moves.move(customer, bulk.tiers, request, bulk.now):
         case Moved(after, _, notice):
+            if needs_of_move(bulk.rules, customer, bulk.tiers, notice, bulk.now):
+                return RowRefused(row.index, RowRefusal.APPROVAL_REQUIRED)
             return after, notice
         case Unchanged():
             return customer, None

@@ -14,9 +14,11 @@ from datetime import datetime
 from enum import StrEnum
 
 from services.segment_registry.domain import moves
+from services.segment_registry.domain.change_rules import NO_RULES, ChangeRules
 from services.segment_registry.domain.customers import Customer, moment_for, served_tier
 from services.segment_registry.domain.moves import Moved, MoveRefusal, MoveRefused, MoveRequest, TierUnusable
 from services.segment_registry.domain.records import below_contract
+from services.segment_registry.domain.second_person import needs_of_move
 from services.segment_registry.domain.tiers import Tier
 from services.segment_registry.domain.timeline import Evidence, Grounds, Kind, Unchanged
 
@@ -46,6 +48,7 @@ class ProposalRefusal(StrEnum):
     STALE = "stale"
     NOT_IN_FROM_TIER = "not_in_from_tier"
     BELOW_CONTRACT = "below_contract"
+    APPROVAL_REQUIRED = "approval_required"
     UNKNOWN_TIER = "unknown_tier"
     INACTIVE_TIER = "inactive_tier"
     ALREADY_THERE = "already_there"
@@ -59,17 +62,25 @@ _REFUSALS: Mapping[MoveRefusal, ProposalRefusal] = {
 
 
 def judge(
-    proposal: Proposal, customer: Customer | None, tiers: Mapping[str, Tier], now: datetime
+    proposal: Proposal,
+    customer: Customer | None,
+    tiers: Mapping[str, Tier],
+    now: datetime,
+    rules: ChangeRules = NO_RULES,
 ) -> Moved | ProposalRefusal:
-    """Apply a proposal to a customer as it is now, or say why not."""
+    """Apply a proposal to a customer as it is now, or say why not.
+
+    One that needs a second person by the rules of change is refused so: it becomes a change request.
+    """
     if customer is None:
         return ProposalRefusal.UNKNOWN_CUSTOMER
     refusal = _outdated(proposal, customer, tiers, moment_for(customer, now))
     if refusal is not None:
         return refusal
-    match moves.move(customer, tiers, _request(proposal), now):
+    match moves.move(customer, tiers, request_of(proposal), now):
         case Moved() as moved:
-            return moved
+            asked = needs_of_move(rules, customer, tiers, moved.move, moment_for(customer, now))
+            return ProposalRefusal.APPROVAL_REQUIRED if asked else moved
         case Unchanged():
             return ProposalRefusal.ALREADY_THERE
         case MoveRefused(reason):
@@ -91,7 +102,8 @@ def _outdated(
     return None
 
 
-def _request(proposal: Proposal) -> MoveRequest:
+def request_of(proposal: Proposal) -> MoveRequest:
+    """The wish that a proposal is."""
     grounds = Grounds(
         reason=proposal.reason,
         author=proposal.author,

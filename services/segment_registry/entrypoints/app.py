@@ -10,8 +10,10 @@ from services.chassis.auth import Authenticator
 from services.chassis.edge import Limiter
 from services.chassis.http import Readiness, create_app
 from services.chassis.quiet import Look, Stir, quiet_route
+from services.segment_registry.application.ports import Previews
 from services.segment_registry.entrypoints.assignment_routes import assignment_routes
 from services.segment_registry.entrypoints.bulk_routes import IMPORT_BODY_MAX_BYTES, IMPORT_PATH, bulk_routes
+from services.segment_registry.entrypoints.change_request_routes import REQUESTS_PATH, change_request_routes
 from services.segment_registry.entrypoints.change_rule_routes import change_rule_routes
 from services.segment_registry.entrypoints.customer_routes import customer_routes
 from services.segment_registry.entrypoints.desk import Desk
@@ -23,7 +25,7 @@ TITLE: Final = "Tiercel segment registry"
 DESCRIPTION: Final = (
     "Owns tiers with their service policies, customers with their identifiers in other systems, and who is in which"
     " tier since when, until when, why and by whose decision. Scopes: `registry.read`, `registry.write`,"
-    " `registry.import`, `registry.govern` (the rules of change),"
+    " `registry.import`, `registry.approve` (change requests), `registry.govern` (the rules of change),"
     " `registry.personal` (personal fields) and `registry.erase`."
     " A POST with an `Idempotency-Key` is done once: sent again it gets the same bytes again."
 )
@@ -40,10 +42,11 @@ def create_registry_app(
     quiet: Look,
     stir: Stir | None = None,
     limiter: Limiter | None = None,
+    previews: Previews | None = None,
 ) -> FastAPI:
     """The application. Without a desk it has health and metrics only.
 
-    `quiet` answers the driver of a replay, woken by `stir`.
+    `quiet` answers the driver of a replay, woken by `stir`. `previews` is the ATP's part of dry runs.
     """
     app = create_app(
         title=TITLE,
@@ -52,7 +55,7 @@ def create_registry_app(
         authenticator=authenticator,
         registry=registry,
         readiness=readiness,
-        body_limits_bytes={IMPORT_PATH: IMPORT_BODY_MAX_BYTES},
+        body_limits_bytes={IMPORT_PATH: IMPORT_BODY_MAX_BYTES, REQUESTS_PATH: IMPORT_BODY_MAX_BYTES},
         deadlines_seconds={IMPORT_PATH: IMPORT_DEADLINE_SECONDS},
         limiter=limiter,
     )
@@ -65,6 +68,7 @@ def create_registry_app(
         record_routes(desk),
         feed_routes(desk),
         change_rule_routes(desk),
+        change_request_routes(desk, previews),
         bulk_routes(desk),
         audit_routes(
             lambda after, limit: desk.transactions.read(lambda reader: reader.page_of_audit(after, limit)),

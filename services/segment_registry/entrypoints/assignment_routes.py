@@ -15,6 +15,7 @@ from services.segment_registry.application.end_assignment import end_assignment
 from services.segment_registry.application.ports import RegistryTransaction
 from services.segment_registry.application.read_customers import KnownView, customer_as_known, explain_tier
 from services.segment_registry.domain.moves import Moved, MoveRefused, MoveRequest
+from services.segment_registry.domain.second_person import SecondPersonNeeded
 from services.segment_registry.domain.timeline import Grounds, Kind, Unchanged
 from services.segment_registry.entrypoints.desk import (
     Desk,
@@ -37,18 +38,20 @@ from services.segment_registry.entrypoints.documents import (
 )
 from services.segment_registry.entrypoints.explanation_documents import ExplanationDocument, explanation_value
 from services.segment_registry.entrypoints.problem_codes import (
+    APPROVAL_REQUIRED,
     CUSTOMER_UNKNOWN,
     MOVE_PROBLEMS,
     UNKNOWN_ASSIGNMENT,
     customer_unknown,
     move_problem,
+    second_person,
 )
 
 Reader = Annotated[Principal, Depends(require("registry.read"))]
 Writer = Annotated[Principal, Depends(require("registry.write"))]
 CustomerId = Annotated[str, Path(max_length=128)]
 HISTORY_PAGE_MAX: Final = 500  # assignments of one page
-_Outcome: TypeAlias = Moved | Unchanged | MoveRefused | CustomerUnknown
+_Outcome: TypeAlias = Moved | Unchanged | MoveRefused | CustomerUnknown | SecondPersonNeeded
 
 
 def assignment_routes(desk: Desk) -> APIRouter:
@@ -121,7 +124,13 @@ def _add_assign(router: APIRouter, desk: Desk) -> None:
         " planned one. 200 where the customer is in the tier already.",
         responses={
             201: {"model": MoveDocument},
-            **problem_responses(CUSTOMER_UNKNOWN, VALIDATION_FAILED, IDEMPOTENCY_KEY_REUSED, *MOVE_PROBLEMS.values()),
+            **problem_responses(
+                CUSTOMER_UNKNOWN,
+                VALIDATION_FAILED,
+                IDEMPOTENCY_KEY_REUSED,
+                APPROVAL_REQUIRED,
+                *MOVE_PROBLEMS.values(),
+            ),
         },
     )
     async def post_assignment(
@@ -150,7 +159,13 @@ def _add_end(router: APIRouter, desk: Desk) -> None:
         "/v1/customers/{customer_id}/assignments/{sequence}:end",
         response_model=MoveDocument,
         summary="End an assignment now, or withdraw one that is only planned",
-        responses=problem_responses(CUSTOMER_UNKNOWN, UNKNOWN_ASSIGNMENT, VALIDATION_FAILED, IDEMPOTENCY_KEY_REUSED),
+        responses=problem_responses(
+            CUSTOMER_UNKNOWN,
+            UNKNOWN_ASSIGNMENT,
+            VALIDATION_FAILED,
+            IDEMPOTENCY_KEY_REUSED,
+            APPROVAL_REQUIRED,
+        ),
     )
     async def post_end(
         *,
@@ -192,6 +207,8 @@ async def _answer(
             return problem_answer(request, customer_unknown())
         case MoveRefused():
             return problem_answer(request, move_problem(outcome))
+        case SecondPersonNeeded():
+            return problem_answer(request, second_person(outcome))
         case Moved(customer, assignment):
             return answer(move_value(customer_id, customer.sequence, assignment, changed=True), changed_status)
         case Unchanged(assignment):
@@ -203,6 +220,8 @@ def _label(outcome: _Outcome, moved: str) -> str:
     match outcome:
         case CustomerUnknown():
             return CUSTOMER_UNKNOWN.code
+        case SecondPersonNeeded():
+            return APPROVAL_REQUIRED.code
         case Moved():
             return moved
         case Unchanged():

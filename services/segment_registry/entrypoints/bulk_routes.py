@@ -19,11 +19,13 @@ from services.segment_registry.application.answer_once import Answer
 from services.segment_registry.application.import_customers import IMPORT_ROWS_MAX, Imported, import_customers
 from services.segment_registry.application.ports import RegistryTransaction
 from services.segment_registry.domain.imports import ImportRow
+from services.segment_registry.domain.second_person import SecondPersonNeeded
 from services.segment_registry.entrypoints.desk import (
     Desk,
     IdempotencyKey,
     answer,
     commander,
+    problem_answer,
     see_everything,
 )
 from services.segment_registry.entrypoints.documents import (
@@ -34,6 +36,7 @@ from services.segment_registry.entrypoints.documents import (
     domain_identifiers,
     import_value,
 )
+from services.segment_registry.entrypoints.problem_codes import APPROVAL_REQUIRED, second_person
 from services.segment_registry.entrypoints.record_documents import record_of
 
 Importer = Annotated[Principal, Depends(require("registry.import"))]
@@ -52,7 +55,13 @@ def bulk_routes(desk: Desk) -> APIRouter:
         summary="Take in a bulk of customers with their tiers",
         description="Good rows are stored together; bad ones are in the answer, by index and reason. Published behind"
         " single changes.",
-        responses=problem_responses(MALFORMED_JSON, BODY_TOO_LARGE, VALIDATION_FAILED, IDEMPOTENCY_KEY_REUSED),
+        responses=problem_responses(
+            MALFORMED_JSON,
+            BODY_TOO_LARGE,
+            VALIDATION_FAILED,
+            IDEMPOTENCY_KEY_REUSED,
+            APPROVAL_REQUIRED,
+        ),
     )
     async def post_import(
         request: Request, principal: Importer, body: ImportBody, key: IdempotencyKey = None
@@ -65,6 +74,9 @@ def bulk_routes(desk: Desk) -> APIRouter:
 
         async def command(transaction: RegistryTransaction) -> Answer:
             imported = await import_customers(transaction, rows, who)
+            if isinstance(imported, SecondPersonNeeded):
+                decided.clear()
+                return problem_answer(request, second_person(imported))
             decided[:] = [imported]
             return answer(import_value(imported, malformed))
 

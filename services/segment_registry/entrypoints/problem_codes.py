@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from services.chassis.problems import PRECONDITION_FAILED, Problem, ProblemCode, register
+from services.segment_registry.domain.change_requests import RequestRefusal
 from services.segment_registry.domain.change_rules import RulesRefusal, RulesRefused
 from services.segment_registry.domain.customers import IdentifierRefusal, IdentifiersRefused
 from services.segment_registry.domain.moves import BudgetRefusal, MoveRefusal, MoveRefused, TierUnusable
+from services.segment_registry.domain.second_person import SecondPersonNeeded
 from services.segment_registry.domain.tiers import TierRefusal, TierRefused
 from services.segment_registry.domain.timeline import TimelineRefusal
 
@@ -70,6 +72,33 @@ TIER_PROBLEMS: Final[Mapping[TierRefusal, ProblemCode]] = {
     TierRefusal.DEFAULT_INACTIVE: register(ProblemCode("default_inactive", 409, "The default tier is active")),
     TierRefusal.TIER_IN_USE: register(ProblemCode("tier_in_use", 409, "Customers are in the tier, now or planned")),
 }
+
+
+APPROVAL_REQUIRED: Final = register(
+    ProblemCode("approval_required", 409, "The rules of change ask for a second person; propose it as a change request")
+)
+REQUEST_UNKNOWN: Final = register(ProblemCode("request_unknown", 404, "No such change request"))
+NOT_CARRIED_OUT: Final = register(
+    ProblemCode("not_carried_out", 409, "The approved change cannot be carried out as things are now")
+)
+REQUEST_PROBLEMS: Final[Mapping[RequestRefusal, ProblemCode]] = {
+    RequestRefusal.REQUEST_EXPIRED: register(ProblemCode("request_expired", 409, "The request's time has passed")),
+    RequestRefusal.REQUEST_CLOSED: register(ProblemCode("request_closed", 409, "The request is decided already")),
+    RequestRefusal.EDIT_AFTER_APPROVAL: register(
+        ProblemCode("edit_after_approval", 409, "What was approved is edited no more")
+    ),
+    RequestRefusal.NOT_APPROVED: register(ProblemCode("not_approved", 409, "Nobody has approved the request")),
+    RequestRefusal.OWN_REQUEST: register(ProblemCode("own_request", 403, "Nobody decides on a request of their own")),
+    RequestRefusal.NOT_THE_AUTHOR: register(ProblemCode("not_the_author", 403, "Only its authors withdraw a request")),
+    RequestRefusal.CONTENT_CHANGED: register(
+        ProblemCode("content_changed", 409, "The request holds another content than the one that was looked at")
+    ),
+}
+
+
+def second_person(needed: SecondPersonNeeded) -> Problem:
+    """Names why a second person is needed."""
+    return Problem(APPROVAL_REQUIRED, needs=list(needed.needs))
 
 
 def customer_unknown() -> Problem:

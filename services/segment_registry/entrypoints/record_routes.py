@@ -25,6 +25,7 @@ from services.segment_registry.application.keep_records import (
 )
 from services.segment_registry.application.ports import RegistryTransaction
 from services.segment_registry.domain.customers import Customer
+from services.segment_registry.domain.second_person import SecondPersonNeeded
 from services.segment_registry.entrypoints.desk import (
     Desk,
     IdempotencyKey,
@@ -35,9 +36,11 @@ from services.segment_registry.entrypoints.desk import (
     see_customers,
 )
 from services.segment_registry.entrypoints.problem_codes import (
+    APPROVAL_REQUIRED,
     CONTRACT_TIER_UNKNOWN,
     CUSTOMER_UNKNOWN,
     customer_unknown,
+    second_person,
 )
 from services.segment_registry.entrypoints.record_documents import (
     EraseBody,
@@ -70,7 +73,12 @@ def _add_record(router: APIRouter, desk: Desk) -> None:
         summary="Say anew, and whole, what is known of a customer: owner, type, industry, contract",
         description="`If-Match` with the customer's sequence refuses to overwrite another change.",
         responses=problem_responses(
-            BAD_REQUEST, CUSTOMER_UNKNOWN, PRECONDITION_FAILED, VALIDATION_FAILED, CONTRACT_TIER_UNKNOWN
+            BAD_REQUEST,
+            CUSTOMER_UNKNOWN,
+            PRECONDITION_FAILED,
+            VALIDATION_FAILED,
+            APPROVAL_REQUIRED,
+            CONTRACT_TIER_UNKNOWN,
         ),
     )
     async def put_record(
@@ -95,6 +103,8 @@ def _add_record(router: APIRouter, desk: Desk) -> None:
                 raise customer_unknown()
             case ContractTierUnknown(tier):
                 raise Problem(CONTRACT_TIER_UNKNOWN, tier=tier)
+            case SecondPersonNeeded() as needed:
+                raise second_person(needed)
             case SequenceMoved(sequence):
                 raise Problem(PRECONDITION_FAILED, version=sequence)
             case Customer():

@@ -17,10 +17,17 @@ from services.contracts.segments import TierDefined as TierDocument
 from services.segment_registry.application.define_tier import define_tier
 from services.segment_registry.application.ports import RegistryTransaction
 from services.segment_registry.application.publishing import tier_document
+from services.segment_registry.domain.second_person import SecondPersonNeeded
 from services.segment_registry.domain.tiers import Tier, TierDefined, TierRefused, TierUnchanged
 from services.segment_registry.entrypoints.desk import Desk, answer, commander, response
 from services.segment_registry.entrypoints.documents import TierBody, TierId, TierList
-from services.segment_registry.entrypoints.problem_codes import TIER_NOT_FOUND, TIER_PROBLEMS, tier_problem
+from services.segment_registry.entrypoints.problem_codes import (
+    APPROVAL_REQUIRED,
+    TIER_NOT_FOUND,
+    TIER_PROBLEMS,
+    second_person,
+    tier_problem,
+)
 from services.segment_registry.entrypoints.versions import etag, expected_version
 
 Reader = Annotated[Principal, Depends(require("registry.read"))]
@@ -56,7 +63,13 @@ def tier_routes(desk: Desk) -> APIRouter:
         " to change a tier that exists. Naming another default takes the mark from the former one.",
         responses={
             201: {"model": TierDocument},
-            **problem_responses(BAD_REQUEST, PRECONDITION_FAILED, VALIDATION_FAILED, *TIER_PROBLEMS.values()),
+            **problem_responses(
+                BAD_REQUEST,
+                PRECONDITION_FAILED,
+                VALIDATION_FAILED,
+                APPROVAL_REQUIRED,
+                *TIER_PROBLEMS.values(),
+            ),
         },
     )
     async def put_tier(
@@ -69,15 +82,19 @@ def tier_routes(desk: Desk) -> APIRouter:
         if_none_match: Annotated[str | None, Header()] = None,
     ) -> Response:
         expected = expected_version(if_match, if_none_match)
-        draft = _draft(tier, body)
+        draft = tier_draft(tier, body)
         who = commander(request, principal)
 
-        async def command(transaction: RegistryTransaction) -> TierDefined | TierUnchanged | TierRefused:
+        async def command(
+            transaction: RegistryTransaction,
+        ) -> TierDefined | TierUnchanged | TierRefused | SecondPersonNeeded:
             return await define_tier(transaction, draft, expected_version=expected, commander=who)
 
         match await desk.transactions.run(command, label="PUT /v1/tiers/{tier}"):
             case TierRefused() as refused:
                 raise tier_problem(refused)
+            case SecondPersonNeeded() as needed:
+                raise second_person(needed)
             case TierUnchanged(tier=found):
                 return response(answer(tier_document(found)), etag(found.version))
             case TierDefined(defined, changed, created):
@@ -87,6 +104,7 @@ def tier_routes(desk: Desk) -> APIRouter:
     return router
 
 
-def _draft(tier: str, body: TierBody) -> Tier:
+def tier_draft(tier: str, body: TierBody) -> Tier:
+    """A definition as the domain has it, without a version."""
     policy = orjson.dumps(body.policy.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS).decode()
     return Tier(tier, 0, body.name, body.priority_rank, body.is_default, body.active, policy)

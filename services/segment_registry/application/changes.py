@@ -1,0 +1,142 @@
+"""What a change request can ask for, and how it is carried out once somebody else has approved it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from services.segment_registry.application.assign_tier import move_customers
+from services.segment_registry.application.change_customers import CustomerUnknown
+from services.segment_registry.application.define_change_rules import RulesView, define_change_rules
+from services.segment_registry.application.define_tier import define_tier
+from services.segment_registry.application.end_assignment import end_assignment
+from services.segment_registry.application.import_customers import import_customers
+from services.segment_registry.application.keep_records import ContractTierUnknown, SequenceMoved, keep_record
+from services.segment_registry.application.ports import Commander, RegistryTransaction
+from services.segment_registry.domain.change_rules import ChangeRules, RulesRefused
+from services.segment_registry.domain.customers import Customer
+from services.segment_registry.domain.imports import ImportRow
+from services.segment_registry.domain.moves import Moved, MoveRefused, MoveRequest
+from services.segment_registry.domain.records import CustomerRecord
+from services.segment_registry.domain.second_person import SecondPersonNeeded
+from services.segment_registry.domain.tiers import Tier, TierDefined, TierRefused, TierUnchanged
+from services.segment_registry.domain.timeline import Grounds, Unchanged
+
+
+@dataclass(frozen=True, slots=True)
+class MoveChange:
+    """Customers that are to move, all of them or none."""
+
+    moves: tuple[tuple[str, MoveRequest], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EndChange:
+    """An assignment that is to end."""
+
+    customer_id: str
+    sequence: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportChange:
+    """A bulk of customers."""
+
+    rows: tuple[ImportRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TierChange:
+    """A tier, whole; `base_version` is the version that its author looked at."""
+
+    definition: Tier
+    base_version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RulesChange:
+    """The rules of change, whole."""
+
+    rules: ChangeRules
+    base_version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordChange:
+    """A golden record, whole."""
+
+    customer_id: str
+    record: CustomerRecord
+
+
+Change = MoveChange | EndChange | ImportChange | TierChange | RulesChange | RecordChange
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a change could not be carried out: the code that the single command gives, and for whom."""
+
+    code: str
+    customer_id: str | None = None
+
+
+async def carry_out(transaction: RegistryTransaction, change: Change, commander: Commander) -> Failure | None:
+    """Carry out an approved change, whole or not at all; `commander` is who proposed it."""
+    match change:
+        case MoveChange(moves):
+            signed = [(customer_id, _signed(wanted, commander.author)) for customer_id, wanted in moves]
+            return _failure_of_moves(await move_customers(transaction, signed, commander.cause, approved=True))
+        case EndChange(customer_id, sequence, reason):
+            grounds = Grounds(reason, commander.author)
+            outcome = await end_assignment(transaction, customer_id, sequence, grounds, commander.cause, approved=True)
+            return _failure_of_moves([(customer_id, outcome)])
+        case ImportChange(rows):
+            await import_customers(transaction, rows, commander, approved=True)
+            return None
+        case TierChange(definition, base_version):
+            defined = await define_tier(
+                transaction, definition, expected_version=base_version, commander=commander, approved=True
+            )
+            return _failure(defined)
+        case RulesChange(rules, base_version):
+            view = await define_change_rules(
+                transaction, rules, expected_version=base_version, commander=commander, approved=True
+            )
+            return _failure(view)
+        case RecordChange(customer_id, record):
+            kept = await keep_record(
+                transaction, customer_id, record, expected_sequence=None, commander=commander, approved=True
+            )
+            return None if isinstance(kept, Customer) else _failure_of_record(customer_id, kept)
+
+
+def _signed(wanted: MoveRequest, author: str) -> MoveRequest:
+    return replace(wanted, grounds=replace(wanted.grounds, author=author))
+
+
+def _failure_of_moves(
+    outcomes: Sequence[tuple[str, Moved | Unchanged | MoveRefused | CustomerUnknown | SecondPersonNeeded]],
+) -> Failure | None:
+    for customer_id, outcome in outcomes:
+        match outcome:
+            case CustomerUnknown():
+                return Failure("customer_unknown", customer_id)
+            case MoveRefused(reason):
+                return Failure(reason, customer_id)
+            case _:
+                continue
+    return None
+
+
+def _failure_of_record(
+    customer_id: str, outcome: CustomerUnknown | ContractTierUnknown | SequenceMoved | SecondPersonNeeded
+) -> Failure:
+    code = "contract_tier_unknown" if isinstance(outcome, ContractTierUnknown) else "customer_unknown"
+    return Failure(code, customer_id)
+
+
+def _failure(
+    outcome: TierDefined | TierUnchanged | TierRefused | RulesView | RulesRefused | SecondPersonNeeded,
+) -> Failure | None:
+    reason: Enum | None = outcome.reason if isinstance(outcome, TierRefused | RulesRefused) else None
+    return None if reason is None else Failure(str(reason.value))

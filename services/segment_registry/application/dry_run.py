@@ -1,0 +1,122 @@
+"""What a change request would touch: customers here, open promises and protections by the ATP's preview."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from services.segment_registry.application.changes import Change, EndChange, ImportChange, MoveChange, TierChange
+from services.segment_registry.application.handle_requests import RequestUnknown
+from services.segment_registry.application.ports import (
+    Previews,
+    PreviewUnavailable,
+    RegistryReader,
+    Transactions,
+)
+from services.segment_registry.domain import moves
+from services.segment_registry.domain.customers import Customer
+from services.segment_registry.domain.moves import Moved, MoveRequest
+from services.segment_registry.domain.second_person import Need, needs_of_move
+from services.segment_registry.domain.timeline import Grounds, Kind
+
+PREVIEWED_MAX: Final = 500  # customers that the ATP previews together
+
+Wanted = list[tuple[str, MoveRequest]]
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """A customer that would move."""
+
+    customer_id: str
+    from_tier: str
+    to_tier: str
+    effective_from: datetime | None
+    needs: tuple[Need, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """How many customers a change touches, those that move (the first of them), and what the ATP says of it."""
+
+    customers: int
+    moves: tuple[Touched, ...]
+    preview: dict[str, Any] | None = None
+    preview_missing: str | None = None
+
+
+async def dry_run(
+    transactions: Transactions, request_id: str, read: Callable[[str], Change], previews: Previews | None
+) -> Effects | RequestUnknown:
+    """Nothing is written, here or there."""
+
+    async def look(reader: RegistryReader) -> Effects | RequestUnknown:
+        request = await reader.change_request(request_id)
+        return RequestUnknown() if request is None else await _effects(reader, read(request.content))
+
+    effects = await transactions.read(look)
+    if isinstance(effects, RequestUnknown) or not effects.moves:
+        return effects
+    if previews is None:
+        return Effects(effects.customers, effects.moves, None, "no address of the ATP is configured")
+    try:
+        preview = await previews.of_tiers([(each.customer_id, each.to_tier) for each in effects.moves])
+    except PreviewUnavailable as error:
+        return Effects(effects.customers, effects.moves, None, str(error))
+    return Effects(effects.customers, effects.moves, preview)
+
+
+async def _effects(reader: RegistryReader, change: Change) -> Effects:
+    match change:
+        case MoveChange(wanted):
+            return await _of_moves(reader, list(wanted))
+        case ImportChange():
+            return await _of_moves(reader, await _known_rows(reader, change))
+        case EndChange():
+            return await _of_end(reader, change)
+        case TierChange(definition):
+            return Effects(await reader.customers_in_tier(definition.tier, await reader.now()), ())
+        case _:
+            return Effects(0, ())
+
+
+async def _known_rows(reader: RegistryReader, change: ImportChange) -> Wanted:
+    """The rows of a bulk that mean one known customer."""
+    owners = await reader.owners([each for row in change.rows for each in row.identifiers])
+    wanted: Wanted = []
+    for row in change.rows:
+        held = list(dict.fromkeys(owners[each] for each in row.identifiers if each in owners))
+        if row.tier is not None and len(held) == 1:
+            wanted.append((held[0], MoveRequest(row.tier, Kind.ASSIGNED, None, None, Grounds(row.reason, ""))))
+    return wanted
+
+
+async def _of_moves(reader: RegistryReader, wanted: Wanted) -> Effects:
+    now = await reader.now()
+    tiers, rules = await reader.tiers(), await reader.change_rules()
+    customers = await reader.customers(list(dict.fromkeys(each for each, _ in wanted)), ended_too=True)
+    touched: dict[str, Touched] = {}
+    for customer_id, request in wanted:
+        customer = customers.get(customer_id)
+        outcome = None if customer is None else moves.move(customer, tiers, request, now)
+        if customer is not None and isinstance(outcome, Moved):
+            needs = needs_of_move(rules, customer, tiers, outcome.move, now)
+            touched[customer_id] = _touched(customer, outcome, needs)
+    return Effects(len(touched), tuple(touched.values())[:PREVIEWED_MAX])
+
+
+async def _of_end(reader: RegistryReader, change: EndChange) -> Effects:
+    now = await reader.now()
+    tiers, rules = await reader.tiers(), await reader.change_rules()
+    customer = (await reader.customers([change.customer_id], ended_too=True)).get(change.customer_id)
+    if customer is None:
+        return Effects(0, ())
+    outcome = moves.end(customer, tiers, change.sequence, Grounds(change.reason, ""), now)
+    if not isinstance(outcome, Moved):
+        return Effects(0, ())
+    return Effects(1, (_touched(customer, outcome, needs_of_move(rules, customer, tiers, outcome.move, now)),))
+
+
+def _touched(customer: Customer, outcome: Moved, needs: tuple[Need, ...]) -> Touched:
+    move = outcome.move
+    return Touched(customer.customer_id, move.from_tier or "", move.to_tier, move.effective_from, needs)
