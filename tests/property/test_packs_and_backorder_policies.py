@@ -123,7 +123,7 @@ def test_a_short_line_names_its_substitutes_and_takes_nothing_of_them() -> None:
     )
     line = decide(book, _asked(9)).lines[0]
     assert (line.outcome, _promised(line), line.backordered) == ("partly_promised", 4, 0)
-    assert line.alternatives == (Alternative("I2", 4, worlds.TODAY + 1),)
+    assert line.alternatives == (Alternative("I2", 4, worlds.TODAY + 1, replaces=4),)
     assert book.positions[key].commitments == ()
 
 
