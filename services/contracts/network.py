@@ -14,6 +14,7 @@ from services.contracts.payload import Code, Country, Day, MinorUnits, Payload, 
 
 DAYS_MAX: Final = 365  # transit or processing longer than a year is a mistake
 RANK_MAX: Final = 1_000_000
+READY_MINUTES_MAX: Final = 10_080  # a week; what takes longer takes processing days
 CALENDAR_DAYS_MAX: Final = 1_000  # named days of one calendar: holidays of several decades
 LocationKind = Literal["distribution_center", "store", "drop_ship", "third_party", "make_to_order"]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -47,6 +48,12 @@ class LocationTerms(Payload):
 
     These days count for receipts and transfers that are said, or said again, from then on. Processing takes working
     days of `calendar`; without one, any days. Its day is that of its time zone.
+
+    At a `store` customers who collect (lanes of the carrier class `pick_up`) can do so until `closes_at` of a day of
+    its calendar, `ready_minutes` after they ordered at the soonest. With `lead_time_days` supply is assumed from so
+    many working days of the location on, without a limit but its bookable capacity: of goods made to order, or of a
+    drop-ship vendor that does not tell its stock. A location offers the items that it has a position of; an item is
+    named there by a count, be it 0.
     """
 
     kind: LocationKind = "distribution_center"
@@ -54,8 +61,21 @@ class LocationTerms(Payload):
     calendar: Code | None = None
     processing_days: Days = 0
     dock_to_stock_days: Days = 0
+    closes_at: LocalTime | None = None
+    ready_minutes: Annotated[int, Field(strict=True, ge=0, le=READY_MINUTES_MAX)] = 0
+    lead_time_days: Days | None = None
     active: bool = True
     version: Version | None = None
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> Self:
+        if self.kind == "make_to_order" and self.lead_time_days is None:
+            raise ValueError("what is made to order has a lead time")
+        if self.lead_time_days is not None and self.kind not in {"make_to_order", "drop_ship"}:
+            raise ValueError("a lead time is that of goods made to order, or of a vendor whose stock is not told")
+        if self.kind != "store" and (self.closes_at is not None or self.ready_minutes):
+            raise ValueError("customers collect at a store")
+        return self
 
 
 class CatalogLocation(LocationTerms):

@@ -44,12 +44,14 @@ class CustomerRef(Payload):
 class ShipTo(Payload):
     """Where the goods go: a zone code, or a country and postcode, which are mapped to one; never an address.
 
-    What is mapped is decided, kept and published as its zone; country and postcode are not.
+    What is mapped is decided, kept and published as its zone; country and postcode are not. `pick_up_at`: the customer
+    collects at this store; the zone then only says where the customer is.
     """
 
     zone: Code = "*"
     country: Country | None = None
     postcode: Postcode | None = None
+    pick_up_at: Code | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

@@ -180,6 +180,7 @@ class Promise(Payload):
     decided_at: Moment
     ordered_at: Moment
     zone: Code
+    pick_up_at: Code | None = None
     channel: Code
     ship_complete: bool
     lines: tuple[PromisedLine, ...]

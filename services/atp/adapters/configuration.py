@@ -15,7 +15,9 @@ from services.atp.adapters.routing_rules import read_rules
 from services.atp.adapters.service_rules import read_service_rules
 from services.atp.application.content import micro_of, plain
 from services.atp.application.ports import Clock, Configuration, OfferName
+from services.atp.application.routing import Lead
 from services.atp.domain.model import Calendar, Offer, Tier
+from services.atp.domain.routing_rules import PICK_UP, pick_up_key
 from services.atp.domain.validation_rules import ValidationRules
 from services.atp.domain.zones import ZoneMap, ZoneRule
 from services.chassis.database import Connection
@@ -30,13 +32,18 @@ _TIERS: Final = "SELECT tier, version, priority_rank, is_default, policy FROM ti
 _OFFERS: Final = """
 SELECT l.zone, l.location_id, l.service, l.carrier_class, l.rank, o.processing_days, l.transit_days,
        l.cost_shipment_minor, l.cost_unit_minor, l.cost_kg_minor, o.calendar_id, s.pick_up_calendar,
-       o.kind, o.zone_name, s.cut_off, s.pick_up_time
+       o.kind, o.zone_name, s.cut_off, s.pick_up_time, o.closes_at, o.ready_minutes
 FROM lane l JOIN location o USING (location_id) LEFT JOIN carrier_service s ON s.service = l.service
 LEFT JOIN calendar w ON w.calendar_id = o.calendar_id LEFT JOIN calendar p ON p.calendar_id = s.pick_up_calendar
 WHERE l.active AND o.active AND coalesce(s.active, true)
     AND (o.calendar_id IS NULL OR w.calendar_id IS NOT NULL)
     AND (s.pick_up_calendar IS NULL OR p.calendar_id IS NOT NULL)
 ORDER BY l.zone, l.rank, l.location_id, l.service
+"""
+_LEADS: Final = """
+SELECT o.location_id, o.lead_time_days, c.weekdays, c.closed, c.opened
+FROM location o LEFT JOIN calendar c ON c.calendar_id = o.calendar_id
+WHERE o.lead_time_days IS NOT NULL AND (o.calendar_id IS NULL OR c.calendar_id IS NOT NULL)
 """
 _CALENDARS: Final = "SELECT calendar_id, weekdays, closed, opened FROM calendar"
 _ZONES_VERSION: Final = "SELECT zones_version FROM configuration"
@@ -59,7 +66,7 @@ _POLICY_FIELDS: Final = (
     "pick_priority",
     "packaging",
 )
-UTC_NAME: Final = "UTC"
+UNTIMED: Final = Clock("UTC", None)
 _QUANTITY_LIMITS: Final = ("line_quantity_max", "order_quantity_max")
 _VALUE_LIMITS: Final = ("line_value_max", "order_value_min", "order_value_max")
 _PERMITTED: Final = ("permitted_items", "permitted_item_groups", "permitted_channels", "permitted_zones")
@@ -150,6 +157,7 @@ async def _read(connection: Connection, version: int, zone_map: ZoneMap) -> Conf
         closed={row["location_id"]: row["through_day"] for row in await connection.fetch(_CLOSED)},
         divided=await read_shared_items(connection),
         routing=await read_rules(connection),
+        leads=await _leads(connection),
         processing_days={row["location_id"]: row["processing_days"] for row in await connection.fetch(_PROCESSING)},
         service_rules=await read_service_rules(connection),
     )
@@ -161,14 +169,35 @@ async def _offers(connection: Connection) -> tuple[dict[str, tuple[Offer, ...]],
         name: Calendar(tuple(flag == "1" for flag in weekdays), tuple(closed), tuple(opened))
         for name, weekdays, closed, opened in await connection.fetch(_CALENDARS)
     }
+    rows = await connection.fetch(_OFFERS)
     offers: dict[str, tuple[Offer, ...]] = {}
     clocks: dict[OfferName, Clock] = {}
-    for zone, *offer, working, pick_up, kind, time_zone, cut_off, comes_at in await connection.fetch(_OFFERS):
+    for zone, *offer, working, pick_up, kind, time_zone, cut_off, comes_at, closes, ready in rows:
         found = replace(Offer(*offer), working=calendars.get(working), pick_up=calendars.get(pick_up), kind=kind)
-        offers[zone] = (*offers.get(zone, ()), found)
-        if cut_off is not None or comes_at is not None or time_zone != UTC_NAME:
-            clocks[found.location_id, found.service] = Clock(time_zone, cut_off, comes_at)
+        name = (found.location_id, found.service)
+        if found.carrier_class == PICK_UP:  # no zone sees it: the customer names the store
+            way, clock = pick_up_key(found.location_id), Clock(time_zone, closes or cut_off, None, ready)
+            if any(each.service == found.service for each in offers.get(way, ())):
+                continue
+        else:
+            way, clock = zone, Clock(time_zone, cut_off, comes_at)
+        offers[way] = (*offers.get(way, ()), found)
+        if clock != UNTIMED:
+            clocks[name] = clock
     return offers, clocks
+
+
+async def _leads(connection: Connection) -> dict[str, Lead]:
+    """Where supply is assumed from a lead time on. Nothing is, while the location's calendar is not known."""
+    return {
+        row["location_id"]: Lead(
+            row["lead_time_days"],
+            None
+            if row["weekdays"] is None
+            else Calendar(tuple(flag == "1" for flag in row["weekdays"]), tuple(row["closed"]), tuple(row["opened"])),
+        )
+        for row in await connection.fetch(_LEADS)
+    }
 
 
 def _tier(tier: str, version: int, rank: int, policy: dict[str, Any]) -> Tier:

@@ -50,6 +50,9 @@ _TABLES: Final[Mapping[type, _Table]] = {
             "zone_name": "text",
             "calendar_id": "text",
             "dock_to_stock_days": "int",
+            "closes_at": "time",
+            "ready_minutes": "int",
+            "lead_time_days": "int",
         },
     ),
     CatalogLane: _Table(
@@ -69,7 +72,8 @@ _TABLES: Final[Mapping[type, _Table]] = {
 }
 _READ: Final[Mapping[NetworkKind, str]] = {
     "location": "SELECT location_id AS location, kind, active, processing_days, zone_name AS time_zone,"
-    " dock_to_stock_days, calendar_id AS calendar, version FROM location ORDER BY location_id",
+    " dock_to_stock_days, to_char(closes_at, 'HH24:MI') AS closes_at, ready_minutes,"
+    " lead_time_days, calendar_id AS calendar, version FROM location ORDER BY location_id",
     "lane": "SELECT zone, location_id AS location, service, carrier_class, rank, transit_days, cost_shipment_minor,"
     " cost_unit_minor, cost_kg_minor, active, version FROM lane ORDER BY zone, rank, location_id, service",
     "service": "SELECT service, pick_up_calendar, to_char(cut_off, 'HH24:MI') AS cut_off,"

@@ -10,15 +10,16 @@ the next batch found at the position's next version. Ship days of capacities are
 
 Receipts count as the item's policy says (confirmed; planned where the item says so; past due ones for
 `past_due_supply_days`). Days at or beyond the checking horizon are not looked at: supply is assumed there, and what the
-horizon has reached is assumed no more. To take over an order of another system is no decision: what it commits beyond
-supply is a deficit by cut-over, counted apart.
+horizon has reached is assumed no more; at locations with a lead time it stands, and counts as the receipt that it is.
+To take over an order of another system is no decision: what it commits beyond supply is a deficit by cut-over, counted
+apart.
 """
 
 import zlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -74,6 +75,13 @@ class _Stock:
         return self.on_hand, self.buffer, tuple(sorted(self.receipts)), kept
 
 
+class _Items(NamedTuple):
+    """The items of a record, and the locations whose supply is assumed from a day on and stands."""
+
+    items: Mapping[str, Mapping[str, Any]]
+    assumed_from: Mapping[str, int]
+
+
 async def audit(database: Database) -> OversellReport:
     """Go through all decision records, oldest first."""
     report = OversellReport()
@@ -112,7 +120,7 @@ def _replay(
     report: OversellReport,
 ) -> None:
     today: int = record["today"]
-    items = {item["item_id"]: item for item in record["items"]}
+    items = _Items({item["item_id"]: item for item in record["items"]}, dict(record.get("assumed_from", ())))
     stocks = {_place(position): _stock(position) for position in record["positions"]}
     found = {place: stock.key() for place, stock in stocks.items()}
     for place, stock in stocks.items():
@@ -158,7 +166,7 @@ def _apply(stocks: dict[Place, _Stock], kind: str, step: Any) -> None:
 
 def _take(
     stocks: dict[Place, _Stock],
-    items: Mapping[str, Mapping[str, Any]],
+    items: _Items,
     taken: Iterable[tuple[Any, ...]],
     today: int,
     report: OversellReport,
@@ -174,13 +182,13 @@ def _take(
             report.accuse(place, "a decision took from a position that it had not read")
             continue
         if place not in touched:
-            touched[place] = _availability(stock, items[item_id], today)
+            touched[place] = _availability(stock, items, place, today)
         report.taken += 1
         stock.committed[day] = stock.committed.get(day, 0) + quantity
         if assumed:
             stock.receipts = _with_assumed(stock.receipts, day, quantity)
     for place, before in touched.items():
-        for day, level in _availability(stocks[place], items[place[0]], today):
+        for day, level in _availability(stocks[place], items, place, today):
             was = max((entry for entry in before if entry[0] <= day), default=before[0])[1]
             if level < 0 and level < was:
                 report.accuse(place, f"A on day {day} went from {was} to {level}", cut_over=cut_over)
@@ -203,17 +211,20 @@ def _without_shipped(taken: Iterable[tuple[Any, ...]], step: Mapping[str, Any]) 
             yield item_id, location_id, day, quantity - gone, assumed
 
 
-def _availability(stock: _Stock, item: Mapping[str, Any], today: int) -> list[tuple[int, int]]:
+def _availability(stock: _Stock, items: _Items, place: Place, today: int) -> list[tuple[int, int]]:
     """(day, A(day)) for every day on which A changes, from today to the day before the horizon."""
+    item, start = items.items[place[0]], items.assumed_from.get(place[1])
     changes: dict[int, int] = defaultdict(int)
-    changes[today] += stock.on_hand - stock.buffer
-    for day, confirmed, planned, _ in stock.receipts:
+    changes[today] += (stock.on_hand if start is None else max(0, stock.on_hand)) - stock.buffer
+    for day, confirmed, planned, assumed in stock.receipts:
         counted = confirmed + (planned if item["planned_receipts_count"] else 0)
         if day >= today or today - day <= item["past_due_supply_days"]:
             changes[max(day, today)] += counted
+        if start is not None:
+            changes[max(day, today)] += assumed
     for day, quantity in stock.committed.items():
         changes[max(day, today)] -= quantity
-    horizon = item["checking_horizon_days"]
+    horizon = item["checking_horizon_days"] if start is None else start - today
     found, level = [], 0
     for day in sorted(changes):
         level += changes[day]

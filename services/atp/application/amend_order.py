@@ -119,7 +119,7 @@ class Amending(Handler[AmendOrder]):
             wanted = unvalidated(wanted)
         parts = open_parts(promise)
         held = [held_of(part) for part in parts]
-        replan = command.replan or content.zone != promise.content.zone
+        replan = command.replan or content.ways != promise.content.ways
         change = amend(batch.book, wanted, held, replan=replan, pinned=promise.pinned(batch.book.today))
         if change is None:
             fault = Fault("not_whole", "it ships complete and would not be whole", _lacking(batch, wanted, held))

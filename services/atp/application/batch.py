@@ -21,7 +21,7 @@ from services.atp.application.cut_offs import in_time
 from services.atp.application.limits import Limits, counters_of
 from services.atp.application.orders import OrderCopy, Part, Unapplied
 from services.atp.application.ports import Configuration, Session, StoredPosition
-from services.atp.application.routing import rules_in_effect, substitutes_by_rule
+from services.atp.application.routing import assumed_from, rules_in_effect, substitutes_by_rule
 from services.atp.application.waiting_lines import Mark
 from services.atp.application.workbook import Workbook
 from services.atp.domain.deficits import may_lack
@@ -194,7 +194,7 @@ class Handler(Generic[C_contra]):
 def need_content(content: Content, needs: Needs) -> None:
     """Need what planning a known order anew reads: its customer, zone and items."""
     needs.customers[content.customer] = None
-    needs.zones[content.zone] = None
+    needs.zones.update(dict.fromkeys(content.ways))
     needs.items.update((line.item_id, None) for line in content.lines)
 
 
@@ -335,6 +335,7 @@ class Loader:
             closed=_closed_of(configuration.closed, stored, today) if configuration.closed else {},
             routing=rules_in_effect(configuration.routing, self.needs.zones, items, now),
             service=configuration.service_at(now),
+            assumed_from=assumed_from(configuration.leads, stored, today) if configuration.leads else {},
         )
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from services.atp.domain.model import Day
+from services.atp.domain.routing_rules import pick_up_key
 from services.atp.domain.validation_rules import MICRO
 from services.contracts.orders import OrderPlaced
 
@@ -61,6 +62,12 @@ class Content:
     lines: tuple[ContentLine, ...]
     country: str | None = None
     postcode: str | None = None
+    pick_up_at: str | None = None
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """The names under which the ways to serve it are kept: its zone, and the store where it is collected."""
+        return (self.zone,) if self.pick_up_at is None else (self.zone, pick_up_key(self.pick_up_at))
 
 
 def content_of(order: OrderPlaced) -> Content:
@@ -82,13 +89,23 @@ def content_of(order: OrderPlaced) -> Content:
     customer = CustomerKey(order.customer.system, order.customer.id)
     to = order.ship_to
     return Content(
-        customer, to.zone, order.channel, order.ordered_at, order.ship_complete, lines, to.country, to.postcode
+        customer,
+        to.zone,
+        order.channel,
+        order.ordered_at,
+        order.ship_complete,
+        lines,
+        to.country,
+        to.postcode,
+        to.pick_up_at,
     )
 
 
 def encode(content: Content) -> bytes:
     """The canonical bytes."""
-    ship_to = {} if content.country is None else {"ship_to": (content.country, content.postcode)}
+    ship_to: dict[str, object] = {} if content.country is None else {"ship_to": (content.country, content.postcode)}
+    if content.pick_up_at is not None:
+        ship_to["pick_up_at"] = content.pick_up_at
     return orjson.dumps(
         {
             **ship_to,
@@ -125,6 +142,7 @@ def decode(encoded: bytes) -> Content:
         ordered_at=None if ordered_at is None else datetime.fromisoformat(ordered_at),
         ship_complete=fields["ship_complete"],
         lines=tuple(ContentLine(*line) for line in fields["lines"]),
+        pick_up_at=fields.get("pick_up_at"),
     )
 
 

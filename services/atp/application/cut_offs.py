@@ -6,7 +6,7 @@ without knowing any time zone.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from services.atp.application.departures import moment
@@ -29,6 +29,7 @@ def in_time(offers: tuple[Offer, ...], clocks: Mapping[OfferName, Clock], now: d
 
 def first_day(clock: Clock, now: datetime) -> Day:
     """The day on which what comes now is worked on, by the clock of the location."""
-    today = now.astimezone(ZoneInfo(clock.time_zone)).toordinal()
-    missed = clock.cut_off is not None and now > moment(clock.time_zone, today, clock.cut_off)
+    ready = now + timedelta(minutes=clock.ready_minutes)
+    today = ready.astimezone(ZoneInfo(clock.time_zone)).toordinal()
+    missed = clock.cut_off is not None and ready > moment(clock.time_zone, today, clock.cut_off)
     return today + missed

@@ -57,6 +57,7 @@ def answer_body(
     currency: str,
 ) -> Document:
     """What an inquiry and a promise have in common."""
+    collected = {} if content.pick_up_at is None else {"pick_up_at": content.pick_up_at}
     return {
         "order": order_reference(key, version),
         "customer": {"system": content.customer.system, "id": content.customer.id},
@@ -65,6 +66,7 @@ def answer_body(
         "decided_at": now,
         "ordered_at": ordered_at,
         "zone": content.zone,
+        **collected,
         "channel": content.channel,
         "ship_complete": content.ship_complete,
         "lines": lines,

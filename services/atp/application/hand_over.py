@@ -40,7 +40,7 @@ def need_recipient(orders: Mapping[OrderKey, OrderCopy], key: OrderKey, needs: N
         return
     promise = order.promise
     needs.customers[promise.content.customer] = None
-    needs.zones[promise.content.zone] = None
+    needs.zones.update(dict.fromkeys(promise.content.ways))
     for backorder in promise.backorders.values():
         needs.items[backorder.item_id] = None
         needs.freed_items[backorder.item_id] = None

@@ -97,7 +97,7 @@ def need_to_wait(order: OrderCopy, needs: Needs) -> None:
     rests = [line["sku"] for line in load(promise.document)["lines"] if line["backordered"]]
     if rests:
         needs.customers[promise.content.customer] = None
-        needs.zones[promise.content.zone] = None
+        needs.zones.update(dict.fromkeys(promise.content.ways))
         needs.items.update(dict.fromkeys(rests))
         needs.freed_items.update(dict.fromkeys(rests))
 

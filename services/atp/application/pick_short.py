@@ -70,7 +70,7 @@ class Picking(Handler[PickShort]):
             return
         need_open_parts(order.promise, needs)
         needs.customers[order.promise.content.customer] = None
-        needs.zones[order.promise.content.zone] = None
+        needs.zones.update(dict.fromkeys(order.promise.content.ways))
         needs.substitutes = True
         for goods in command.goods:
             needs.items[goods.name.position.item_id] = None

@@ -21,7 +21,7 @@ from services.atp.application.deficit_records import Look, PartKey, StoredDefici
 from services.atp.application.order_reports import OrderReports
 from services.atp.application.orders import OrderCopy, Unapplied
 from services.atp.application.planner_records import PlannerAction
-from services.atp.application.routing import EffectiveRules
+from services.atp.application.routing import EffectiveRules, Lead
 from services.atp.application.status_book import CountedStatus, StatusBook, StatusKey, TrackKey
 from services.atp.application.supply_entries import (
     CountedSince,
@@ -45,6 +45,7 @@ from services.atp.domain.model import (
     Tier,
     UsageKey,
 )
+from services.atp.domain.routing_rules import PICK_UP
 from services.atp.domain.scheduled_receipts import Scheduled
 from services.atp.domain.service_rule import SERVED_BY_TIER, ServiceRule
 from services.atp.domain.stock_intake import StockState
@@ -84,14 +85,12 @@ class EffectiveQuota:
 
 
 class Clock(NamedTuple):
-    """When the day of a service at a location ends: at midnight of an IANA time zone, or at a cut-off before it.
-
-    `pick_up` is when the carrier comes, where that is said.
-    """
+    """When the day of a service at a location ends, its carrier comes, and how long it takes to be ready."""
 
     time_zone: str
     cut_off: time | None
     pick_up: time | None = None
+    ready_minutes: int = 0
 
 
 OfferName = tuple[str, str]  # location, service
@@ -149,6 +148,7 @@ class Configuration:
     capacities: Mapping[str, tuple[EffectiveCapacity, ...]] = field(default_factory=dict)
     closed: Mapping[str, Day] = field(default_factory=dict)
     routing: tuple[EffectiveRules, ...] = ()
+    leads: Mapping[str, Lead] = field(default_factory=dict)  # of locations whose supply is assumed
     service_rules: tuple[EffectiveRule, ...] = (EffectiveRule(SERVED_BY_TIER, None, None),)
 
     def service_at(self, moment: datetime) -> ServiceRule:
@@ -156,8 +156,8 @@ class Configuration:
         return next(each.rule for each in self.service_rules if each.covers(moment))
 
     def offers_for(self, zone: str) -> tuple[Offer, ...]:
-        """The ways to serve a zone; a zone without its own is served like the zone "*"."""
-        return self.offers.get(zone) or self.offers.get("*", ())
+        """The ways to serve a zone, or a store's collectors; a zone without its own is served like the zone "*"."""
+        return self.offers.get(zone) or (() if zone.startswith(PICK_UP) else self.offers.get("*", ()))
 
 
 @dataclass(frozen=True, slots=True)

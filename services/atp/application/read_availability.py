@@ -14,6 +14,7 @@ from services.atp.application.commands import Origin, Outcome, Remembered
 from services.atp.application.documents import Document, iso
 from services.atp.domain.allocation import room_for
 from services.atp.domain.explanation import LAST_DAY
+from services.atp.domain.made_to_order import item_at
 from services.atp.domain.model import Book, Day, Item, Position, PositionKey, Tier
 from services.atp.domain.promising_rules import figures, is_stricter
 from services.atp.domain.protection_figures import figures as protection_figures
@@ -126,7 +127,8 @@ def _page(batch: Batch, command: ReadAvailability) -> tuple[list[Document], Plac
                     found.pop()  # it begins on the next page
                 return found, Place(number, shown[-1]["location"] if shown else past)
             assert item is not None  # noqa: S101 - only a known item has positions here
-            shown.append(_picture(batch, item, position, tiers, command.view))
+            there = item_at(batch.book, position.key.location_id, item)
+            shown.append(_picture(batch, there, position, tiers, command.view))
             locations += 1
             rows += len(shown[-1]["days"]) * max(1, len(tiers))
     return found, None

@@ -88,6 +88,7 @@ def _book(record: Fields) -> Book:
         hierarchies=tuple(_hierarchy(each) for each in record.get("hierarchies", ())),
         regions=record.get("regions", {}),
         closed=dict(record.get("closed", ())),
+        assumed_from=dict(record.get("assumed_from", ())),
         capacities=_capacities(record.get("capacities", ())),
         routing=_routing(*record.get("routing", ((), (), ()))),
         service=_service(record.get("service")),

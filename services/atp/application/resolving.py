@@ -21,7 +21,7 @@ EVERYWHERE: Final = "*"  # where no rule matches: the zone of lanes that lead ev
 def need_zone(content: Content, needs: Needs) -> None:
     """Need the order's zone, if it names one."""
     if content.country is None:
-        needs.zones[content.zone] = None
+        needs.zones.update(dict.fromkeys(content.ways))
 
 
 async def find_zones(session: Session, contents: Iterable[Content], needs: Needs) -> None:
@@ -35,7 +35,7 @@ async def find_zones(session: Session, contents: Iterable[Content], needs: Needs
         rule = zone_map.find(content.country or "", content.postcode)
         zone = EVERYWHERE if rule is None else rule.zone
         found[content.country or "", content.postcode] = zone
-        needs.zones[zone] = None
+        needs.zones.update(dict.fromkeys(replace(content, zone=zone).ways))
 
 
 def resolved(batch: Batch, content: Content) -> Content:

@@ -20,7 +20,9 @@ from services.atp.application.deficit_records import Look, OpenPart, PartKey, St
 from services.atp.application.due import plan_due, store_due
 from services.atp.application.ports import Configuration, Session
 from services.atp.application.replan_uncovered import HORIZON
+from services.atp.application.routing import assumed_from
 from services.atp.domain.deficits import Deficit, Owed, peg
+from services.atp.domain.made_to_order import assumed_there
 from services.atp.domain.model import Item, PositionKey
 from services.contracts import catalogue
 from services.contracts.risks import PromiseAtRisk, RiskCause
@@ -173,7 +175,11 @@ def _review(
     owed: list[Owed[PartKey | str]] = [_owed(each, configuration) for each in look.open]
     owed += [Owed(name, (RANK_OF_UNKNOWN_TIER + 1, name), day, quantity) for name, day, quantity in look.transfers]
     after: dict[PartKey, StoredDeficit] = {}
-    found: list[Deficit[PartKey | str]] = peg(look.position, item or Item(key.item_id), today, owed)
+    there = item or Item(key.item_id)
+    starts = assumed_from(configuration.leads, (key,), today)
+    if starts:
+        there = assumed_there(there, starts[key.location_id] - today)
+    found: list[Deficit[PartKey | str]] = peg(look.position, there, today, owed)
     for deficit in found:
         name = deficit.name
         if isinstance(name, PartKey):

@@ -124,6 +124,9 @@ def rewrite(
         _show_decision(line, decisions.get(asked.line))
         lines.append(line)
     document["zone"], document["channel"] = request.zone, request.channel
+    document.pop("pick_up_at", None)
+    if request.pick_up_at is not None:
+        document["pick_up_at"] = request.pick_up_at
     document["ship_complete"] = request.ship_complete
     document["served_as"] = {**served_as(served), "tier_at_order": document["served_as"]["tier_at_order"]}
     document["decided_at"] = batch.now

@@ -1,11 +1,12 @@
 """Routing rules as planners and `catalog.v1` set them: documents with versions, and what of them a batch needs."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
-from services.atp.domain.model import Item
+from services.atp.domain.made_to_order import after_working_days
+from services.atp.domain.model import Calendar, Day, Item, PositionKey
 from services.atp.domain.routing_rules import NOTHING_RULED, RoutingRules
 
 RoutingKind = Literal["sourcing_rules", "fulfilment_modes", "substitutions"]
@@ -19,6 +20,13 @@ class EffectiveRules:
     rules: RoutingRules
     effective_from: datetime
     effective_to: datetime | None
+
+
+class Lead(NamedTuple):
+    """How many working days after today supply of a location is assumed from."""
+
+    days: int
+    calendar: Calendar | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,12 @@ class RoutingDocuments(Protocol):
     async def unknown(self, names: NamedInRules) -> NamedInRules:
         """Those of the names that nobody knows."""
         ...
+
+
+def assumed_from(leads: Mapping[str, Lead], positions: Iterable[PositionKey], today: Day) -> dict[str, Day]:
+    """The locations of positions whose supply is assumed, each with the day from which it is."""
+    locations = sorted({key.location_id for key in positions} & leads.keys())
+    return {name: after_working_days(leads[name].calendar, today, leads[name].days) for name in locations}
 
 
 def rules_in_effect(

@@ -95,7 +95,7 @@ class Serving(Handler[ServeBackorders]):
             promise = orders[_order_of(backorder)].promise
             if promise is None:
                 continue
-            needs.zones[promise.content.zone] = None
+            needs.zones.update(dict.fromkeys(promise.content.ways))
             needs.customers[promise.content.customer] = None
             if promise.content.ship_complete:
                 needs.items.update((each.item_id, None) for each in promise.backorders.values())
@@ -336,5 +336,7 @@ def _nothing_left(batch: Batch, item_id: str, marks: Mapping[PositionKey, Mark])
     item = batch.book.items.get(item_id)
     if item is None or item.checking_horizon_days is not None:
         return item is None
+    if any(key.location_id in batch.book.assumed_from for key in marks):
+        return False
     positions: list[Position] = [batch.book.positions[key] for key in marks]
     return all(running_supply(each, item, batch.book.today).available[-1] <= 0 for each in positions)

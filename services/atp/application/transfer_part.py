@@ -71,7 +71,7 @@ class TransferringPart(Handler[TransferPart]):
             return
         content = order.promise.content
         needs.customers[content.customer] = None
-        needs.zones[content.zone] = None
+        needs.zones.update(dict.fromkeys(content.ways))
         needs.items.update((line.item_id, None) for line in content.lines if line.line == command.line)
 
     def decide(self, batch: Batch, command: TransferPart) -> Outcome:

@@ -138,6 +138,7 @@ class Workbook:
             "capacities": [each for location in sorted(book.capacities) for each in book.capacities[location]],
             "routing": book.routing,
             "service": book.service,
+            "assumed_from": sorted(book.assumed_from.items()),
             "steps": self._steps,
             "decided": digest_of(self._decided),
         }

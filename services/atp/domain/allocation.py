@@ -14,6 +14,7 @@ changes nothing for anybody.
 
 from services.atp.domain.ceilings import ceilings_for, lefts, quota_key
 from services.atp.domain.leads import lead_of_tier, waiting_ahead
+from services.atp.domain.made_to_order import item_at
 from services.atp.domain.model import (
     Book,
     Day,
@@ -52,6 +53,8 @@ def room_for(
     Without a channel nothing is kept from one. `lead` is the request's place in the order of service; None: that of an
     order of the tier that comes today and has nothing else to it.
     """
+    if book.assumed_from:
+        item = item_at(book, key.location_id, item)
     held = 0 if channel is None else book.positions[key].kept_from(channel)
     if behind_waiting and book.positions[key].waiting:
         own = lead_of_tier(book.service, tier, book.today, channel) if lead is None else lead

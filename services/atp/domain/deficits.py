@@ -17,7 +17,7 @@ from itertools import accumulate
 from typing import Generic, TypeVar
 
 from services.atp.domain.model import Day, Item, Position
-from services.atp.domain.supply_picture import counted, horizon, lowest_from
+from services.atp.domain.supply_picture import counted, horizon, lowest_from, opening
 
 Name = TypeVar("Name")
 
@@ -77,7 +77,7 @@ def may_lack(position: Position, today: Day) -> bool:
 
 def _supply(position: Position, item: Item, today: Day, days: Iterable[Day]) -> tuple[list[Day], list[int]]:
     """S by day, at every day that matters before the horizon."""
-    coming: dict[Day, int] = {today: position.on_hand - position.buffer}
+    coming: dict[Day, int] = {today: opening(position, item)}
     for receipts in position.receipts:
         day = max(receipts.day, today)
         coming[day] = coming.get(day, 0) + counted(receipts, item, today)

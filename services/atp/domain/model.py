@@ -106,7 +106,8 @@ class Item:
     """What the master data says of an item.
 
     `units` are (unit, base units in it), `base_unit` not among them; confirmed quantities are multiples of
-    `pack_size`; `substitutes` are items that may be offered instead, the best first.
+    `pack_size`; `substitutes` are items that may be offered instead, the best first. `supply_stands`: what is assumed
+    stays supply until it ships (`services.atp.domain.made_to_order`).
     """
 
     item_id: str
@@ -123,6 +124,7 @@ class Item:
     substitutes: tuple[str, ...] = ()
     backorders: Backordering = OPEN
     rule: PromisingRule = CUMULATIVE
+    supply_stands: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,7 +351,8 @@ class RequestLine:
 class Request:
     """One order to decide, with the tier that counts already looked up. `released` waives what would hold it.
 
-    `location_id`: it is to be served from there and nowhere else. `value` is what the order is worth, where it matters.
+    `location_id`: it is to be served from there and nowhere else. `pick_up_at`: the customer collects it there.
+    `value` is what the order is worth, where it matters.
     """
 
     source: str
@@ -365,6 +368,7 @@ class Request:
     location_id: str | None = None
     customer_id: str | None = None
     value: int | None = None
+    pick_up_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,8 +465,8 @@ class Book:
     `protections`, `quotas` and `hierarchies` are those whose document is in effect today, or will be (`upcoming`).
     `offers` are by zone, the zone "*" for zones without their own; candidates are those offers whose location has a
     position of the item. `backlog` is what waits of items whose backorders are limited. `regions` are by zone,
-    `capacities` by location, as are those that are `closed` for promising, each with the last day of that. `service`
-    says who is served first.
+    `capacities` by location, as are those that are `closed` for promising, each with the last day of that, and those
+    whose supply is `assumed_from` a day on. `service` says who is served first.
     """
 
     today: Day
@@ -479,6 +483,7 @@ class Book:
     closed: Mapping[str, Day] = field(default_factory=dict)
     routing: RoutingRules = NOTHING_RULED
     service: ServiceRule = SERVED_BY_TIER
+    assumed_from: Mapping[str, Day] = field(default_factory=dict)
 
     def stopped_through(self, position: Position) -> Day | None:
         """The last day on which no new promise is made from a position or its location; None: it is not stopped."""

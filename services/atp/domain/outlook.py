@@ -15,8 +15,10 @@ from services.atp.domain.bookable_room import BookableRoom
 from services.atp.domain.capacity import limiting
 from services.atp.domain.ceilings import Ceiling, below, ceilings_for
 from services.atp.domain.leads import lead_of, ranked_line
+from services.atp.domain.made_to_order import item_at
 from services.atp.domain.model import Book, Day, Item, Offer, Position, PositionKey, Request
 from services.atp.domain.promising_rules import is_stricter
+from services.atp.domain.routing_rules import pick_up_key
 from services.atp.domain.shipping_days import is_timed
 from services.atp.domain.supply_picture import Room, horizon
 from services.atp.domain.taking import Draft, Lane, Piece
@@ -55,7 +57,12 @@ class Plan(NamedTuple):
 
 
 def offers_of(book: Book, request: Request) -> Sequence[Offer]:
-    """The offers for the request's zone, else for all zones, whose carrier class its tier may use."""
+    """The offers for the request's zone, else for all zones, whose carrier class its tier may use.
+
+    Of a customer who collects: those of the store; there is no carrier whose class could be forbidden.
+    """
+    if request.pick_up_at is not None:
+        return book.offers.get(pick_up_key(request.pick_up_at), ())
     offers = book.offers.get(request.zone) or book.offers.get("*", ())
     classes = request.tier.carrier_classes
     if request.location_id is not None:
@@ -168,7 +175,9 @@ class Outlook:
 
     def _no_earlier_than_needed(self, room: LaneRoom, lane: Lane, quantity: int, day: Day) -> Day:
         """Goods that would wait for the same departure may become available as late as that allows."""
-        later, end = lane.latest_alike(day), horizon(self.ask.item, self.draft.book.today)
+        book = self.draft.book
+        end = horizon(item_at(book, lane.key.location_id, self.ask.item), book.today)
+        later = lane.latest_alike(day)
         stays = later > day and room.at(later) >= quantity and (end is None or day >= end or later < end)
         return later if stays else day
 

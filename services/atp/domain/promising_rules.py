@@ -23,7 +23,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from services.atp.domain.model import Day, Item, Position, PromisingRule
-from services.atp.domain.supply_picture import Room, counted, horizon
+from services.atp.domain.supply_picture import Room, counted, horizon, opening
 
 
 class Left(NamedTuple):
@@ -151,7 +151,7 @@ def _kept(room: Room, free: Room, day: Day) -> int:
 def _by_day(position: Position, item: Item, today: Day) -> tuple[dict[Day, int], dict[Day, int]]:
     """Supply and commitments before the checking horizon, what is past due as today's."""
     end = horizon(item, today)
-    supply: dict[Day, int] = {today: position.on_hand - position.buffer}
+    supply: dict[Day, int] = {today: opening(position, item)}
     demand: dict[Day, int] = {}
     for receipts in position.receipts:
         day = max(receipts.day, today)

@@ -42,9 +42,11 @@ class Routes(NamedTuple):
 
 
 def routes_of(book: Book, request: Request, item_id: str, offers: Sequence[Offer]) -> Routes:
-    """What the rules leave of a request's ways for an item. One that is to be served from a place is not ruled."""
+    """What the rules leave of a request's ways for an item. One that is from a given place is not ruled."""
     item = book.items.get(item_id)
-    if not (book.routing.sourcing or book.routing.modes) or item is None or request.location_id is not None:
+    if item is None or not (book.routing.sourcing or book.routing.modes):
+        return Routes((offers,))
+    if request.location_id is not None or request.pick_up_at is not None:
         return Routes((offers,))
     tier, zone = request.tier.tier, request.zone
     rule = sourcing_rule(book.routing, tier, zone, item.groups)

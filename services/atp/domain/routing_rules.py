@@ -92,6 +92,11 @@ Rule = TypeVar("Rule", SourcingRule, FulfilmentMode, Substitution)
 _Specific = tuple[int, bool, bool, bool]
 
 
+def pick_up_key(location_id: str) -> str:
+    """Where the ways of a store's customers who collect are, among the ways by zone; no zone has such a name."""
+    return f"{PICK_UP}/{location_id}"
+
+
 def sourcing_rule(rules: RoutingRules, tier: str, zone: str, groups: tuple[str, ...]) -> SourcingRule | None:
     """The rule that says which locations may serve an item of these groups; None: all may."""
     matching = (each for each in rules.sourcing if _is_for(each, tier, zone) and each.item_group in (None, *groups))

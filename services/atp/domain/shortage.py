@@ -16,6 +16,7 @@ from typing import Final, Literal, NamedTuple
 from services.atp.domain.allocation import room_for
 from services.atp.domain.capacity import keeper, left_for
 from services.atp.domain.ceilings import lefts
+from services.atp.domain.made_to_order import item_at
 from services.atp.domain.model import Binding, Book, Capacity, Day, Position, PositionKey, Protection
 from services.atp.domain.outlook import FAR, Outlook
 from services.atp.domain.promising_rules import is_stricter, start_of_period
@@ -137,8 +138,8 @@ class Shortage:
             yield self._because_full(full, self._help(spot) + later)
         if not spot.missing:
             return
-        book, item = self.outlook.draft.book, self.outlook.ask.item
-        position = book.positions[spot.key]
+        book = self.outlook.draft.book
+        item, position = item_at(book, spot.key.location_id, self.outlook.ask.item), book.positions[spot.key]
         supply = lookahead(changes(position, item, book.today), item, book.today).at(spot.day)
         held = list(self._held(position, spot)) if supply > spot.room else []
         if supply < spot.room + spot.missing or not held or is_stricter(item):

@@ -11,6 +11,7 @@ nothing real replaced by then is a deficit.
 """
 
 from bisect import bisect_left, bisect_right
+from dataclasses import replace
 from itertools import accumulate
 from typing import Final, NamedTuple
 
@@ -77,7 +78,7 @@ class Room(NamedTuple):
 
 def running_supply(position: Position, item: Item, today: Day) -> Curve:
     """The whole picture of a position, also beyond its checking horizon."""
-    coming: dict[Day, int] = {today: position.on_hand - position.buffer}
+    coming: dict[Day, int] = {today: opening(position, item)}
     for receipts in position.receipts:
         day = max(receipts.day, today)
         coming[day] = coming.get(day, 0) + counted(receipts, item, today)
@@ -107,10 +108,18 @@ def horizon(item: Item, today: Day) -> Day | None:
 
 
 def counted(receipts: Receipts, item: Item, today: Day) -> int:
-    """The part of receipts that counts as supply today; what is assumed is none."""
+    """The part of receipts that counts as supply today; what is assumed is none, unless it stands."""
+    if item.supply_stands:
+        return receipts.assumed + counted(receipts, replace(item, supply_stands=False), today)
     if receipts.day < today - item.past_due_supply_days:
         return 0
     return receipts.confirmed + receipts.planned if item.planned_receipts_count else receipts.confirmed
+
+
+def opening(position: Position, item: Item) -> int:
+    """What there is at first. Where supply stands, goods leave that were never received: they take nothing from it."""
+    on_hand = max(0, position.on_hand) if item.supply_stands else position.on_hand
+    return on_hand - position.buffer
 
 
 def still_assumed(position: Position, item: Item, today: Day) -> list[Assumed]:
@@ -119,7 +128,7 @@ def still_assumed(position: Position, item: Item, today: Day) -> list[Assumed]:
     A real receipt that is due from H on replaces what is assumed for its day or later, the earliest first, as far as
     it is not needed for what is committed without an assumption, or for what lacks before H.
     """
-    end = horizon(item, today)
+    end = None if item.supply_stands else horizon(item, today)
     assumed = [] if end is None else [(each.day, each.assumed) for each in position.receipts if each.assumed]
     assumed = [(day, quantity) for day, quantity in assumed if end is not None and day >= end]
     if end is None or not assumed:
@@ -152,7 +161,7 @@ def _surplus(position: Position, item: Item, today: Day, end: Day) -> tuple[list
 
 def changes(position: Position, item: Item, today: Day) -> dict[Day, int]:
     """By how much A changes on which day; today holds the opening level."""
-    by_day: dict[Day, int] = {today: position.on_hand - position.buffer}
+    by_day: dict[Day, int] = {today: opening(position, item)}
     for receipts in position.receipts:
         day = receipts.day if receipts.day > today else today  # noqa: FURB136  a call of max() costs three times this
         by_day[day] = by_day.get(day, 0) + counted(receipts, item, today)

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from services.atp.domain import shipping_days
 from services.atp.domain.capacity import counted_by, limiting_at
 from services.atp.domain.ceilings import Ceiling, counting_for, portions
+from services.atp.domain.made_to_order import item_at
 from services.atp.domain.model import (
     Book,
     Capacity,
@@ -139,7 +140,7 @@ class Draft:
         cost = lane.cost(item, quantity, opens_shipment=opens)
         if opens:
             self._open(offer, ship_day)
-        assumed = self._is_assumed(item, day)
+        assumed = self._is_assumed(item, lane.key, day)
         self._commit(lane.key, day, quantity, assumed=assumed)
         booked = self._book_capacity(lane.capacities, ship_day, quantity)
         return Planned(
@@ -161,7 +162,7 @@ class Draft:
         `quotas` are those that match the line, which may be exceeded.
         """
         owed = given.quantity - given.shipped
-        assumed = owed > 0 and self._is_assumed(item, given.available_day)
+        assumed = owed > 0 and self._is_assumed(item, given.key, given.available_day)
         if owed:
             self._commit(given.key, given.available_day, owed, assumed=assumed)
         capacities = limiting_at(self.book, given.key.location_id, given.service)
@@ -199,8 +200,8 @@ class Draft:
         ship_days.append(ship_day)
         self._journal.append(ship_days.pop)
 
-    def _is_assumed(self, item: Item, day: Day) -> bool:
-        end = horizon(item, self.book.today)
+    def _is_assumed(self, item: Item, key: PositionKey, day: Day) -> bool:
+        end = horizon(item_at(self.book, key.location_id, item), self.book.today)
         return end is not None and day >= end
 
     def _commit(self, key: PositionKey, day: Day, quantity: int, *, assumed: bool) -> None:
