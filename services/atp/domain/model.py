@@ -351,8 +351,7 @@ class RequestLine:
 class Request:
     """One order to decide, with the tier that counts already looked up. `released` waives what would hold it.
 
-    `location_id`: it is to be served from there and nowhere else. `pick_up_at`: the customer collects it there.
-    `value` is what the order is worth, where it matters.
+    `location_id`: it is served from there alone. `pick_up_at`: it is collected there. `value`: what the order is worth.
     """
 
     source: str
@@ -377,8 +376,8 @@ class Planned:
 
     `available_day` is the material availability day: ship day less processing days. `assumed` says that the quantity
     is beyond the item's checking horizon and backed by an assumed receipt of the same quantity on the same day. The
-    cost of a shipment is paid once per (location, service, ship day) of an order, by the line that opens it.
-    `carrier_class` is empty where no lane was taken: of what another system promised.
+    cost of a shipment is paid once per (location, service, ship day) of an order, by the line that opens it. Without a
+    lane (of what another system promised) `carrier_class` is empty.
     """
 
     key: PositionKey
@@ -432,10 +431,7 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class LineDecision:
-    """The answer for one line. `outcome` is a `LineOutcome` value of the published language.
-
-    `routed_by` are the rules that said which ways could be taken, if any did.
-    """
+    """The answer for one line. `outcome` is a `LineOutcome`; `routed_by` are rules that said which ways it saw."""
 
     line: str
     item_id: str
