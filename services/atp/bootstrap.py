@@ -40,6 +40,7 @@ from services.atp.adapters.service_levels import PostgresServiceLevels
 from services.atp.adapters.service_rules import PostgresServiceRules
 from services.atp.adapters.stock_reader import PostgresStockReader
 from services.atp.adapters.transactions import PostgresTransactions
+from services.atp.adapters.waking import DUE as DUE_AT_ONCE
 from services.atp.adapters.waking import MARKED
 from services.atp.application.engine import Engine
 from services.atp.application.handlers import DUE, HANDLERS
@@ -368,7 +369,7 @@ class _Atp:
     async def _work_due(self, stop: asyncio.Event) -> None:
         poll_seconds = self._settings.atp_due_poll_seconds
         work = DueWork(self._engine, partial(due_now, self._database), DUE, poll_seconds=poll_seconds)
-        async with self._moves(work.wake):
+        async with self._database.listen(f"{DUE_AT_ONCE}_{SCHEMA}", work.wake), self._moves(work.wake):
             await work.run(stop)
 
     def _moves(self, wake: Callable[[str], None]) -> AbstractAsyncContextManager[None]:

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import httpx
@@ -15,6 +15,7 @@ from services.atp.adapters.oversell_audit import audit
 from services.atp.application.replay_decision import replay
 from services.chassis.lifecycle import Role
 from tests.support.atp import Atp, an_order, assigned, in_days, running_atp, unique
+from tests.support.atp_process import atp_process
 
 WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -239,6 +240,20 @@ async def test_a_lowered_capacity_keeps_promises_and_shows_the_day(atp: Atp, dc:
             await asyncio.sleep(0.05)
 
 
+async def test_availability_shows_no_more_than_can_leave(atp: Atp, dc: str) -> None:
+    item = await atp.item(on_hand=100, location=dc)
+    await limit(atp, line(dc, 10, shares=[{"tier": "gold", "quantity": 4}]))
+    assert await promised(atp, item, 3) == 3
+    asked = f"sku={item}&by_tier=true&bucket=day&first_day={in_days(0)}&last_day={in_days(2)}"
+    for where in ("", f"&location={dc}"):
+        answer = await atp.client.get(f"/v1/availability?{asked}{where}")
+        assert answer.status_code == 200, answer.text
+        days = answer.json()["locations"][0]["days"]
+        found = [{each["tier"]: each["confirmable"] for each in day["tiers"]} for day in days]
+        assert found == [{"gold": 7, "bronze": 3}, {"gold": 17, "bronze": 9}, {"gold": 27, "bronze": 15}]
+        assert days[2]["offered"] == 97
+
+
 async def test_capacities_go_out_to_a_file_and_back(atp: Atp, dc: str) -> None:
     await atp.location(dc)
     shares = [{"tier": "gold", "quantity": 4, "mode": "core", "lapse_days": 2}]
@@ -353,6 +368,35 @@ async def test_of_the_last_units_of_a_day_each_is_promised_once_by_two_engines(p
     assert {answer.status_code for answer in answers} == {201}
     assert Counter(answer.json()["lines"][0]["outcome"] for answer in answers) == {"promised": 150, "backordered": 450}
     assert await booked(pair[0], dc) == {0: 150}
+
+
+async def test_a_process_killed_under_load_overbooks_nothing_and_loses_no_unit(
+    pair: tuple[Atp, Atp], dc: str, database_url: str
+) -> None:
+    items = [await pair[0].item(on_hand=100, location=dc) for _ in range(20)]
+    await limit(pair[0], line(dc, 150))
+    orders = [an_order_by(items[number % 20], 1) for number in range(400)]
+    async with atp_process(database_url) as (process, other):
+        waiting = iter(orders)
+        answered = 0
+
+        async def client(number: int) -> None:
+            nonlocal answered
+            with suppress(httpx.TransportError):
+                for order in waiting:
+                    way = other if number % 2 else pair[1].client
+                    await way.post("/v1/promises", json=order)
+                    answered += 1
+                    if answered == 60:
+                        process.kill()
+
+        await asyncio.gather(*(client(number) for number in range(64)))
+    for order in orders:
+        answer = await pair[1].place(order)
+        assert answer.status_code in {200, 201}
+    assert await booked(pair[0], dc) == {0: 150}
+    promised_there = "SELECT sum(open)::bigint FROM commitment WHERE location_id = $1"
+    assert await pair[0].fetch(promised_there, dc) == [(150,)]
 
 
 async def test_a_lost_counter_is_a_drift_and_is_rebuilt_from_the_ledger(atp: Atp, dc: str) -> None:

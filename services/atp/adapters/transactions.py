@@ -23,10 +23,11 @@ from services.atp.adapters.positions import PositionStore
 from services.atp.adapters.protections import divide, position_keys, protections
 from services.atp.adapters.supply import PostgresSupply
 from services.atp.adapters.turns import TurnStore
-from services.atp.adapters.waking import wake_redecision
+from services.atp.adapters.waking import wake_due, wake_redecision
 from services.atp.application.content import CustomerKey
 from services.atp.application.customers import Customer
-from services.atp.application.ports import Collision, CommitLost, Configuration, Session, Unavailable
+from services.atp.application.ports import Collision, CommitLost, Configuration, Due, Session, Unavailable
+from services.atp.application.turn_location import LOCATION
 from services.atp.application.validation_records import Release
 from services.atp.domain.model import Day, Item, PositionKey, Protection, UsageKey
 from services.chassis import audit, idempotency, outbox
@@ -115,6 +116,11 @@ class PostgresSession:
     async def capacity_counters(self, names: Sequence[str], today: Day) -> dict[UsageKey, int]:
         """What is booked of capacities and shares from a day on, by ship day."""
         return await capacity_counters(self.connection, names, today)
+
+    async def turn_locations(self, locations: Sequence[str], at: datetime) -> None:
+        """Let those who wait for what these locations may send be asked anew, soon after the commit."""
+        await self.due.store({Due(LOCATION, (location,)): at for location in locations})
+        await wake_due(self.connection)
 
     async def protections(self, item_ids: Sequence[str], at: datetime) -> dict[PositionKey, tuple[Protection, ...]]:
         """Protections whose document is in effect or will be, by position."""

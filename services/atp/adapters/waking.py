@@ -8,6 +8,7 @@ from services.atp.adapters.customers import REGISTRY_SYSTEM
 from services.atp.adapters.waiting_totals import BASIS_AT, totals
 from services.chassis.database import Connection, announce
 
+DUE: Final = "due_at_once"  # the subject of the NOTIFY that wakes the work of what is due
 MARKED: Final = "position_marked"  # the subject of the NOTIFY that wakes the re-decision
 _MARK: Final = f"""
 WITH now AS (SELECT {BASIS_AT.format(moment="$2::timestamptz")} AS basis), waiting AS (
@@ -42,6 +43,11 @@ SELECT FROM position WHERE item_id = ANY($1::text[]) ORDER BY item_id, location_
 """
 _WAITED_FOR: Final = "SELECT DISTINCT item_id FROM backorder WHERE item_id = ANY($1::text[]) ORDER BY item_id"
 TIER_CHANGED: Final = "tier_changed"
+
+
+async def wake_due(connection: Connection) -> None:
+    """Have what is due looked at once this transaction has committed."""
+    await announce(connection, DUE)
 
 
 async def wake_redecision(connection: Connection) -> None:

@@ -38,9 +38,9 @@ from services.atp.application.commands import (
 )
 from services.atp.application.content import OrderKey
 from services.atp.application.inquiries import Inquiries
-from services.atp.application.ports import Collision, CommitLost, Due, EngineMetrics, Session, Transactions, Unavailable
+from services.atp.application.ports import Collision, CommitLost, EngineMetrics, Session, Transactions, Unavailable
 from services.atp.application.queues import Entry, Lane, QueueFull, Queues
-from services.atp.application.turn_location import LOCATION, freed_locations
+from services.atp.application.turn_location import freed_locations
 from services.chassis.clocks import WallClock
 from services.chassis.idempotency import StoredAnswer
 
@@ -284,7 +284,7 @@ class Engine:
         for kind in dict.fromkeys(type(command) for command in commands):
             await self._handlers[kind].store(session, batch)
         if freed := freed_locations(batch.configuration, batch.workbook.usage_before, usage):
-            await session.due.store({Due(LOCATION, (location,)): batch.now for location in freed})
+            await session.turn_locations(freed, batch.now)
         if batch.reviews:
             await session.deficits.ask(batch.reviews, batch.now)
         marked = any(batch.marks.get(each.position.key) is not None for each in changed)

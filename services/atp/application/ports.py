@@ -408,6 +408,10 @@ class Session(Protocol):
         """Lock capacities (unless the session only reads), the last locks of a batch; `now` is as of them."""
         ...
 
+    async def turn_locations(self, locations: Sequence[str], at: datetime) -> None:
+        """Let those who wait for what these locations may send be asked anew, soon after the commit."""
+        ...
+
     async def capacity_counters(self, names: Sequence[str], today: Day) -> dict[UsageKey, int]:
         """What is booked of capacities and shares from a day on, by ship day; 0 where there is none."""
         ...

@@ -1,11 +1,12 @@
 """What there is of items, day by day: supply, commitments, what is left, what is kept from a tier and what it may take.
 
 Read on one consistent picture without a lock, with the same functions that decide promises; as fresh as the database.
-A value of a day or bucket is that of its last day: what is there, or can be taken, by then.
+A value of a day or bucket is that of its last day: what is there, or can be taken, by then. What a tier may take is no
+more than it may let leave by then, where the location has a daily capacity for all its services.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
@@ -13,6 +14,7 @@ from services.atp.application.batch import Batch, Handler, Needs
 from services.atp.application.commands import Origin, Outcome, Remembered
 from services.atp.application.documents import Document, iso
 from services.atp.domain.allocation import room_for
+from services.atp.domain.capacity import leaving_by
 from services.atp.domain.explanation import LAST_DAY
 from services.atp.domain.made_to_order import item_at
 from services.atp.domain.model import Book, Day, Item, Position, PositionKey, Tier
@@ -22,6 +24,7 @@ from services.atp.domain.supply_picture import Curve, Room, changes, lookahead, 
 
 ROWS_MAX: Final = 20_000  # of one answer, each tier of a row counted: some megabytes; a page ends before
 BUCKET_DAYS: Final = {"day": 1, "week": 7}
+CAPACITY_DAYS: Final = 366  # a location's capacity limits nothing after so many days here
 BUCKETS_DEFAULT: Final = 28  # where no last day is asked
 Bucket = Literal["change", "day", "week"]
 
@@ -63,12 +66,23 @@ class ReadAvailability:
 
 
 class _Offers(NamedTuple):
-    """The picture, cumulative ATP, what a stricter rule offers by itself (None: none), and what a channel is not."""
+    """The picture, cumulative ATP, what a stricter rule offers by itself (None: none), and what a channel is not.
+
+    `leaving` is by tier what it may let leave the location by the days from today on, `shift` the place of a day there:
+    the days of processing less today.
+    """
 
     curve: Curve
     atp: Room
     rule: Room | None
     held: int
+    leaving: Mapping[Tier, Sequence[int]]
+    shift: int
+
+    def may_leave(self, tier: Tier, day: Day, confirmable: int | None) -> int | None:
+        """What of a confirmable quantity may leave by a day."""
+        by_day, place = self.leaving[tier], day + self.shift
+        return confirmable if confirmable is None or place >= len(by_day) else min(confirmable, by_day[place])
 
 
 class TierUnknown(Exception):  # noqa: N818 - says what is wrong
@@ -85,6 +99,7 @@ class Availability(Handler[ReadAvailability]):
             needs.every_zone = True
         else:
             needs.positions.update((PositionKey(item, str(command.location_id)), None) for item in command.items)
+            needs.bookable[command.location_id] = None
 
     def decide(self, batch: Batch, command: ReadAvailability) -> Outcome:
         """It is only ever inquired."""
@@ -161,7 +176,10 @@ def _picture(batch: Batch, item: Item, position: Position, tiers: Sequence[Tier]
     stopped = book.stopped_through(position)
     atp = lookahead(changes(position, item, book.today), item, book.today)
     rule = figures(position, item, book.today) if is_stricter(item) else None
-    rooms = [(tier.tier, tier_room(book, position, item, tier, view.channel)) for tier in tiers]
+    rooms = [(tier, tier_room(book, position, item, tier, view.channel)) for tier in tiers]
+    processing = batch.configuration.processing_days.get(position.key.location_id, 0)
+    place = position.key.location_id
+    leaving = {tier: leaving_by(book, place, tier, CAPACITY_DAYS) for tier in tiers if place in book.capacities}
     held = 0 if view.channel is None else position.kept_from(view.channel)
     days = [*curve.days, *atp.days, *(day for _, room in rooms for day in room.days), *(rule.days if rule else ())]
     spans = _spans(sorted(dict.fromkeys(days)), view, book.today)
@@ -174,7 +192,10 @@ def _picture(batch: Batch, item: Item, position: Position, tiers: Sequence[Tier]
         "stopped_through": None if stopped is None else iso(min(stopped, LAST_DAY)),
         "supply_assumed_from": None if curve.horizon is None else iso(curve.horizon),
         "protections": _protections(book, position, item) if tiers else [],
-        "days": [_row(first, last, _Offers(curve, atp, rule, held), rooms=rooms, view=view) for first, last in spans],
+        "days": [
+            _row(first, last, _Offers(curve, atp, rule, held, leaving, processing - book.today), rooms=rooms, view=view)
+            for first, last in spans
+        ],
     }
 
 
@@ -225,7 +246,7 @@ def _row(
     last: Day | None,
     offers: _Offers,
     *,
-    rooms: Sequence[tuple[str, Room]],
+    rooms: Sequence[tuple[Tier, Room]],
     view: View,
 ) -> Document:
     day = first if last is None else last
@@ -249,7 +270,10 @@ def _row(
         "confirmable": None,
         "tiers": (),
     }
-    shares = [{"tier": tier, **_share(offered, room.at(day))} for tier, room in rooms]
+    shares = [{"tier": tier.tier, **_share(offered, room.at(day))} for tier, room in rooms]
+    if offers.leaving:
+        for (tier, _), share in zip(rooms, shares, strict=True):
+            share["confirmable"] = offers.may_leave(tier, day, share["confirmable"])
     if view.tier is not None:
         row |= {name: shares[0][name] for name in ("restricted", "confirmable")}
     elif view.by_tier:

@@ -13,6 +13,7 @@ nothing back.
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import accumulate
 from typing import Final
 
 from services.atp.domain.model import Book, Capacity, CapacityShare, Day, Offer, Tier, UsageKey
@@ -84,6 +85,21 @@ def left_for(capacity: Capacity, tier: Tier, ship_day: Day, today: Day, usage: M
         if today <= ship_day - max(0, share.lapse_days):
             left -= kept_from(capacity, share, tier, ship_day, usage)
     return left
+
+
+def leaving_by(book: Book, location_id: str, tier: Tier, days: int) -> list[int]:
+    """What a tier may still let leave a location by all services, by each of so many days from today on; cumulative.
+
+    Empty where nothing limits all services together.
+    """
+    whole = [each for each in book.capacities.get(location_id, ()) if each.service is None]
+    if not whole:
+        return []
+    lefts = [
+        min(max(0, left_for(each, tier, day, book.today, book.usage)) for each in whole)
+        for day in range(book.today, book.today + days)
+    ]
+    return list(accumulate(lefts))
 
 
 def keeper(capacity: Capacity, tier: Tier, ship_day: Day, today: Day, usage: Mapping[UsageKey, int]) -> str | None:

@@ -48,7 +48,10 @@ Found = TypeVar("Found")
 
 
 class TierShare(Payload):
-    """What of the offer protections and waiting backorders keep from a tier, and what it may take."""
+    """What of the offer protections and waiting backorders keep from a tier, and what it may take.
+
+    `confirmable` is no more than the tier may let leave the location by then, where that has a bookable daily capacity.
+    """
 
     tier: Code
     restricted: int | None
