@@ -28,7 +28,8 @@ FUNCTIONS_SHOWN: Final = 30
 FUNCTIONS_PRINTED: Final = 12
 WRITTEN_SECONDS_MAX: Final = 30.0
 WRITTEN_POLL_SECONDS: Final = 0.05
-PROFILED_ROLES: Final = (("api",), ("consumer",))
+NOT_PROFILED: Final = ("segment_registry",)  # it has nothing to do with orders
+SHARE_SHOWN_MIN: Final = 0.05  # of the processor time of all that were profiled
 LOOP: Final = "the event loop itself"
 GROUPS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("documents", ("application/documents", "application/content", "application/revision", "orjson", "/json/")),
@@ -39,8 +40,8 @@ GROUPS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("event log", ("aiokafka", "chassis/consumer", "chassis/envelope", "chassis/event_log", "chassis/isolation")),
     ("asyncio", ("asyncio", "uvloop", "atp/application/engine", "atp/application/queues", "atp/application/inquiries")),
     ("driver", ("asyncpg", "chassis/database", "chassis/arrays", "chassis/writes", "chassis/outbox", "chassis/inbox")),
-    ("driver", ("chassis/idempotency", "chassis/business_time", "atp/adapters")),
-    ("decide", ("services/atp/domain", "services/atp/application", "chassis/ids")),
+    ("driver", ("chassis/idempotency", "chassis/business_time", "chassis/relay_rows", "/adapters/")),
+    ("decide", ("/domain/", "/application/", "chassis/ids")),
 )
 """Which part of the work a file or a compiled library is of; the first that fits."""
 Function = tuple[str, int, str]  # file, line, name
@@ -61,18 +62,18 @@ class Profile:
 
 @dataclass(slots=True)
 class Profiles:
-    """Takes profiles of a deployment whose processes `profiled` has changed."""
+    """Takes profiles of a deployment whose processes `profiled` has changed; those that did little are left out."""
 
     folder: Path
     taken: list[Profile] = field(default_factory=list)
 
     def profiled(self, wanted: Sequence[Wanted]) -> tuple[Wanted, ...]:
-        """The same processes, so started that the ATP's can be profiled."""
+        """The same processes, so started that they can be profiled."""
         environment = {FOLDER: str(self.folder)}
         return tuple(
-            Wanted(each.service, each.roles, {**each.environment, **environment}, ("-m", "bench.profiled"))
-            if each.roles in PROFILED_ROLES
-            else each
+            each
+            if each.service in NOT_PROFILED
+            else Wanted(each.service, each.roles, {**each.environment, **environment}, ("-m", "bench.profiled"))
             for each in wanted
         )
 
@@ -84,8 +85,9 @@ class Profiles:
         pieces = await work()
         for each in running:
             each.process.send_signal(signal.SIGUSR2)
-        for each in running:
-            self.taken.append(_profile(case, each, pieces, await self._found(each)))
+        found = [_profile(case, each, pieces, await self._found(each)) for each in running]
+        least = SHARE_SHOWN_MIN * sum(profile.processor_us for profile in found)
+        self.taken += [profile for profile in found if profile.processor_us >= least]
 
     async def _found(self, running: Running) -> dict[str, Any]:
         path = self.folder / f"{running.process.pid}.profile"
