@@ -4,7 +4,7 @@ Everything runs on one machine, auth on, PostgreSQL durable. Lines are durable w
 same run: those of `bench.promise` for what is asked over HTTP; for the intake a consumer that reads and validates the
 same events and does nothing with them; for two replicas one replica under the same load.
 
-`--profile` adds, after the rounds of each case and in a round of its own, a profile by function of the processes at work:
+`--profile` adds, after the rounds of each case and in a round of its own, a profile by function of what is at work:
 `bench.profiles` says how to read it. `--case=NAME` measures that case alone.
 """
 

@@ -11,6 +11,7 @@ a later call publishes. What is on the wire already may still be stored (a stopp
 """
 
 import asyncio
+import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -22,7 +23,6 @@ from aiokafka.errors import (
     RecordListTooLargeError,
     UnknownError,
 )
-from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from services.chassis.event_log.kafka_client import (
@@ -31,6 +31,7 @@ from services.chassis.event_log.kafka_client import (
     answered,
     let_go,
 )
+from services.chassis.event_log.partitions import partition_of
 from services.chassis.event_log.port import LogUnavailable, PublishRefused, PublishUnknown, Record, TopicPartition
 
 RECORD_MAX_BYTES: Final = 1_000_000  # the broker's default (1,048,588 with the batch's head), a little below
@@ -47,7 +48,6 @@ class KafkaProducer:
         self._options = options
         self._name = name
         self._client: AIOKafkaProducer | None = None
-        self._partitioner = DefaultPartitioner()
         self._lock = asyncio.Lock()  # one call at a time: two calls could not keep the order of a key
         self._dying: set[asyncio.Task[None]] = set()
         self.on_close: Callable[[Any], None] | None = None
@@ -89,9 +89,11 @@ class KafkaProducer:
 
     async def _publish(self, records: Sequence[Record]) -> None:
         client = self._client or await self._connect()
+        topics = dict.fromkeys(record.topic for record in records)
+        partitions = {topic: sorted(await client.partitions_for(topic)) for topic in topics}
         by_partition: dict[TopicPartition, list[Indexed]] = defaultdict(list)
         for index, record in enumerate(records):
-            by_partition[record.topic, await self._partition(client, record)].append((index, record))
+            by_partition[record.topic, _partition(record, partitions[record.topic])].append((index, record))
         outcomes = await asyncio.gather(
             *(self._send(client, place, indexed) for place, indexed in by_partition.items()), return_exceptions=True
         )
@@ -116,15 +118,6 @@ class KafkaProducer:
             raise
         self._client = client
         return client
-
-    async def _partition(self, client: AIOKafkaProducer, record: Record) -> int:
-        partitions = sorted(await client.partitions_for(record.topic))
-        if record.partition is not None:
-            if record.partition not in partitions:
-                raise LogUnavailable(f"{record.topic} has no partition {record.partition}")
-            return record.partition
-        chosen: int = self._partitioner(record.key, partitions, partitions)
-        return chosen
 
     async def _send(self, client: AIOKafkaProducer, place: TopicPartition, indexed: Sequence[Indexed]) -> None:
         """Send the records of one partition, batch after batch, each acknowledged before the next."""
@@ -183,3 +176,14 @@ async def _take_apart(client: AIOKafkaProducer, name: str) -> None:
             sender.cancel()
             await asyncio.wait([sender], timeout=GRACE_SECONDS)
     await let_go(client.client.close(), name)
+
+
+def _partition(record: Record, partitions: Sequence[int]) -> int:
+    """Where a record goes; one without a key goes anywhere."""
+    if record.partition is not None:
+        if record.partition not in partitions:
+            raise LogUnavailable(f"{record.topic} has no partition {record.partition}")
+        return record.partition
+    if record.key is None:
+        return random.choice(partitions)  # noqa: S311 - spreads records, protects nothing
+    return partitions[partition_of(record.key, len(partitions))]
