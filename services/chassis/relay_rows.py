@@ -195,6 +195,6 @@ def _row(row: asyncpg.Record) -> Row:
         topic=row["aggregatetype"],
         key=None if key is None else key.encode(),
         value=row["payload"],
-        headers=tuple((name, value.encode()) for name, value in headers.items()),
+        headers=tuple([(name, value.encode()) for name, value in headers.items()]),
     )
     return Row(row["position"], row["created_on"], row["bucket"], Lane(row["lane"]), row["aggregatetype"], key, record)

@@ -258,7 +258,7 @@ def _received(record: ConsumerRecord[bytes, bytes]) -> Received:
             topic=record.topic,
             key=record.key,
             value=record.value,
-            headers=tuple((name, value or b"") for name, value in record.headers),
+            headers=tuple([(name, value or b"") for name, value in record.headers]),
             partition=record.partition,
         ),
         partition=record.partition,
