@@ -53,6 +53,14 @@ def test_a_repeated_key_is_refused_wherever_it_hides(value: object, key: str) ->
             refuse_ambiguous(body.encode())
 
 
+@given(VALUES, st.sampled_from([None, 1, "\t"]), st.integers(4_290, 4_310))
+def test_a_number_that_not_every_parser_reads_is_refused_however_it_is_written(
+    value: object, indent: int | str | None, digits: int
+) -> None:
+    body = json.dumps({"a": value, "b": 17171717}, ensure_ascii=False, indent=indent).replace("17171717", "9" * digits)
+    assert (_refusal(body.encode()) is None) == (digits <= 4_300)
+
+
 def test_brackets_in_texts_are_not_depth() -> None:
     refuse_ambiguous(json.dumps({"a": "[" * 1_000, "b": '"' + "{" * 1_000}).encode())
 
