@@ -17,6 +17,11 @@ def numbers(values: Sequence[int]) -> str:
     return "{" + ",".join(map(str, values)) + "}"
 
 
+def numbers_or_none(values: Sequence[int | None]) -> str:
+    """`numbers`, of which some may be missing."""
+    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
+
+
 def ids(values: Sequence[UUID | None]) -> str:
     """For a parameter that is cast `::text::uuid[]`."""
     return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"

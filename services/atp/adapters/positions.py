@@ -17,19 +17,19 @@ from services.atp.application.waiting_lines import Mark
 from services.atp.domain.leads import add_waiting
 from services.atp.domain.model import Position, PositionKey, Receipts, UsageKey
 from services.atp.domain.order_of_service import ServiceKey
-from services.chassis.arrays import numbers
+from services.chassis.arrays import numbers, numbers_or_none, text_array, texts
 from services.chassis.database import Connection
 from services.chassis.writes import Writes
 
-_POSITIONS: Final = """
+_POSITIONS: Final = f"""
 SELECT p.item_id, p.location_id, p.version, p.on_hand, p.buffer,
        p.receipt_days, p.receipt_confirmed, p.receipt_planned, p.receipt_assumed,
        p.commit_days, p.commit_quantities, p.waiting_leads, p.waiting_quantities,
        p.marked_at, p.mark_cause, p.mark_after, p.stopped_through, p.channel_buffers, p.waiting_basis
-FROM unnest($1::text[], $2::text[]) AS k (item_id, location_id)
+FROM unnest({text_array(1)}, {text_array(2)}) AS k (item_id, location_id)
 JOIN position p ON p.item_id = k.item_id AND p.location_id = k.location_id
 ORDER BY p.item_id, p.location_id
-"""
+"""  # noqa: S608 - made of constants
 
 
 def _with_time(positions: str) -> str:
@@ -47,10 +47,11 @@ SELECT found.*, clock.now FROM found CROSS JOIN clock
 _LOAD: Final = _with_time(_POSITIONS)
 _LOCK: Final = _with_time(_POSITIONS + " FOR UPDATE OF p")
 
-_COLUMNS: Final = """
-    unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[],
-           $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::text[], $15::jsonb[],
-           $16::int[], $17::jsonb[], $18::bigint[])
+_COLUMNS: Final = f"""
+    unnest({text_array(1)}, {text_array(2)}, $3::text::bigint[], $4::text::bigint[], {text_array(5)}, {text_array(6)},
+           {text_array(7)}, {text_array(8)}, {text_array(9)}, {text_array(10)}, {text_array(11)}, {text_array(12)},
+           {text_array(13)}::timestamptz[], {text_array(14)}, {text_array(15)}::jsonb[], $16::text::int[],
+           {text_array(17)}::jsonb[], $18::text::bigint[])
     AS k (item_id, location_id, on_hand, buffer, receipt_days, receipt_confirmed, receipt_planned, receipt_assumed,
           commit_days, commit_quantities, waiting_leads, waiting_quantities, marked_at, mark_cause, mark_after,
           stopped_through, channel_buffers, waiting_basis)
@@ -115,7 +116,7 @@ class PositionStore:
         """The positions that exist, locked in key order if this session locks. `keys` must be sorted and unique."""
         if not keys:
             return {}
-        rows = await self._connection.fetch(self._load, *zip(*keys, strict=True))
+        rows = await self._connection.fetch(self._load, *map(texts, zip(*keys, strict=True)))
         if rows:
             self.loaded_at = rows[0]["now"].astimezone(UTC)
         stored = [_position(row) for row in rows]
@@ -189,26 +190,28 @@ def _buffers(stored: str) -> tuple[tuple[str, int], ...]:
     return tuple((channel, quantity) for channel, quantity in orjson.loads(stored))
 
 
-def _columns(stored: Sequence[StoredPosition]) -> list[list[object]]:
+def _columns(stored: Sequence[StoredPosition]) -> list[str]:
     positions = [each.position for each in stored]
     marks = [each.mark for each in stored]
+    after = [None if mark is None else mark.after for mark in marks]
+    channels = [each.channel_buffers for each in positions]
     return [
-        [each.key.item_id for each in positions],
-        [each.key.location_id for each in positions],
-        [each.on_hand for each in positions],
-        [each.buffer for each in positions],
-        [numbers([receipts.day for receipts in each.receipts]) for each in positions],
-        [numbers([receipts.confirmed for receipts in each.receipts]) for each in positions],
-        [numbers([receipts.planned for receipts in each.receipts]) for each in positions],
-        [numbers([receipts.assumed for receipts in each.receipts]) for each in positions],
-        [numbers([day for day, _ in each.commitments]) for each in positions],
-        [numbers([quantity for _, quantity in each.commitments]) for each in positions],
-        [numbers([lead for lead, _ in each.waiting]) for each in positions],
-        [numbers([quantity for _, quantity in each.waiting]) for each in positions],
-        [None if mark is None else mark.at for mark in marks],
-        [None if mark is None else mark.cause for mark in marks],
-        [None if mark is None or mark.after is None else orjson.dumps(tuple(mark.after)).decode() for mark in marks],
-        [each.stopped_through for each in positions],
-        [orjson.dumps(each.channel_buffers).decode() if each.channel_buffers else None for each in positions],
-        [each.waiting_basis for each in positions],
+        texts([each.key.item_id for each in positions]),
+        texts([each.key.location_id for each in positions]),
+        numbers([each.on_hand for each in positions]),
+        numbers([each.buffer for each in positions]),
+        texts([numbers([receipts.day for receipts in each.receipts]) for each in positions]),
+        texts([numbers([receipts.confirmed for receipts in each.receipts]) for each in positions]),
+        texts([numbers([receipts.planned for receipts in each.receipts]) for each in positions]),
+        texts([numbers([receipts.assumed for receipts in each.receipts]) for each in positions]),
+        texts([numbers([day for day, _ in each.commitments]) for each in positions]),
+        texts([numbers([quantity for _, quantity in each.commitments]) for each in positions]),
+        texts([numbers([lead for lead, _ in each.waiting]) for each in positions]),
+        texts([numbers([quantity for _, quantity in each.waiting]) for each in positions]),
+        texts([None if mark is None else mark.at.isoformat() for mark in marks]),
+        texts([None if mark is None else mark.cause for mark in marks]),
+        texts([None if each is None else orjson.dumps(tuple(each)).decode() for each in after]),
+        numbers_or_none([each.stopped_through for each in positions]),
+        texts([orjson.dumps(each).decode() if each else None for each in channels]),
+        numbers([each.waiting_basis for each in positions]),
     ]
