@@ -22,6 +22,7 @@ from services.atp.application.limits import Limits, counters_of
 from services.atp.application.orders import OrderCopy, Part, Unapplied
 from services.atp.application.ports import Configuration, Session, StoredPosition
 from services.atp.application.routing import assumed_from, rules_in_effect, substitutes_by_rule
+from services.atp.application.sharing import Sharing, find_sharing
 from services.atp.application.waiting_lines import Mark
 from services.atp.application.workbook import Workbook
 from services.atp.domain.deficits import may_lack
@@ -59,6 +60,7 @@ class Needs:
     capacities: dict[str, None] = field(default_factory=dict)  # besides those of the locations that serve the zones
     bookable: dict[str, None] = field(default_factory=dict)  # locations, besides those: their capacity may be booked
     freed_items: dict[str, None] = field(default_factory=dict)  # may free quantity: their backorders are counted
+    freed_limits: dict[UsageKey, None] = field(default_factory=dict)  # may get something back
     kept: dict[str, Any] = field(default_factory=dict)  # what handlers found out; goes to `Batch.kept`
 
 
@@ -84,6 +86,8 @@ class Batch:
     counts: dict[str, int] = field(default_factory=dict)
     audited: list[AuditEntry] = field(default_factory=list)  # to the audit trail, last of all
     reviews: dict[PositionKey, RiskCause] = field(default_factory=dict)  # where somebody may go short, or no longer
+    freed_limits: dict[UsageKey, None] = field(default_factory=dict)  # that the command at hand gave something back to
+    sharing: Sharing | None = None  # who waits for what limits of several items give; None: no such limit is concerned
     divided: list[str] = field(default_factory=list)  # items of which something is divided when their supply changes
 
     @property
@@ -244,6 +248,10 @@ class Loader:
         divided = [item for item in needs.freed_items if item in configuration.divided]
         if divided:
             needs.positions.update(dict.fromkeys(await session.position_keys(divided)))
+        sharing = await find_sharing(session, configuration, needs.freed_limits) if needs.freed_limits else None
+        if sharing is not None:
+            needs.freed_items.update(dict.fromkeys(sharing.items))
+            needs.positions.update(dict.fromkeys(sharing.positions))
         stored = await session.positions.load(self._position_keys(list(items)))
         locations = self._bookable(stored)
         if gates := {**needs.capacities, **{name: None for each in locations for name in self._capacities(each)}}:
@@ -272,6 +280,7 @@ class Loader:
             waiting={item: waiting.get(item, {}) for item in needs.freed_items},
             kept=dict(needs.kept),
             divided=divided,
+            sharing=sharing,
         )
 
     async def _substitutes(self, items: dict[str, Item]) -> dict[str, Item]:

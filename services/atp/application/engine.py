@@ -37,6 +37,8 @@ from services.atp.application.commands import (
     UnknownOrder,
 )
 from services.atp.application.content import OrderKey
+from services.atp.application.due import store_due
+from services.atp.application.free_limits import settle_limits
 from services.atp.application.inquiries import Inquiries
 from services.atp.application.ports import Collision, CommitLost, EngineMetrics, Session, Transactions, Unavailable
 from services.atp.application.queues import Entry, Lane, QueueFull, Queues
@@ -239,14 +241,20 @@ class Engine:
     def _outcome(self, batch: Batch, command: Command, known: dict[tuple[str, str], StoredAnswer]) -> Outcome:
         remembered = command.remembered
         if remembered is None:
-            return self._handler(command).decide(batch, command)
+            return self._decided(batch, command)
         stored = known.get((remembered.caller, remembered.key))
         if stored is not None:
             if stored.fingerprint != remembered.fingerprint:
                 return KeyReused()
             return AnsweredBefore(stored.status, stored.body)
-        outcome = self._handler(command).decide(batch, command)
+        outcome = self._decided(batch, command)
         known[remembered.caller, remembered.key] = answer_of(command, *remembered.render(outcome))
+        return outcome
+
+    def _decided(self, batch: Batch, command: Command) -> Outcome:
+        outcome = self._handler(command).decide(batch, command)
+        if batch.freed_limits:
+            settle_limits(batch)
         return outcome
 
     async def load(self, session: Session, commands: Sequence[Command]) -> Batch:
@@ -283,6 +291,7 @@ class Engine:
             await session.orders.store(list(batch.touched.values()), record, batch.unapplied, batch.now)
         for kind in dict.fromkeys(type(command) for command in commands):
             await self._handlers[kind].store(session, batch)
+        await store_due(session, batch)
         if freed := freed_locations(batch.configuration, batch.workbook.usage_before, usage):
             await session.turn_locations(freed, batch.now)
         if batch.reviews:

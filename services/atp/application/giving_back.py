@@ -19,6 +19,7 @@ def need_open_parts(promise: PromiseCopy, needs: Needs) -> None:
     freed = [part for part in promise.parts if part.open]
     need_parts(freed, needs)
     needs.freed_items.update((part.planned.key.item_id, None) for part in freed)
+    needs.freed_limits.update((posting.usage, None) for part in freed for posting in part.planned.postings)
 
 
 def give_back(batch: Batch, promise: PromiseCopy) -> None:
@@ -32,7 +33,8 @@ def give_back(batch: Batch, promise: PromiseCopy) -> None:
 def take_off(batch: Batch, part: Part, quantity: int, *, mark: bool = True) -> None:
     """Give back a quantity (0 < quantity <= open) of a part, with its share of postings and cost.
 
-    `mark`: those who wait are asked first. Whoever plans the same order anew marks after its own decision.
+    `mark`: those who wait are asked first. Whoever plans the same order anew marks after its own decision. Those who
+    wait for other items, and for a quota or capacity that gets something back, are asked after the command.
     """
     live = part.live
     kept, freed = divide(live, live.quantity - quantity)
@@ -40,6 +42,7 @@ def take_off(batch: Batch, part: Part, quantity: int, *, mark: bool = True) -> N
     part.open -= quantity
     part.changed = True
     batch.workbook.release([freed])
+    batch.freed_limits.update((posting.usage, None) for posting in freed.postings)
     if mark:
         batch.free(freed.key, "stock_freed")
 
