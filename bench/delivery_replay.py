@@ -6,11 +6,16 @@ this day: its receipts are announced, each due in time for the recorded promise,
 by the event log in turn. The replay says nothing to the services before the day on which it was known.
 """
 
+import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from typing import Any, Final
+
+import orjson
 
 from bench.delivery_history import NOTICE_DAYS, TIERS, TRANSIT_DAYS, Line, Order, Past
 from services.contracts import topics
@@ -22,11 +27,25 @@ SOURCE: Final = "programme"
 WAREHOUSE: Final = "wms"
 PURCHASING: Final = "erp"
 ON_TIME_TARGET_BP: Final = 9_000
-RULE_SET: Final = "activity"
 NEVER: Final = {  # orders in a day that nobody reaches, and value that nobody falls below: nobody is moved
     "promote": {"feature": "orders", "window_days": 1, "at_least": "1000000000"},
     "demote": {"feature": "value", "window_days": 1, "below": "0"},
 }
+RULES_VARIABLE: Final = "TIERCEL_RECLASSIFIER_RULE_SET_FILE"
+
+
+@contextmanager
+def nobody_moves(folder: Path) -> Iterator[None]:
+    """Services that start meanwhile begin with rules by which nobody moves."""
+    rungs = [{"tier": tier, **NEVER} for tier in TIERS[:-1]]
+    rules = {"rungs": rungs, "floor": TIERS[-1], "minimum_dwell_days": 0, "proposal_ttl_days": 1}
+    file = folder / "rules.json"
+    file.write_bytes(orjson.dumps(rules))
+    os.environ[RULES_VARIABLE] = str(file)
+    try:
+        yield
+    finally:
+        del os.environ[RULES_VARIABLE]
 
 
 @dataclass(slots=True)
@@ -66,9 +85,6 @@ class Replay:
             lane = {"zone": location, "location": location, "service": "freight", "carrier_class": "standard"}
             costs = {"transit_days": TRANSIT_DAYS, "cost_shipment_minor": self.past.freight_cents}
             await self.clients.call("atp", "PUT", "/v1/lanes", {"items": [lane | costs]})
-        rungs = [{"tier": tier, **NEVER} for tier in TIERS[:-1]]
-        rules = {"rungs": rungs, "floor": TIERS[-1], "minimum_dwell_days": 0, "proposal_ttl_days": 1}
-        await self.clients.call("reclassifier", "PUT", f"/v1/rule-sets/{RULE_SET}", rules)
         customers = sorted({order.customer for order in self.orders})
         await self._many("segment_registry", "/v1/imports", [self._customer(each) for each in customers])
         skus = sorted({line.sku for order in self.orders for line in order.lines})

@@ -34,6 +34,7 @@ from services.contracts import (
     published_promises,
     published_supply,
     published_tiers,
+    reclassification,
     risks,
     routing,
     segments,
@@ -218,6 +219,12 @@ SEGMENT_PROPOSED: Final = EventType("segment.proposed.v1", segments.SegmentPropo
 TIER_POLICY_V1: Final = EventType("tier.policy.v1", published_tiers.TierDefined, topics.SEGMENTS_POLICIES)
 TIER_POLICY: Final = EventType("tier.policy.v2", segments.TierDefined, topics.SEGMENTS_POLICIES)
 SERVICE_BREACHED: Final = EventType("service.breached.v1", service.ServiceBreached, topics.SERVICE_BREACHES)
+RECLASSIFICATION_STOPPED: Final = EventType(
+    "reclassification.stopped.v1", reclassification.ReclassificationStopped, topics.RECLASSIFICATION
+)
+RECLASSIFICATION_RESUMED: Final = EventType(
+    "reclassification.resumed.v1", reclassification.ReclassificationResumed, topics.RECLASSIFICATION
+)
 FEEDBACK_GIVEN: Final = EventType("feedback.given.v1", feedback.FeedbackGiven, topics.CUSTOMER_FEEDBACK)
 AUDIT_ANCHORED: Final = EventType("audit.anchored.v1", audit.AuditAnchored, topics.AUDIT_ANCHORS)
 
@@ -270,6 +277,8 @@ ALL: Final = (
     TIER_POLICY_V1,
     TIER_POLICY,
     SERVICE_BREACHED,
+    RECLASSIFICATION_STOPPED,
+    RECLASSIFICATION_RESUMED,
     FEEDBACK_GIVEN,
     AUDIT_ANCHORED,
 )

@@ -142,6 +142,15 @@ ALL: Final = (
         "The event id is the same in every repetition; the highest `sequence` of each month and measure counts.",
     ),
     Guarantee(
+        topics.RECLASSIFICATION,
+        "Automatic moves of a rule set stopped because too many customers would move at once, or go on.",
+        "reclassifier",
+        ("reclassifier",),
+        (SUBSCRIBERS,),
+        _BY_KEY,
+        "The event id is the same in every repetition; the highest `sequence` of each rule set counts.",
+    ),
+    Guarantee(
         topics.CUSTOMER_FEEDBACK,
         "Surveys and complaints of customers, as a CRM knows them: scores and kinds, never the text of what was said.",
         "reclassifier",

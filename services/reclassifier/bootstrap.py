@@ -41,11 +41,11 @@ from services.reclassifier.application.change_rule_set import store_first_rule_s
 from services.reclassifier.application.report_quiet import backlog
 from services.reclassifier.application.rule_set_document import RuleSetDocument
 from services.reclassifier.entrypoints.app import create_reclassifier_app
+from services.reclassifier.entrypoints.desk import Desk
 from services.reclassifier.entrypoints.evaluator import Evaluator
 from services.reclassifier.entrypoints.housekeeping import keep_house
 from services.reclassifier.entrypoints.published_segments import apply_published
 from services.reclassifier.entrypoints.recorded_orders import GROUP, RecordedOrdersHandler
-from services.reclassifier.entrypoints.routes import Desk
 from services.reclassifier.entrypoints.told_of_customers import TOPICS, ByTopic, FeedbackHandler
 from services.reclassifier.metrics import ReclassifierMetrics
 from services.reclassifier.settings import ReclassifierSettings

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from services.chassis.metrics import BUCKETS, counter
 
 RECORD_OUTCOMES: Final = ("news", "known")
+HELD_AS: Final = ("shadow", "awaiting")
 DIRECTIONS: Final = ("promotion", "demotion")
 
 
@@ -28,6 +29,17 @@ class ReclassifierMetrics:
         )
         self.proposals = counter(
             registry, "reclassifier_proposals_total", "Proposals made, by direction.", {"direction": DIRECTIONS}
+        )
+        self.held = counter(
+            registry,
+            "reclassifier_proposals_held_total",
+            "Proposals that were not published: recorded only, or awaiting a person.",
+            {"as": HELD_AS},
+        )
+        self.fuse_blown = Gauge(
+            "reclassifier_fuse_blown_state",
+            "1 while automatic moves of the rule set in force are stopped.",
+            registry=registry,
         )
         self.judged = Counter("reclassifier_customers_judged_total", "Judgements of customers.", registry=registry)
         self.due = Gauge("reclassifier_customers_due_items", "Customers to be judged now.", registry=registry)

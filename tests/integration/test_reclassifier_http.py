@@ -83,7 +83,13 @@ async def test_a_rule_set_is_stored_as_its_next_version(reclassifier: Reclassifi
     again = await reclassifier.client.put("/v1/rule-sets/activity", json=body)
     assert (first.status_code, again.status_code) == (201, 200)
     assert first.json() == again.json()
-    assert (first.json()["version"], first.json()["in_force"], first.json()["author"]) == (2, True, "ann")
+    assert (first.json()["version"], first.json()["in_force"], first.json()["author"]) == (2, False, "ann")
+    approved = await reclassifier.client.post(
+        "/v1/rule-sets/activity/versions/2:approve",
+        json={"content_hash": first.json()["content_hash"]},
+        headers=reclassifier.second,
+    )
+    assert (approved.status_code, approved.json()["in_force"], approved.json()["approved_by"]) == (200, True, "bea")
     shown = await reclassifier.client.get("/v1/rule-sets/activity")
     assert shown.json()["document"]["minimum_dwell_days"] == 14
     former = (await reclassifier.client.get("/v1/rule-sets/activity", params={"version": 1})).json()

@@ -21,15 +21,16 @@ from services.chassis.migrations import migrate
 from services.contracts.catalogue import FEEDBACK_GIVEN, ORDER_RECORDED, SEGMENT_CURRENT, EventType, decode
 from services.contracts.segments import SegmentProposed
 from services.reclassifier.adapters.store import SCHEMA, PostgresTransaction, PostgresTransactions
-from services.reclassifier.application.change_rule_set import change_rule_set
+from services.reclassifier.application.change_rule_set import approve_rule_set, change_rule_set
+from services.reclassifier.application.ports import ReclassifierTransaction
 from services.reclassifier.application.rule_set_document import RuleSetDocument
 from services.reclassifier.bootstrap import MIGRATIONS
 from services.reclassifier.domain.features import Detail
 from services.reclassifier.entrypoints.app import create_reclassifier_app
+from services.reclassifier.entrypoints.desk import Desk
 from services.reclassifier.entrypoints.evaluator import Evaluator
 from services.reclassifier.entrypoints.published_segments import apply_published
 from services.reclassifier.entrypoints.recorded_orders import RecordedOrdersHandler
-from services.reclassifier.entrypoints.routes import Desk
 from services.reclassifier.entrypoints.told_of_customers import ByTopic, FeedbackHandler
 from services.reclassifier.metrics import ReclassifierMetrics
 from tests.support.http import Credentials, client_of, everything_is_ready
@@ -124,6 +125,7 @@ class ReclassifierUnderTest:
     handler: ByTopic
     client: httpx.AsyncClient
     limited: dict[str, str]
+    second: dict[str, str]
     poor: dict[str, str]
     events: int = field(default=0)
 
@@ -177,12 +179,14 @@ class ReclassifierUnderTest:
     async def set_rules(self, **changed: Any) -> None:
         """Put another version of the rules in force."""
         document = RuleSetDocument.model_validate({**RULES, **changed})
-        await self.transactions.run(
-            lambda transaction: change_rule_set(
-                transaction, document.to_domain(RULE_SET, 1), document.to_json(), "tester"
-            ),
-            label="set rules",
-        )
+
+        async def put(transaction: ReclassifierTransaction) -> None:
+            rule_set = document.to_domain(RULE_SET, 1)
+            stored, _ = await change_rule_set(transaction, rule_set, document.to_json(), "tester")
+            version = stored.rule_set.version
+            await approve_rule_set(transaction, RULE_SET, version, stored.content_hash, "second")
+
+        await self.transactions.run(put, label="set rules")
 
 
 async def empty_schema(database_url: str) -> None:
@@ -224,7 +228,7 @@ async def reclassifier_over(database_url: str) -> AsyncIterator[ReclassifierUnde
         readiness=everything_is_ready,
         quiet=quiet,
     )
-    scopes = ("reclassifier.read", "reclassifier.write", "replay.drive")
+    scopes = ("reclassifier.read", "reclassifier.write", "reclassifier.approve", "replay.drive")
     evaluator = Evaluator(transactions, metrics, rule_set_id=RULE_SET)
     orders = RecordedOrdersHandler(transactions, metrics, evaluator, currency="GBP")
     handler = ByTopic(
@@ -233,7 +237,10 @@ async def reclassifier_over(database_url: str) -> AsyncIterator[ReclassifierUnde
     limited = credentials.headers(*scopes, subject="carl", account_groups=["north"])
     async with client_of(app, credentials.headers(*scopes, subject="ann")) as client:
         poor = credentials.headers(subject="poor")
-        running = ReclassifierUnderTest(database, transactions, metrics, evaluator, handler, client, limited, poor)
+        second = credentials.headers(*scopes, subject="bea")
+        running = ReclassifierUnderTest(
+            database, transactions, metrics, evaluator, handler, client, limited, second, poor
+        )
         await running.set_time(NOON)
         await running.set_rules()
         await running.judge()

@@ -1,9 +1,10 @@
 import pytest
 
 from services.reclassifier.domain.features import Features, Window
+from services.reclassifier.domain.leaves import Comparison, HasProfile, Leaf, Truth, leaf_turns
 from services.reclassifier.domain.measures import Measure, Prior, expected_value, measured, shown
 from services.reclassifier.domain.orders import Outcomes
-from services.reclassifier.domain.predicates import Comparison, HasProfile, Leaf, Truth, next_change, truth
+from services.reclassifier.domain.predicates import truth
 from services.reclassifier.domain.rhythm import DemandProfile, OrderDay, Ratio, Rhythm, rhythm_of
 
 TODAY = 740_000
@@ -94,8 +95,8 @@ def test_a_share_is_compared_exactly() -> None:
 
 def test_a_profile_is_looked_at_each_day_while_there_is_any_demand() -> None:
     leaf = HasProfile((DemandProfile.SMOOTH,), 90)
-    assert next_change(leaf, Features(TODAY, {90: Window(90, 1, 1, 1, 0, TODAY - 5)})) == TODAY + 1
-    assert next_change(leaf, Features(TODAY, {90: Window(90)})) is None
+    assert leaf_turns(leaf, Features(TODAY, {90: Window(90, 1, 1, 1, 0, TODAY - 5)})) == TODAY + 1
+    assert leaf_turns(leaf, Features(TODAY, {90: Window(90)})) is None
 
 
 @pytest.mark.parametrize(

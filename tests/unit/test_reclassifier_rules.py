@@ -9,18 +9,9 @@ from services.reclassifier.application.rule_set_document import RuleSetDocument
 from services.reclassifier.bootstrap import SHIPPED_RULE_SET
 from services.reclassifier.domain.classification import Judgement, find_move, judge
 from services.reclassifier.domain.features import Features, Window
+from services.reclassifier.domain.leaves import Comparison, Finding, Leaf, Truth
 from services.reclassifier.domain.measures import Measure
-from services.reclassifier.domain.predicates import (
-    AllOf,
-    AnyOf,
-    Comparison,
-    Finding,
-    Leaf,
-    Not,
-    Truth,
-    findings,
-    truth,
-)
+from services.reclassifier.domain.predicates import AllOf, AnyOf, Not, findings, truth
 from services.reclassifier.domain.rule_set import RuleSet
 from services.reclassifier.domain.standing import Assigned, Standing, standing_at
 

@@ -43,6 +43,7 @@ ALL_SCOPES: Final = (
     "metrics.read",
     "reclassifier.read",
     "reclassifier.write",
+    "reclassifier.approve",
     "registry.import",
     "registry.read",
     "registry.write",

@@ -33,14 +33,15 @@ UPDATE customer c SET due_at = '-infinity', correlation_id = known.correlation_i
 FROM known WHERE c.owner = known.owner
 """
 _CLAIM: Final = f"""
-SELECT owner, proposals, correlation_id, causation_id, traceparent FROM customer
+SELECT owner, proposals, correlation_id, causation_id, traceparent, run_id, falling_since FROM customer
 WHERE due_at <= {_BUSINESS_NOW} AND due_at < 'infinity'
 ORDER BY due_at, owner LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
 """  # noqa: S608 - constants
 _SAVE: Final = """
 UPDATE customer c SET due_at = coalesce(again_at, 'infinity'), proposals = given.proposals,
-    correlation_id = NULL, causation_id = NULL, traceparent = NULL
-FROM unnest($1::text[], $2::timestamptz[], $3::bigint[]) AS given (owner, again_at, proposals)
+    falling_since = given.falling_since, run_id = NULL, correlation_id = NULL, causation_id = NULL, traceparent = NULL
+FROM unnest($1::text[], $2::timestamptz[], $3::bigint[], $4::timestamptz[])
+    AS given (owner, again_at, proposals, falling_since)
 WHERE c.owner = given.owner
 """
 _COUNT_DUE: Final = f"""
@@ -49,12 +50,13 @@ SELECT (SELECT count(*) FROM (
     + (SELECT count(*) FROM sweep)
 """  # noqa: S608 - constants
 _SWEEP: Final = """
-WITH position AS MATERIALIZED (SELECT after_owner FROM sweep FOR UPDATE SKIP LOCKED),
+WITH position AS MATERIALIZED (SELECT after_owner, run_id FROM sweep FOR UPDATE SKIP LOCKED),
 portion AS MATERIALIZED (
     SELECT owner FROM customer WHERE owner > (SELECT after_owner FROM position)
     ORDER BY owner LIMIT $1 FOR NO KEY UPDATE
 ),
-made_due AS (UPDATE customer c SET due_at = '-infinity' FROM portion WHERE c.owner = portion.owner),
+made_due AS (UPDATE customer c SET due_at = '-infinity', run_id = position.run_id FROM portion, position
+    WHERE c.owner = portion.owner),
 moved AS (UPDATE sweep SET after_owner = (SELECT max(owner) FROM portion) WHERE EXISTS (SELECT FROM portion)),
 ended AS (DELETE FROM sweep WHERE EXISTS (SELECT FROM position) AND NOT EXISTS (SELECT FROM portion))
 SELECT count(*) FROM portion
@@ -85,7 +87,10 @@ async def save_evaluations(connection: Connection, evaluated: Sequence[Evaluated
     if not evaluated:
         return
     again: list[datetime | None] = [one.again_at for one in evaluated]
-    await connection.execute(_SAVE, [one.owner for one in evaluated], again, [one.proposals for one in evaluated])
+    falling = [one.falling_since for one in evaluated]
+    await connection.execute(
+        _SAVE, [one.owner for one in evaluated], again, [one.proposals for one in evaluated], falling
+    )
 
 
 async def count_due(connection: Connection, limit: int) -> int:
@@ -103,21 +108,25 @@ async def forget_owners(connection: Connection, owners: Sequence[str]) -> None:
     )
 
 
-async def start_sweep(connection: Connection) -> None:
-    """Begin at the first owner."""
-    await connection.execute(
-        "INSERT INTO sweep (after_owner) VALUES ('') ON CONFLICT (singleton) DO UPDATE SET after_owner = ''"
-    )
-
-
 async def continue_sweep(connection: Connection, limit: int) -> int:
     """Make the next owners due; 0 when there is no sweep, or it has ended, or another transaction is at it."""
     swept: int = await connection.fetchval(_SWEEP, limit)
     return swept
 
 
+async def count_published(connection: Connection, owners: Sequence[str]) -> dict[str, int]:
+    """Count one more published proposal of each of these owners; how many there are."""
+    rows = await connection.fetch(
+        "WITH held AS MATERIALIZED (SELECT owner FROM customer WHERE owner = ANY($1) ORDER BY owner FOR NO KEY UPDATE)"
+        " UPDATE customer c SET proposals = proposals + 1 FROM held WHERE c.owner = held.owner"
+        " RETURNING c.owner, c.proposals",
+        list(owners),
+    )
+    return {row["owner"]: row["proposals"] for row in rows}
+
+
 def _claimed(row: asyncpg.Record) -> Claimed:
     cause = None
     if row["correlation_id"] is not None:
         cause = Cause(row["correlation_id"], row["causation_id"], row["traceparent"])
-    return Claimed(row["owner"], row["proposals"], cause)
+    return Claimed(row["owner"], row["proposals"], cause, row["run_id"], row["falling_since"])

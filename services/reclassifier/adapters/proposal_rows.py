@@ -11,34 +11,43 @@ import orjson
 
 from services.chassis.database import Connection
 from services.reclassifier.application.ports import Proposal, ProposalState
-from services.reclassifier.domain.predicates import Finding
+from services.reclassifier.domain.classification import Held
+from services.reclassifier.domain.leaves import Finding
 
 _POSITION_LOCK: Final = 4_217_302  # any number that no other advisory lock here uses
 _COLUMNS: Final = (
     "position, proposal_id, customer_id, from_tier, to_tier, rule_set_id, rule_version, as_of, expires_at,"
-    " based_on_sequence, reason, evidence, state"
+    " based_on_sequence, reason, evidence, state, run_id, held_by, decided_by, decision_reason"
 )
 _INSERT: Final = """
 INSERT INTO proposal (proposal_id, customer_id, from_tier, to_tier, rule_set_id, rule_version, as_of, expires_at,
-    based_on_sequence, reason, evidence, state)
+    based_on_sequence, reason, evidence, state, run_id, held_by, published_at)
 SELECT proposal_id, customer_id, from_tier, to_tier, rule_set_id, rule_version, as_of, expires_at,
-    based_on_sequence, reason, evidence::jsonb, 'open'
+    based_on_sequence, reason, evidence::jsonb, state, run_id, held_by, CASE state WHEN 'open' THEN as_of END
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::timestamptz[],
-    $8::timestamptz[], $9::bigint[], $10::text[], $11::text[]) WITH ORDINALITY
+    $8::timestamptz[], $9::bigint[], $10::text[], $11::text[], $12::text[], $13::bigint[],
+    $14::text[]) WITH ORDINALITY
     AS given (proposal_id, customer_id, from_tier, to_tier, rule_set_id, rule_version, as_of, expires_at,
-              based_on_sequence, reason, evidence, place)
+              based_on_sequence, reason, evidence, state, run_id, held_by, place)
 ORDER BY place
 """
 _END: Final = """
 UPDATE proposal SET state = given.state, ended_at = $3
 FROM unnest($1::uuid[], $2::text[]) AS given (proposal_id, state) WHERE proposal.proposal_id = given.proposal_id
 """
+_AWAITING: Final = f"""
+SELECT {_COLUMNS} FROM proposal WHERE proposal_id = $1 OR (run_id = $2 AND state = 'awaiting')
+ORDER BY position LIMIT $3
+"""  # noqa: S608 - constants
+_AWAITING_CUSTOMERS: Final = f"""
+SELECT FROM customer WHERE owner IN (SELECT 'c:' || customer_id FROM ({_AWAITING}) awaiting)
+"""  # noqa: S608 - constants
 
 
 async def lock_open_proposals(connection: Connection, customer_ids: Collection[str]) -> dict[str, list[Proposal]]:
-    """The open ones of these customers by customer, locked."""
+    """Those of these customers that have not ended, by customer, locked."""
     rows = await connection.fetch(
-        f"SELECT {_COLUMNS} FROM proposal WHERE customer_id = ANY($1) AND state = 'open'"  # noqa: S608
+        f"SELECT {_COLUMNS} FROM proposal WHERE customer_id = ANY($1) AND state IN ('shadow', 'awaiting', 'open')"  # noqa: S608
         " ORDER BY position FOR NO KEY UPDATE",
         list(customer_ids),
     )
@@ -66,6 +75,9 @@ async def add_proposals(connection: Connection, proposals: Sequence[Proposal]) -
         [one.based_on_sequence for one in proposals],
         [one.reason for one in proposals],
         [orjson.dumps([_finding_document(each) for each in one.evidence]).decode() for one in proposals],
+        [one.state.value for one in proposals],
+        [one.run_id for one in proposals],
+        [one.held_by and one.held_by.value for one in proposals],
     )
 
 
@@ -76,14 +88,68 @@ async def end_proposals(connection: Connection, ended: Sequence[tuple[str, Propo
         await connection.execute(_END, ids, [state.value for _, state in ended], at)
 
 
-async def page_of_proposals(connection: Connection, after: int, limit: int) -> list[Proposal]:
+async def page_of_proposals(
+    connection: Connection, after: int, limit: int, *, state: ProposalState | None, run_id: int | None
+) -> list[Proposal]:
     """Those after a position, in order."""
     rows = await connection.fetch(
-        f"SELECT {_COLUMNS} FROM proposal WHERE position > $1 ORDER BY position LIMIT $2",  # noqa: S608
+        f"SELECT {_COLUMNS} FROM proposal WHERE position > $1 AND ($3::text IS NULL OR state = $3)"  # noqa: S608
+        " AND ($4::bigint IS NULL OR run_id = $4) ORDER BY position LIMIT $2",
         after,
         limit,
+        None if state is None else state.value,
+        run_id,
     )
     return [_proposal(row) for row in rows]
+
+
+async def lock_awaiting(
+    connection: Connection, proposal_id: str | None, run_id: int | None, limit: int
+) -> list[Proposal]:
+    """The proposal in whatever state, or the first of a run that await somebody; their customers are locked first."""
+    wanted = (None if proposal_id is None else UUID(proposal_id), run_id, limit)
+    await connection.execute(f"{_AWAITING_CUSTOMERS} ORDER BY owner FOR NO KEY UPDATE", *wanted)
+    rows = await connection.fetch(f"{_AWAITING} FOR NO KEY UPDATE", *wanted)
+    return [_proposal(row) for row in rows]
+
+
+async def decide_proposals(connection: Connection, decided: Sequence[Proposal], at: datetime) -> None:
+    """Store what a person decided."""
+    await connection.execute(
+        "UPDATE proposal SET state = given.state, decided_by = given.decided_by,"
+        " decision_reason = given.decision_reason,"
+        " published_at = CASE given.state WHEN 'open' THEN $5::timestamptz END,"
+        " ended_at = CASE given.state WHEN 'open' THEN NULL ELSE $5::timestamptz END"
+        " FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[])"
+        " AS given (proposal_id, state, decided_by, decision_reason) WHERE proposal.proposal_id = given.proposal_id",
+        [UUID(one.proposal_id) for one in decided],
+        [one.state.value for one in decided],
+        [one.decided_by for one in decided],
+        [one.decision_reason for one in decided],
+        at,
+    )
+
+
+async def failed_at(connection: Connection, customer_ids: Collection[str], rule_set_id: str) -> dict[str, datetime]:
+    """When a proposal for these customers last came to nothing."""
+    rows = await connection.fetch(
+        "SELECT customer_id, max(ended_at) AS at FROM proposal WHERE customer_id = ANY($1) AND rule_set_id = $2"
+        " AND state IN ('overtaken', 'expired', 'rejected') GROUP BY customer_id",
+        list(customer_ids),
+        rule_set_id,
+    )
+    return {row["customer_id"]: row["at"] for row in rows}
+
+
+async def automatic_moves_since(connection: Connection, rule_set_id: str, since: datetime) -> int:
+    """Moves made without a person; until the commit nobody else makes any."""
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", _POSITION_LOCK)
+    count: int = await connection.fetchval(
+        "SELECT count(*) FROM proposal WHERE rule_set_id = $1 AND published_at > $2 AND held_by IS NULL",
+        rule_set_id,
+        since,
+    )
+    return count
 
 
 def _finding_document(finding: Finding) -> dict[str, str]:
@@ -109,4 +175,8 @@ def _proposal(row: asyncpg.Record) -> Proposal:
         evidence=tuple(_finding(document) for document in orjson.loads(row["evidence"])),
         state=ProposalState(row["state"]),
         position=row["position"],
+        run_id=row["run_id"],
+        held_by=None if row["held_by"] is None else Held(row["held_by"]),
+        decided_by=row["decided_by"],
+        decision_reason=row["decision_reason"],
     )

@@ -18,22 +18,37 @@ from services.reclassifier.adapters import (
     outcome_rows,
     proposal_rows,
     rule_set_rows,
+    run_rows,
     segment_rows,
 )
 from services.reclassifier.application.ports import (
     Cause,
     Claimed,
+    Cut,
     Evaluated,
+    FuseState,
     Proposal,
     ProposalState,
     ReclassifierReader,
     ReclassifierTransaction,
+    Run,
+    RunCause,
     Segment,
     StoredRuleSet,
 )
 from services.reclassifier.domain.features import Detail, Features
 from services.reclassifier.domain.feedback import FeedbackKey, HeardFeedback
-from services.reclassifier.domain.orders import Activity, Counted, Day, OrderKey, Outcomes, OwnedDay, Reference
+from services.reclassifier.domain.orders import (
+    Activity,
+    Counted,
+    Day,
+    OrderKey,
+    Outcomes,
+    OwnedDay,
+    Reference,
+    owner_of_customer,
+)
+from services.reclassifier.domain.rule_set import RuleSet
 
 SCHEMA: Final = "reclassifier"
 T = TypeVar("T")
@@ -144,9 +159,6 @@ class PostgresTransaction:
     async def save_evaluations(self, evaluated: Sequence[Evaluated]) -> None:
         await customer_rows.save_evaluations(self._connection, evaluated)
 
-    async def start_sweep(self) -> None:
-        await customer_rows.start_sweep(self._connection)
-
     async def continue_sweep(self, limit: int) -> int:
         return await customer_rows.continue_sweep(self._connection, limit)
 
@@ -159,8 +171,60 @@ class PostgresTransaction:
     async def end_proposals(self, ended: Sequence[tuple[str, ProposalState]], at: datetime) -> None:
         await proposal_rows.end_proposals(self._connection, ended, at)
 
-    async def page_of_proposals(self, after: int, limit: int) -> list[Proposal]:
-        return await proposal_rows.page_of_proposals(self._connection, after, limit)
+    async def page_of_proposals(
+        self, after: int, limit: int, *, state: ProposalState | None = None, run_id: int | None = None
+    ) -> list[Proposal]:
+        return await proposal_rows.page_of_proposals(self._connection, after, limit, state=state, run_id=run_id)
+
+    async def lock_awaiting(
+        self, *, proposal_id: str | None = None, run_id: int | None = None, limit: int = 1
+    ) -> list[Proposal]:
+        return await proposal_rows.lock_awaiting(self._connection, proposal_id, run_id, limit)
+
+    async def decide_proposals(self, decided: Sequence[Proposal], at: datetime) -> dict[str, int]:
+        await proposal_rows.decide_proposals(self._connection, decided, at)
+        published = [one.customer_id for one in decided if one.state is ProposalState.OPEN]
+        counts = await customer_rows.count_published(self._connection, [owner_of_customer(one) for one in published])
+        return {one: counts[owner_of_customer(one)] for one in published}
+
+    async def failed_at(self, customer_ids: Collection[str], rule_set_id: str) -> dict[str, datetime]:
+        return await proposal_rows.failed_at(self._connection, customer_ids, rule_set_id)
+
+    async def automatic_moves_since(self, rule_set_id: str, since: datetime) -> int:
+        return await proposal_rows.automatic_moves_since(self._connection, rule_set_id, since)
+
+    async def newest_version(self, rule_set_id: str) -> StoredRuleSet | None:
+        return await rule_set_rows.load_newest(self._connection, rule_set_id)
+
+    async def approve_rule_set(self, rule_set: RuleSet, approver: str, at: datetime) -> None:
+        await rule_set_rows.approve_rule_set(self._connection, rule_set, approver, at)
+
+    async def start_run(self, rule_set: RuleSet, cause: RunCause, at: datetime) -> int:
+        return await run_rows.start_run(self._connection, rule_set, cause, at)
+
+    async def last_cut(self, rule_set: RuleSet) -> Cut | None:
+        return await run_rows.last_cut(self._connection, rule_set)
+
+    async def runs(self, before: int | None, limit: int) -> list[Run]:
+        return await run_rows.load_runs(self._connection, before, limit)
+
+    async def run(self, run_id: int) -> Run | None:
+        return await run_rows.load_run(self._connection, run_id)
+
+    async def calendar_due(self, rule_set: RuleSet) -> bool:
+        return await run_rows.calendar_due(self._connection, rule_set)
+
+    async def set_calendar(self, rule_set: RuleSet, next_at: datetime | None) -> None:
+        await run_rows.set_calendar(self._connection, rule_set, next_at)
+
+    async def fuse(self, rule_set_id: str) -> FuseState | None:
+        return await run_rows.load_fuse(self._connection, rule_set_id)
+
+    async def save_fuse(self, rule_set_id: str, state: FuseState) -> None:
+        await run_rows.save_fuse(self._connection, rule_set_id, state)
+
+    async def active_customers(self) -> int:
+        return await run_rows.active_customers(self._connection)
 
     async def rule_set(self, rule_set_id: str, version: int | None = None) -> StoredRuleSet | None:
         return await rule_set_rows.load_rule_set(self._connection, rule_set_id, version)

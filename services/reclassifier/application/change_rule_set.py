@@ -1,39 +1,85 @@
-"""Store a new version of a rule set and have every customer looked at again."""
+"""Store versions of a rule set, and put them in force: by a second person, bound to the content that was read.
+
+draft ──approve (not by its author, content hash as stored)──▶ in force ──the next version is approved──▶ superseded
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from enum import StrEnum
+from typing import Any, Final
 
 from services.chassis.audit.chain import AuditEntry
-from services.reclassifier.application.ports import ReclassifierTransaction, StoredRuleSet
+from services.reclassifier.application.calendar import next_run
+from services.reclassifier.application.ports import ReclassifierTransaction, RunCause, StoredRuleSet
+from services.reclassifier.application.rule_set_document import content_hash
 from services.reclassifier.domain.rule_set import RuleSet
+
+SHIPPED: Final = "shipped"  # the author and approver of what comes with the product
+
+
+class ApprovalRefusal(StrEnum):
+    """Why a version was not put in force, in the order in which it is looked at."""
+
+    UNKNOWN = "unknown"
+    OTHER_CONTENT = "other_content"
+    OWN_WORK = "own_work"
+    OVERTAKEN = "overtaken"
 
 
 async def change_rule_set(
     transaction: ReclassifierTransaction, rule_set: RuleSet, document: Mapping[str, Any], author: str
 ) -> tuple[StoredRuleSet, bool]:
-    """Store the next version; the same document again changes nothing. Returns the version, and whether it is new."""
+    """Store the next version as a draft; the newest document again changes nothing. Returns it; whether it is new."""
     await transaction.lock_rule_sets()
-    stored = await transaction.rule_set(rule_set.rule_set_id)
-    if stored is not None and stored.document == document:
-        return stored, False
-    version = 1 if stored is None else stored.rule_set.version + 1
+    newest = await transaction.newest_version(rule_set.rule_set_id)
+    if newest is not None and newest.document == document:
+        return newest, False
+    version = 1 if newest is None else newest.rule_set.version + 1
     now = await transaction.now()
-    changed = StoredRuleSet(replace(rule_set, version=version), document, author, now)
-    await transaction.add_rule_set(changed)
-    await transaction.start_sweep()
+    stored = StoredRuleSet(replace(rule_set, version=version), document, author, now, content_hash(document))
+    await transaction.add_rule_set(stored)
     await transaction.count_activity()
     detail = {"version": version, "document": document}
     await transaction.append_audit([AuditEntry(author, "rule_set.changed", rule_set.rule_set_id, detail)], now)
-    return changed, True
+    return stored, True
+
+
+async def approve_rule_set(
+    transaction: ReclassifierTransaction, rule_set_id: str, version: int, hashed: str, approver: str
+) -> StoredRuleSet | ApprovalRefusal:
+    """Put a draft in force and have everybody judged by it; a version that is in force already stays as it is."""
+    await transaction.lock_rule_sets()
+    stored = await transaction.rule_set(rule_set_id, version)
+    in_force = await transaction.rule_set(rule_set_id)
+    if stored is None:
+        return ApprovalRefusal.UNKNOWN
+    if stored.content_hash != hashed:
+        return ApprovalRefusal.OTHER_CONTENT
+    if stored.approved_by is not None:
+        return stored
+    if approver == stored.author and approver != SHIPPED:
+        return ApprovalRefusal.OWN_WORK
+    if in_force is not None and in_force.rule_set.version > version:
+        return ApprovalRefusal.OVERTAKEN
+    now = await transaction.now()
+    rule_set = stored.rule_set
+    await transaction.approve_rule_set(rule_set, approver, now)
+    calendar = rule_set.calendar
+    await transaction.set_calendar(rule_set, None if calendar is None else next_run(calendar, now))
+    run_id = await transaction.start_run(rule_set, RunCause.VERSION, now)
+    await transaction.count_activity()
+    detail = {"version": version, "content_hash": hashed, "author": stored.author, "run_id": run_id}
+    await transaction.append_audit([AuditEntry(approver, "rule_set.approved", rule_set_id, detail)], now)
+    return replace(stored, approved_by=approver, approved_at=now)
 
 
 async def store_first_rule_set(
     transaction: ReclassifierTransaction, rule_set: RuleSet, document: Mapping[str, Any]
 ) -> bool:
-    """Store the shipped rule set if there is none of its id; whether it was stored."""
+    """Store the shipped rule set and put it in force if there is none of its id; whether it was stored."""
     await transaction.lock_rule_sets()
-    if await transaction.rule_set(rule_set.rule_set_id) is not None:
+    if await transaction.newest_version(rule_set.rule_set_id) is not None:
         return False
-    await change_rule_set(transaction, rule_set, document, author="shipped")
+    stored, _ = await change_rule_set(transaction, rule_set, document, author=SHIPPED)
+    await approve_rule_set(transaction, rule_set.rule_set_id, 1, stored.content_hash, SHIPPED)
     return True

@@ -7,15 +7,18 @@ CONDITION   {"all": [CONDITION, ...]} | {"any": [CONDITION, ...]} | {"not": COND
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
-from services.contracts.payload import Payload
+from services.contracts.payload import Code, Payload
+from services.reclassifier.domain.leaves import Comparison, HasProfile, InTop, Leaf, Scored, ScorePart, TopKey
 from services.reclassifier.domain.measures import COUNTS, Measure, Prior, scale
-from services.reclassifier.domain.predicates import AllOf, AnyOf, Comparison, HasProfile, Leaf, Not, Predicate
+from services.reclassifier.domain.orders import MICROS_PER_UNIT
+from services.reclassifier.domain.predicates import AllOf, AnyOf, Not, Predicate
 from services.reclassifier.domain.rhythm import DemandProfile
 
 DEPTH_MAX: Final = 8  # deeper than anybody can read
@@ -42,47 +45,96 @@ Limit = Annotated[
 ]
 
 
+PERCENT_MAX: Final = 100
+
+CUT_MEASURES: Final = ("orders", "units", "value")  # sums that the database sorts over all customers at once
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What conditions refer to: what is expected of new customers, and scores by name."""
+
+    prior: Prior | None
+    scores: Mapping[str, tuple[ScorePart, ...]]
+
+    def prior_of(self, measure: Measure, window_days: int) -> Prior | None:
+        """The prior of an expected value; ValueError where none is given for the window."""
+        if measure is not Measure.EXPECTED_VALUE:
+            return None
+        if self.prior is None or self.prior.window_days != window_days:
+            raise ValueError("expected_value needs new_customers with the same window_days")
+        return self.prior
+
+
 class Document(Payload):
     """The parent of all parts of a rule set's document."""
 
     model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
 
 
-class Condition(Document):
-    """A comparison of one measure with one limit: a count, days, an amount in the major unit, or percent."""
+class Compared(Document):
+    """Exactly one of four comparisons with a limit."""
 
-    feature: Measure
-    window_days: WindowDays | None = None
     at_least: Limit | None = None
     above: Limit | None = None
     at_most: Limit | None = None
     below: Limit | None = None
 
     @model_validator(mode="after")
-    def _says_one_thing(self) -> Self:
-        limits = [limit for limit in self._limits().values() if limit is not None]
-        if len(limits) != 1:
+    def _compares_once(self) -> Self:
+        if len(self.limits()) != 1:
             raise ValueError("give exactly one of at_least, above, at_most, below")
-        if (self.window_days is None) is not (self.feature is Measure.RECENCY):
-            raise ValueError("every feature but recency needs window_days; recency has none")
-        if self.feature in COUNTS and limits[0] != int(limits[0]):
-            raise ValueError("orders, units and days are whole numbers")
-        if limits[0] < 0 and self.feature not in SIGNED:
-            raise ValueError(f"{self.feature.value} is never below zero")
         return self
 
-    def to_domain(self, prior: Prior | None) -> Predicate:
+    def limits(self) -> list[tuple[Comparison, Decimal]]:
+        """The comparisons that are given."""
+        found = ((comparison, getattr(self, comparison.value)) for comparison in Comparison)
+        return [(comparison, limit) for comparison, limit in found if limit is not None]
+
+
+class Condition(Compared):
+    """A comparison of one measure with one limit: a count, days, an amount in the major unit, or percent."""
+
+    feature: Measure
+    window_days: WindowDays | None = None
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Self:
+        check_limits(self.feature, self.window_days, [limit for _, limit in self.limits()])
+        return self
+
+    def to_domain(self, terms: Terms) -> Predicate:
         """The leaf; ValueError for an expected value without what is expected of new customers."""
-        comparison, limit = next((name, limit) for name, limit in self._limits().items() if limit is not None)
+        ((comparison, limit),) = self.limits()
         window_days = self.window_days or 0
-        if self.feature is not Measure.EXPECTED_VALUE:
-            prior = None
-        elif prior is None or prior.window_days != window_days:
-            raise ValueError("expected_value needs new_customers with the same window_days")
+        prior = terms.prior_of(self.feature, window_days)
         return Leaf(self.feature, comparison, int(limit * scale(self.feature)), window_days, prior)
 
-    def _limits(self) -> dict[Comparison, Decimal | None]:
-        return {comparison: getattr(self, comparison.value) for comparison in Comparison}
+
+class ScoreCondition(Compared):
+    """A comparison of a score with points."""
+
+    score: Code
+
+    def to_domain(self, terms: Terms) -> Predicate:
+        """The leaf; ValueError if nobody said how the score is made."""
+        if self.score not in terms.scores:
+            raise ValueError("no such score")
+        ((comparison, limit),) = self.limits()
+        return Scored(self.score, terms.scores[self.score], comparison, int(limit * MICROS_PER_UNIT))
+
+
+class TopCondition(Document):
+    """Whether a customer is among the share of all that has the most, by the limits of the last cut."""
+
+    feature: Literal["orders", "units", "value"]
+    window_days: WindowDays
+    in_top_percent: Annotated[Limit, Field(gt=0, le=PERCENT_MAX)]
+
+    def to_domain(self, _: Terms) -> Predicate:
+        """The leaf, without a cut."""
+        share = int(self.in_top_percent * MICROS_PER_UNIT)
+        return InTop(TopKey(Measure(self.feature), self.window_days, share))
 
 
 class ProfileCondition(Document):
@@ -92,7 +144,7 @@ class ProfileCondition(Document):
     window_days: WindowDays
     is_: Annotated[tuple[DemandProfile, ...], Field(alias="is", min_length=1, max_length=len(DemandProfile))]
 
-    def to_domain(self, _: Prior | None) -> Predicate:
+    def to_domain(self, _: Terms) -> Predicate:
         """The leaf."""
         return HasProfile(self.is_, self.window_days)
 
@@ -102,9 +154,9 @@ class Every(Document):
 
     all: Annotated[tuple["AnyCondition", ...], Field(min_length=1)]
 
-    def to_domain(self, prior: Prior | None) -> Predicate:
+    def to_domain(self, terms: Terms) -> Predicate:
         """The conjunction."""
-        return AllOf(tuple(part.to_domain(prior) for part in self.all))
+        return AllOf(tuple(part.to_domain(terms) for part in self.all))
 
 
 class Some(Document):
@@ -112,9 +164,9 @@ class Some(Document):
 
     any: Annotated[tuple["AnyCondition", ...], Field(min_length=1)]
 
-    def to_domain(self, prior: Prior | None) -> Predicate:
+    def to_domain(self, terms: Terms) -> Predicate:
         """The disjunction."""
-        return AnyOf(tuple(part.to_domain(prior) for part in self.any))
+        return AnyOf(tuple(part.to_domain(terms) for part in self.any))
 
 
 class Negation(Document):
@@ -122,9 +174,9 @@ class Negation(Document):
 
     not_: Annotated["AnyCondition", Field(alias="not")]
 
-    def to_domain(self, prior: Prior | None) -> Predicate:
+    def to_domain(self, terms: Terms) -> Predicate:
         """The negation."""
-        return Not(self.not_.to_domain(prior))
+        return Not(self.not_.to_domain(terms))
 
 
 def _kind(value: object) -> str:
@@ -132,19 +184,39 @@ def _kind(value: object) -> str:
     if isinstance(value, Mapping):
         if value.get("feature") == "demand_profile":
             return "profile"
-        return next((kind for kind in ("all", "any", "not") if kind in value), "feature")
+        marks = {"all": "all", "any": "any", "not": "not", "score": "score", "in_top_percent": "top"}
+        return next((kind for mark, kind in marks.items() if mark in value), "feature")
     return next((kind for model, kind in _KINDS.items() if isinstance(value, model)), "feature")
 
 
-_KINDS: Final = {Every: "all", Some: "any", Negation: "not", ProfileCondition: "profile"}
+_KINDS: Final = {
+    Every: "all",
+    Some: "any",
+    Negation: "not",
+    ProfileCondition: "profile",
+    ScoreCondition: "score",
+    TopCondition: "top",
+}
 AnyCondition = Annotated[
     Annotated[Every, Tag("all")]
     | Annotated[Some, Tag("any")]
     | Annotated[Negation, Tag("not")]
     | Annotated[ProfileCondition, Tag("profile")]
+    | Annotated[ScoreCondition, Tag("score")]
+    | Annotated[TopCondition, Tag("top")]
     | Annotated[Condition, Tag("feature")],
     Discriminator(_kind),
 ]
+
+
+def check_limits(measure: Measure, window_days: int | None, limits: Sequence[Decimal]) -> None:
+    """ValueError unless the limits are of the measure's kind and the window is there where one is needed."""
+    if (window_days is None) is not (measure is Measure.RECENCY):
+        raise ValueError("every feature but recency needs window_days; recency has none")
+    if measure in COUNTS and any(limit != int(limit) for limit in limits):
+        raise ValueError("orders, units and days are whole numbers")
+    if measure not in SIGNED and any(limit < 0 for limit in limits):
+        raise ValueError(f"{measure.value} is never below zero")
 
 
 def refuse_large(condition: object) -> None:

@@ -1,15 +1,14 @@
 """Judge the customers whose evaluation is due, and propose the moves that the numbers ask for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-import orjson
-
-from services.chassis.envelope import Event
+from services.chassis.audit.chain import AuditEntry
 from services.chassis.ids import new_id
-from services.contracts.catalogue import SEGMENT_PROPOSED
+from services.reclassifier.application.calendar import next_run
+from services.reclassifier.application.guard_moves import blow_if_too_many
 from services.reclassifier.application.ports import (
     Cause,
     Claimed,
@@ -17,27 +16,35 @@ from services.reclassifier.application.ports import (
     Proposal,
     ProposalState,
     ReclassifierTransaction,
+    RunCause,
     Segment,
 )
-from services.reclassifier.domain.classification import Judgement, Move, judge
+from services.reclassifier.application.publishing import proposal_event
+from services.reclassifier.domain.classification import Held, Memory, Move, held_by, judge
 from services.reclassifier.domain.features import Features
 from services.reclassifier.domain.orders import customer_of_owner
-from services.reclassifier.domain.rule_set import RuleSet
+from services.reclassifier.domain.rule_set import Mode, RuleSet
 from services.reclassifier.domain.standing import standing_at
 
-SOURCE: Final = "reclassifier"
 PORTION_MAX: Final = 500  # customers judged in one transaction: some 20 ms
-SWEEP_MAX: Final = 2_000  # customers made due in one transaction when a rule set is new
+SWEEP_MAX: Final = 2_000  # customers made due in one transaction when everybody is judged
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What one portion came to; `more` says that there is probably more to do at once."""
+    """What one portion came to; `more` says that there is probably more to do at once.
+
+    Moves are counted by direction and by what becomes of them; `stopped` says whether the fuse is blown (None: the
+    portion did not ask).
+    """
 
     judged: int = 0
     promotions: int = 0
     demotions: int = 0
+    recorded: int = 0
+    awaiting: int = 0
     more: bool = False
+    stopped: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,7 @@ class _Case:
     segment: Segment
     features: Features
     open_proposal: Proposal | None
+    failed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +71,57 @@ async def evaluate_due(transaction: ReclassifierTransaction, rule_set_id: str) -
     """Judge one portion of what is due. While a replay collects, nothing is."""
     if await transaction.collecting():
         return Evaluation()
+    stored = await transaction.rule_set(rule_set_id)
+    rule_set = None if stored is None else stored.rule_set
+    if rule_set is not None and rule_set.calendar is not None and await transaction.calendar_due(rule_set):
+        await _start_calendar_run(transaction, rule_set)
+        return Evaluation(more=True)
+    stopped = await _is_stopped(transaction, rule_set)
     claimed = await transaction.claim_due(PORTION_MAX)
     if not claimed:
-        return Evaluation(more=await transaction.continue_sweep(SWEEP_MAX) > 0)
-    stored = await transaction.rule_set(rule_set_id)
+        return Evaluation(more=await transaction.continue_sweep(SWEEP_MAX) > 0, stopped=stopped)
     now = await transaction.now()
-    cases = [] if stored is None else await _cases(transaction, claimed, stored.rule_set, now)
-    outcomes = [] if stored is None else [_decide(case, stored.rule_set, now) for case in cases]
+    if rule_set is not None:
+        rule_set = await _at_last_cut(transaction, rule_set, now)
+    cases = [] if rule_set is None else await _cases(transaction, claimed, rule_set, now)
+    outcomes = [] if rule_set is None else [_decide(case, rule_set, now) for case in cases]
+    entries: Sequence[AuditEntry] = ()
+    if rule_set is not None:
+        outcomes, entries, stopped = await _guarded(transaction, rule_set, outcomes, now)
     judged = {outcome.evaluated.owner for outcome in outcomes}
     idle = [Evaluated(one.owner, None, one.proposals) for one in claimed if one.owner not in judged]
     await _store(transaction, outcomes, idle, {one.owner: one.cause for one in claimed}, now)
-    up, down = _directions(outcomes, stored.rule_set if stored else None)
-    return Evaluation(len(outcomes), up, down, more=True)
+    if entries:
+        await transaction.append_audit(entries, now)
+    return _summary(outcomes, rule_set, stopped)
+
+
+async def _start_calendar_run(transaction: ReclassifierTransaction, rule_set: RuleSet) -> None:
+    """Cut shares and judge everybody as one run; a run that was missed while nobody was up is made once."""
+    now = await transaction.now()
+    assert rule_set.calendar is not None  # noqa: S101 - its calendar has come round
+    await transaction.set_calendar(rule_set, next_run(rule_set.calendar, now))
+    run_id = await transaction.start_run(rule_set, RunCause.CALENDAR, now)
+    await transaction.count_activity()
+    detail = {"rule_version": rule_set.version, "run_id": run_id}
+    await transaction.append_audit([AuditEntry("reclassifier", "run.started", rule_set.rule_set_id, detail)], now)
+
+
+async def _is_stopped(transaction: ReclassifierTransaction, rule_set: RuleSet | None) -> bool | None:
+    if rule_set is None or rule_set.fuse is None:
+        return None
+    state = await transaction.fuse(rule_set.rule_set_id)
+    return state is not None and state.blown_at is not None
+
+
+async def _at_last_cut(transaction: ReclassifierTransaction, rule_set: RuleSet, now: datetime) -> RuleSet:
+    if not rule_set.tops:
+        return rule_set
+    cut = await transaction.last_cut(rule_set)
+    stale = rule_set.cut_stale_days
+    if cut is None or (stale is not None and now - cut.cut_at > timedelta(days=stale)):
+        return rule_set.at_cut(None)
+    return rule_set.at_cut(cut.limits)
 
 
 async def _cases(
@@ -84,16 +131,17 @@ async def _cases(
     ids = {one.owner: customer_id for one in claimed if (customer_id := customer_of_owner(one.owner)) is not None}
     segments = await transaction.segments(list(ids.values()))
     movable = [one for one in claimed if one.owner in ids and _may_move(segments.get(ids[one.owner]))]
-    features = await transaction.features(
-        [one.owner for one in movable], now.toordinal(), rule_set.windows, rule_set.detail
-    )
-    proposals = await transaction.lock_open_proposals([ids[one.owner] for one in movable])
+    owners, customer_ids = [one.owner for one in movable], [ids[one.owner] for one in movable]
+    features = await transaction.features(owners, now.toordinal(), rule_set.windows, rule_set.detail)
+    proposals = await transaction.lock_open_proposals(customer_ids)
+    failed = await transaction.failed_at(customer_ids, rule_set.rule_set_id) if rule_set.cool_down_days else {}
     return [
         _Case(
             one,
             segments[ids[one.owner]],
             features[one.owner],
             _of_rule_set(proposals.get(ids[one.owner], []), rule_set),
+            failed.get(ids[one.owner]),
         )
         for one in movable
     ]
@@ -113,40 +161,78 @@ def _decide(case: _Case, rule_set: RuleSet, now: datetime) -> _Outcome:
     if proposal is not None:
         fate = _fate(proposal, rule_set, now)
         if fate is ProposalState.OPEN:  # one at a time; the registry's answer makes the customer due again
-            return _Outcome(Evaluated(claimed.owner, proposal.expires_at, claimed.proposals))
-        ended = (proposal.proposal_id, fate)
-    judgement = judge(rule_set, standing_at(case.segment.assignments, now), case.features, now)
+            return _Outcome(Evaluated(claimed.owner, proposal.expires_at, claimed.proposals, claimed.falling_since))
+        ended = None if fate is proposal.state else (proposal.proposal_id, fate)
+    if not rule_set.by_events and claimed.run_id is None:
+        again_at = None if proposal is None or ended is not None else proposal.expires_at
+        return _Outcome(Evaluated(claimed.owner, again_at, claimed.proposals, claimed.falling_since), ended=ended)
+    failed = now if ended is not None and ended[1] is ProposalState.EXPIRED else case.failed_at
+    memory = Memory(claimed.falling_since, failed if rule_set.cool_down_days else None)
+    judgement = judge(rule_set, standing_at(case.segment.assignments, now), case.features, now, memory)
+    again_at = judgement.again_at if rule_set.by_events else None  # days of grace then end at the next run
+    if proposal is not None and ended is None:
+        if judgement.move is not None and judgement.move.to_tier == proposal.to_tier:
+            again_at = _earlier(again_at, proposal.expires_at)
+            return _Outcome(Evaluated(claimed.owner, again_at, claimed.proposals, judgement.falling_since))
+        ended = (proposal.proposal_id, ProposalState.OVERTAKEN)
+    evaluated = Evaluated(claimed.owner, again_at, claimed.proposals, judgement.falling_since)
     if judgement.move is None:
-        return _Outcome(Evaluated(claimed.owner, judgement.again_at, claimed.proposals), ended=ended)
-    proposed = _proposal(case.segment, judgement.move, rule_set, now)
-    again_at = _earlier(judgement, proposed.expires_at)
-    return _Outcome(Evaluated(claimed.owner, again_at, claimed.proposals + 1), proposed, ended)
+        return _Outcome(evaluated, ended=ended)
+    proposed = _proposal(case, judgement.move, rule_set, now)
+    again_at = _earlier(again_at, proposed.expires_at)
+    published = claimed.proposals + (proposed.state is ProposalState.OPEN)
+    return _Outcome(replace(evaluated, again_at=again_at, proposals=published), proposed, ended)
 
 
 def _fate(proposal: Proposal, rule_set: RuleSet, now: datetime) -> ProposalState:
     if proposal.rule_version != rule_set.version:
         return ProposalState.SUPERSEDED
-    return ProposalState.EXPIRED if proposal.expires_at <= now else ProposalState.OPEN
+    return ProposalState.EXPIRED if proposal.expires_at <= now else proposal.state
 
 
-def _earlier(judgement: Judgement, expires_at: datetime) -> datetime:
-    return expires_at if judgement.again_at is None else min(judgement.again_at, expires_at)
+def _earlier(again_at: datetime | None, expires_at: datetime) -> datetime:
+    return expires_at if again_at is None else min(again_at, expires_at)
 
 
-def _proposal(segment: Segment, move: Move, rule_set: RuleSet, now: datetime) -> Proposal:
+def _proposal(case: _Case, move: Move, rule_set: RuleSet, now: datetime) -> Proposal:
+    held = held_by(rule_set, move, fuse_blown=False)
+    state = ProposalState.OPEN if held is None else ProposalState.AWAITING
     return Proposal(
         proposal_id=str(new_id()),
-        customer_id=segment.customer_id,
+        customer_id=case.segment.customer_id,
         from_tier=move.from_tier,
         to_tier=move.to_tier,
         rule_set_id=rule_set.rule_set_id,
         rule_version=rule_set.version,
         as_of=now,
         expires_at=now + timedelta(days=rule_set.proposal_ttl_days),
-        based_on_sequence=segment.sequence,
+        based_on_sequence=case.segment.sequence,
         reason=move.reason,
         evidence=move.evidence,
+        state=ProposalState.SHADOW if move.mode is Mode.SHADOW else state,
+        run_id=case.claimed.run_id,
+        held_by=held,
     )
+
+
+async def _guarded(
+    transaction: ReclassifierTransaction, rule_set: RuleSet, outcomes: list[_Outcome], now: datetime
+) -> tuple[list[_Outcome], Sequence[AuditEntry], bool | None]:
+    """The outcomes, their automatic moves held where the fuse is blown or blows by them."""
+    automatic = sum(one.proposed is not None and one.proposed.state is ProposalState.OPEN for one in outcomes)
+    blown, entries = await blow_if_too_many(transaction, rule_set, automatic, now)
+    if not blown:
+        return outcomes, entries, None if rule_set.fuse is None or not automatic else False
+    return [_held(one) for one in outcomes], entries, True
+
+
+def _held(outcome: _Outcome) -> _Outcome:
+    proposed = outcome.proposed
+    if proposed is None or proposed.state is not ProposalState.OPEN:
+        return outcome
+    held = replace(proposed, state=ProposalState.AWAITING, held_by=Held.BY_FUSE)
+    evaluated = replace(outcome.evaluated, proposals=outcome.evaluated.proposals - 1)
+    return replace(outcome, evaluated=evaluated, proposed=held)
 
 
 async def _store(
@@ -160,48 +246,28 @@ async def _store(
     proposed = [(one.proposed, one.evaluated) for one in outcomes if one.proposed is not None]
     await transaction.add_proposals([proposal for proposal, _ in proposed])
     await transaction.save_evaluations([*(one.evaluated for one in outcomes), *idle])
-    events = [_event(proposal, after.proposals, causes[after.owner], now) for proposal, after in proposed]
-    await transaction.publish(events)
+    await transaction.publish(
+        [
+            proposal_event(proposal, after.proposals, causes[after.owner], now)
+            for proposal, after in proposed
+            if proposal.state is ProposalState.OPEN
+        ]
+    )
     await transaction.count_activity()
 
 
-def _directions(outcomes: Sequence[_Outcome], rule_set: RuleSet | None) -> tuple[int, int]:
+def _summary(outcomes: Sequence[_Outcome], rule_set: RuleSet | None, stopped: bool | None) -> Evaluation:
     if rule_set is None:
-        return 0, 0
+        return Evaluation(more=True)
     made = [one.proposed for one in outcomes if one.proposed is not None]
     up = sum(rule_set.tiers.index(one.to_tier) < rule_set.tiers.index(one.from_tier) for one in made)
-    return up, len(made) - up
-
-
-def _event(proposal: Proposal, number: int, cause: Cause | None, now: datetime) -> Event:
-    """The proposal for the registry; `number` counts the proposals of this customer."""
-    return Event(
-        id=proposal.proposal_id,
-        type=SEGMENT_PROPOSED.name,
-        source=SOURCE,
-        topic=SEGMENT_PROPOSED.topic.name,
-        key=proposal.customer_id,
-        sequence=number,
-        time=now,
-        data=orjson.dumps(proposal_document(proposal)),
-        correlation_id=proposal.proposal_id if cause is None else cause.correlation_id,
-        causation_id=proposal.proposal_id if cause is None else cause.causation_id,
-        traceparent=None if cause is None else cause.traceparent,
-        dataschema=SEGMENT_PROPOSED.dataschema,
+    states = [one.state for one in made]
+    return Evaluation(
+        len(outcomes),
+        up,
+        len(made) - up,
+        recorded=states.count(ProposalState.SHADOW),
+        awaiting=states.count(ProposalState.AWAITING),
+        more=True,
+        stopped=stopped,
     )
-
-
-def proposal_document(proposal: Proposal) -> dict[str, object]:
-    """A proposal as the contract `SegmentProposed` has it."""
-    return {
-        "proposal_id": proposal.proposal_id,
-        "customer_id": proposal.customer_id,
-        "from_tier": proposal.from_tier,
-        "to_tier": proposal.to_tier,
-        "rule": proposal.rule_set_id,
-        "rule_version": proposal.rule_version,
-        "as_of": proposal.as_of,
-        "based_on_sequence": proposal.based_on_sequence,
-        "reason": proposal.reason,
-        "evidence": [{"name": one.name, "value": one.value, "limit": one.limit} for one in proposal.evidence],
-    }

@@ -58,5 +58,7 @@ async def _end_proposals(transaction: ReclassifierTransaction, applied: Sequence
 
 
 def _fate(proposal: Proposal, segment: Segment, now: datetime) -> ProposalState:
+    if proposal.state is not ProposalState.OPEN:  # nobody was told of it
+        return ProposalState.OVERTAKEN
     came_true = standing_at(segment.assignments, now).tier == proposal.to_tier
     return ProposalState.APPLIED if came_true else ProposalState.OVERTAKEN

@@ -5,17 +5,18 @@ orders by key, the days by owner and day, the customers by owner, the open propo
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
 from services.chassis.audit.chain import AuditEntry, AuditRecord
 from services.chassis.envelope import Event
+from services.reclassifier.domain.classification import Held
 from services.reclassifier.domain.features import Detail, Features
 from services.reclassifier.domain.feedback import FeedbackKey, HeardFeedback
+from services.reclassifier.domain.leaves import Finding, TopKey
 from services.reclassifier.domain.orders import Activity, Counted, Day, OrderKey, Outcomes, OwnedDay, Reference
-from services.reclassifier.domain.predicates import Finding
 from services.reclassifier.domain.rule_set import RuleSet
 from services.reclassifier.domain.standing import Assigned
 
@@ -50,31 +51,45 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A customer (or a reference that nobody resolved yet) whose evaluation is due; `proposals` were made so far."""
+    """A customer (or a reference that nobody resolved yet) whose evaluation is due.
+
+    `proposals` were published so far; `run_id` is the run that waits for the judgement; `falling_since` is since when
+    the numbers have asked for a demotion.
+    """
 
     owner: str
     proposals: int
     cause: Cause | None
+    run_id: int | None = None
+    falling_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """What an evaluation leaves: when to look again (None: when something happens), and proposals made so far."""
+    """What an evaluation leaves: when to look again (None: when something happens), proposals published so far."""
 
     owner: str
     again_at: datetime | None
     proposals: int
+    falling_since: datetime | None = None
 
 
 class ProposalState(StrEnum):
     """What became of a proposal, as far as it shows.
 
+    shadow ─────────────────▶ superseded, overtaken, expired   it was only recorded
+    awaiting ──approve──▶ open      a person decides
+             ├─reject──▶ rejected
+             └─▶ superseded, overtaken, expired
     open ──▶ applied      the registry published the proposed tier
-         ├─▶ overtaken    the registry published something else of this customer
+         ├─▶ overtaken    the registry published something else, or the numbers say something else by now
          ├─▶ superseded   the rule set has a newer version
          └─▶ expired      neither happened in time; refused, most likely
     """
 
+    SHADOW = "shadow"
+    AWAITING = "awaiting"
+    REJECTED = "rejected"
     OPEN = "open"
     APPLIED = "applied"
     OVERTAKEN = "overtaken"
@@ -99,16 +114,64 @@ class Proposal:
     evidence: tuple[Finding, ...]
     state: ProposalState = ProposalState.OPEN
     position: int = 0
+    run_id: int | None = None
+    held_by: Held | None = None
+    decided_by: str | None = None
+    decision_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StoredRuleSet:
-    """One version of a rule set with its document, who gave it, and when."""
+    """One version of a rule set with its document, who gave it, and who approved it (None: a draft, not in force)."""
 
     rule_set: RuleSet
     document: Mapping[str, Any]
     author: str
     stored_at: datetime
+    content_hash: str
+    approved_by: str | None = None
+    approved_at: datetime | None = None
+
+
+class RunCause(StrEnum):
+    """Why everybody is judged."""
+
+    VERSION = "version"
+    CALENDAR = "calendar"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One judgement of everybody: a batch to review. `waiting` customers are not judged yet; proposals by state."""
+
+    run_id: int
+    rule_set_id: str
+    rule_version: int
+    cause: RunCause
+    started_at: datetime
+    waiting: int = 0
+    proposals: Mapping[ProposalState, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The limits of shares of all customers, as of one moment; None: the share is of nobody."""
+
+    run_id: int
+    cut_at: datetime
+    population: int
+    limits: Mapping[TopKey, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class FuseState:
+    """Whether automatic moves are stopped. `sequence` counts what happened to the fuse."""
+
+    sequence: int
+    blown_at: datetime | None
+    rule_version: int
+    moves: int
+    limit: int
 
 
 class ReclassifierReader(Protocol):
@@ -137,7 +200,27 @@ class ReclassifierReader(Protocol):
         ...
 
     async def rule_set(self, rule_set_id: str, version: int | None = None) -> StoredRuleSet | None:
-        """A version of a rule set, the newest without a version."""
+        """A version of a rule set; without one the newest that was approved, which is in force."""
+        ...
+
+    async def newest_version(self, rule_set_id: str) -> StoredRuleSet | None:
+        """The newest version, approved or not."""
+        ...
+
+    async def last_cut(self, rule_set: RuleSet) -> Cut | None:
+        """The last cut of shares for this version."""
+        ...
+
+    async def runs(self, before: int | None, limit: int) -> list[Run]:
+        """Runs without their counts, the newest first."""
+        ...
+
+    async def run(self, run_id: int) -> Run | None:
+        """A run with its counts."""
+        ...
+
+    async def fuse(self, rule_set_id: str) -> FuseState | None:
+        """The fuse as it is; None if it never blew."""
         ...
 
     async def page_of_audit(self, after: int, limit: int) -> list[AuditRecord]:
@@ -148,8 +231,10 @@ class ReclassifierReader(Protocol):
         """The newest version of every rule set, by id."""
         ...
 
-    async def page_of_proposals(self, after: int, limit: int) -> list[Proposal]:
-        """Proposals by position, after the one given."""
+    async def page_of_proposals(
+        self, after: int, limit: int, *, state: ProposalState | None = None, run_id: int | None = None
+    ) -> list[Proposal]:
+        """Proposals by position, after the one given; of one state or one run where that is asked for."""
         ...
 
     async def customers_due(self, limit: int) -> int:
@@ -250,11 +335,52 @@ class ReclassifierTransaction(ReclassifierReader, Protocol):
         ...
 
     async def lock_rule_sets(self) -> None:
-        """Keep others from storing versions until the commit."""
+        """Keep others from storing versions, starting runs and changing fuses until the commit."""
         ...
 
-    async def start_sweep(self) -> None:
-        """Have every customer evaluated, a portion at a time; a sweep that is under way starts again."""
+    async def approve_rule_set(self, rule_set: RuleSet, approver: str, at: datetime) -> None:
+        """Put a version in force."""
+        ...
+
+    async def start_run(self, rule_set: RuleSet, cause: RunCause, at: datetime) -> int:
+        """Have every customer evaluated, a portion at a time, and cut its shares; a run under way starts again as this.
+
+        Returns its id.
+        """
+        ...
+
+    async def calendar_due(self, rule_set: RuleSet) -> bool:
+        """Whether the calendar of the version has come round; held until the commit where it has."""
+        ...
+
+    async def set_calendar(self, rule_set: RuleSet, next_at: datetime | None) -> None:
+        """When to judge everybody next; None: never."""
+        ...
+
+    async def failed_at(self, customer_ids: Collection[str], rule_set_id: str) -> dict[str, datetime]:
+        """When a proposal for these customers last came to nothing."""
+        ...
+
+    async def automatic_moves_since(self, rule_set_id: str, since: datetime) -> int:
+        """How many moves were made without a person since then."""
+        ...
+
+    async def active_customers(self) -> int:
+        """How many customers the registry has."""
+        ...
+
+    async def save_fuse(self, rule_set_id: str, state: FuseState) -> None:
+        """Store what happened to a fuse."""
+        ...
+
+    async def lock_awaiting(
+        self, *, proposal_id: str | None = None, run_id: int | None = None, limit: int = 1
+    ) -> list[Proposal]:
+        """Proposals that await a person, held as they are: one, or the first of a run."""
+        ...
+
+    async def decide_proposals(self, decided: Sequence[Proposal], at: datetime) -> dict[str, int]:
+        """Store state, decider and reason of proposals; by customer how many were published so far."""
         ...
 
     async def continue_sweep(self, limit: int) -> int:

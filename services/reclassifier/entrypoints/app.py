@@ -9,13 +9,15 @@ from services.chassis.audit.routes import audit_routes
 from services.chassis.auth import Authenticator
 from services.chassis.http import Readiness, create_app
 from services.chassis.quiet import Look, Stir, quiet_route
-from services.reclassifier.entrypoints.routes import Desk, routes
+from services.reclassifier.entrypoints.desk import Desk
+from services.reclassifier.entrypoints.routes import routes
 
 TITLE: Final = "Tiercel reclassifier"
 DESCRIPTION: Final = (
     "Watches recorded orders by event time, keeps each customer's numbers, and proposes tier changes by a versioned"
     " rule set. It never changes a tier itself: the segment registry decides. Scopes: `reclassifier.read`,"
-    " `reclassifier.write`."
+    " `reclassifier.write` (drafts of rule sets), `reclassifier.approve` (rule sets, moves that await a person, the"
+    " fuse)."
 )
 
 

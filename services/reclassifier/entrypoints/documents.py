@@ -2,11 +2,11 @@
 
 from datetime import date, datetime
 
-from services.reclassifier.application.ports import Proposal, ProposalState, StoredRuleSet
+from services.reclassifier.application.ports import FuseState, Proposal, ProposalState, Run, RunCause, StoredRuleSet
 from services.reclassifier.application.read_customer import CustomerView
 from services.reclassifier.application.rule_set_document import RuleSetDocument
-from services.reclassifier.domain.classification import Move
-from services.reclassifier.domain.predicates import Finding
+from services.reclassifier.domain.classification import Held, Move
+from services.reclassifier.domain.leaves import Finding
 from services.reclassifier.entrypoints.window_documents import Answer, WindowDocument, window_document
 
 
@@ -62,6 +62,10 @@ class ProposalDocument(Answer):
     reason: str
     evidence: list[NumberDocument]
     state: ProposalState
+    run_id: int | None
+    held_by: Held | None
+    decided_by: str | None
+    decision_reason: str | None
 
 
 class ProposalsPage(Answer):
@@ -79,6 +83,9 @@ class StoredRuleSetDocument(Answer):
     in_force: bool
     author: str
     stored_at: datetime
+    content_hash: str
+    approved_by: str | None
+    approved_at: datetime | None
     document: RuleSetDocument
 
 
@@ -86,6 +93,43 @@ class RuleSetsPage(Answer):
     """The newest version of every rule set."""
 
     items: list[StoredRuleSetDocument]
+
+
+class FuseDocument(Answer):
+    """Whether automatic moves of a rule set are stopped; the numbers are those of the last time."""
+
+    rule_set: str
+    blown: bool
+    blown_at: datetime | None
+    moves: int | None
+    limit: int | None
+
+
+class RunDocument(Answer):
+    """One judgement of everybody; `proposals` and `waiting` (customers not judged yet) as of the read."""
+
+    run_id: int
+    rule_set: str
+    rule_version: int
+    cause: RunCause
+    started_at: datetime
+    waiting: int
+    proposals: dict[ProposalState, int]
+
+
+class RunsPage(Answer):
+    """Runs, the newest first; `next_before` is the cursor of the next page, null at the end."""
+
+    items: list[RunDocument]
+    next_before: int | None
+
+
+class ReviewedRun(Answer):
+    """How many were decided now, how many had expired, and the run afterwards: repeat while any awaits somebody."""
+
+    decided: int
+    expired: int
+    run: RunDocument
 
 
 def features_document(view: CustomerView) -> FeaturesDocument:
@@ -126,18 +170,48 @@ def proposal_document(proposal: Proposal) -> ProposalDocument:
         reason=proposal.reason,
         evidence=[_number(one) for one in proposal.evidence],
         state=proposal.state,
+        run_id=proposal.run_id,
+        held_by=proposal.held_by,
+        decided_by=proposal.decided_by,
+        decision_reason=proposal.decision_reason,
     )
 
 
-def rule_set_document(stored: StoredRuleSet, *, in_force: bool) -> StoredRuleSetDocument:
-    """A version of a rule set as it is answered."""
+def rule_set_document(stored: StoredRuleSet, in_force: StoredRuleSet | None) -> StoredRuleSetDocument:
+    """A version of a rule set as it is answered, beside the one that is in force."""
     return StoredRuleSetDocument(
         rule_set=stored.rule_set.rule_set_id,
         version=stored.rule_set.version,
-        in_force=in_force,
+        in_force=in_force is not None and in_force.rule_set == stored.rule_set,
         author=stored.author,
         stored_at=stored.stored_at,
+        content_hash=stored.content_hash,
+        approved_by=stored.approved_by,
+        approved_at=stored.approved_at,
         document=RuleSetDocument.model_validate(stored.document),
+    )
+
+
+def fuse_document(rule_set_id: str, state: FuseState | None) -> FuseDocument:
+    """The fuse as it is answered."""
+    if state is None:
+        return FuseDocument(rule_set=rule_set_id, blown=False, blown_at=None, moves=None, limit=None)
+    blown = state.blown_at is not None
+    return FuseDocument(
+        rule_set=rule_set_id, blown=blown, blown_at=state.blown_at, moves=state.moves, limit=state.limit
+    )
+
+
+def run_document(run: Run) -> RunDocument:
+    """A run as it is answered."""
+    return RunDocument(
+        run_id=run.run_id,
+        rule_set=run.rule_set_id,
+        rule_version=run.rule_version,
+        cause=run.cause,
+        started_at=run.started_at,
+        waiting=run.waiting,
+        proposals=dict(run.proposals),
     )
 
 

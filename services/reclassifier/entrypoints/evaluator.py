@@ -67,6 +67,10 @@ class Evaluator:
         self._metrics.judged.inc(evaluation.judged)
         self._metrics.proposals.at("promotion").inc(evaluation.promotions)
         self._metrics.proposals.at("demotion").inc(evaluation.demotions)
+        self._metrics.held.at("shadow").inc(evaluation.recorded)
+        self._metrics.held.at("awaiting").inc(evaluation.awaiting)
+        if evaluation.stopped is not None:
+            self._metrics.fuse_blown.set(int(evaluation.stopped))
         return evaluation
 
     async def _wake_when(self, stop: asyncio.Event) -> None:

@@ -1,47 +1,27 @@
 """The reclassifier over HTTP."""
 
-from dataclasses import dataclass
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
-from services.chassis.auth import Principal, require
-from services.chassis.problems import FORBIDDEN, VALIDATION_FAILED, Problem, ProblemCode, problem_responses, register
-from services.contracts.payload import Code, Identifier
-from services.reclassifier.application.change_rule_set import change_rule_set
+from services.chassis.problems import FORBIDDEN, Problem, ProblemCode, problem_responses, register
+from services.contracts.payload import Identifier
 from services.reclassifier.application.condition_document import WINDOW_DAYS_MAX
-from services.reclassifier.application.ports import Transactions
+from services.reclassifier.application.ports import ProposalState
 from services.reclassifier.application.read_customer import read_customer
-from services.reclassifier.application.rule_set_document import RuleSetDocument
+from services.reclassifier.entrypoints.desk import PAGE_MAX, POSITION_MAX, Desk, Reader
 from services.reclassifier.entrypoints.documents import (
     FeaturesDocument,
     ProposalsPage,
-    RuleSetsPage,
-    StoredRuleSetDocument,
     features_document,
     proposal_document,
-    rule_set_document,
 )
-from services.reclassifier.metrics import ReclassifierMetrics
+from services.reclassifier.entrypoints.review_routes import add_reviews, add_runs
+from services.reclassifier.entrypoints.rule_set_routes import add_rule_sets
 
-PAGE_MAX: Final = 500
 WINDOWS_MAX: Final = 8  # of one question; each is a sum over the customer's days
-POSITION_MAX: Final = 2**53
 CUSTOMER_UNKNOWN: Final = register(ProblemCode("customer_unknown", 404, "No such customer"))
-RULE_SET_UNKNOWN: Final = register(ProblemCode("rule_set_unknown", 404, "No such version of a rule set"))
-
-Reader = Annotated[Principal, Depends(require("reclassifier.read"))]
-Writer = Annotated[Principal, Depends(require("reclassifier.write"))]
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """Where requests are answered. `rule_set_id` names the rule set in force."""
-
-    transactions: Transactions
-    metrics: ReclassifierMetrics
-    rule_set_id: str
 
 
 def routes(desk: Desk) -> APIRouter:
@@ -49,8 +29,9 @@ def routes(desk: Desk) -> APIRouter:
     router = APIRouter()
     _add_customers(router, desk)
     _add_proposals(router, desk)
-    _add_rule_sets(router, desk)
-    _add_change_of_rule_set(router, desk)
+    add_reviews(router, desk)
+    add_runs(router, desk)
+    add_rule_sets(router, desk)
     return router
 
 
@@ -90,61 +71,13 @@ def _add_proposals(router: APIRouter, desk: Desk) -> None:
         caller: Reader,
         after: Annotated[int, Query(ge=0, le=POSITION_MAX)] = 0,
         limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
+        state: Annotated[ProposalState | None, Query(description="only those in this state")] = None,
+        run_id: Annotated[int | None, Query(ge=1, le=POSITION_MAX, description="only those of this run")] = None,
     ) -> ProposalsPage:
         if not caller.sees_account_group(None):
             raise Problem(FORBIDDEN, "these credentials are limited to account groups")
-        found = await desk.transactions.read(lambda reader: reader.page_of_proposals(after, limit))
+        found = await desk.transactions.read(
+            lambda reader: reader.page_of_proposals(after, limit, state=state, run_id=run_id)
+        )
         cursor = found[-1].position if len(found) == limit else None
         return ProposalsPage(items=[proposal_document(one) for one in found], next_after=cursor)
-
-
-def _add_rule_sets(router: APIRouter, desk: Desk) -> None:
-    @router.get("/v1/rule-sets", tags=["rule sets"], summary="The newest version of every rule set")
-    async def list_rule_sets(_: Reader) -> RuleSetsPage:
-        found = await desk.transactions.read(lambda reader: reader.rule_sets())
-        return RuleSetsPage(
-            items=[rule_set_document(one, in_force=one.rule_set.rule_set_id == desk.rule_set_id) for one in found]
-        )
-
-    @router.get(
-        "/v1/rule-sets/{rule_set_id}",
-        tags=["rule sets"],
-        summary="A version of a rule set; the newest without `version`",
-        responses=problem_responses(RULE_SET_UNKNOWN),
-    )
-    async def get_rule_set(
-        _: Reader,
-        rule_set_id: Annotated[Code, Path()],
-        version: Annotated[int | None, Query(ge=1, le=POSITION_MAX)] = None,
-    ) -> StoredRuleSetDocument:
-        newest = await desk.transactions.read(lambda reader: reader.rule_set(rule_set_id))
-        found = newest
-        if version is not None and newest is not None:
-            found = await desk.transactions.read(lambda reader: reader.rule_set(rule_set_id, version))
-        if found is None or newest is None:
-            raise Problem(RULE_SET_UNKNOWN)
-        in_force = rule_set_id == desk.rule_set_id and found.rule_set.version == newest.rule_set.version
-        return rule_set_document(found, in_force=in_force)
-
-
-def _add_change_of_rule_set(router: APIRouter, desk: Desk) -> None:
-    @router.put(
-        "/v1/rule-sets/{rule_set_id}",
-        tags=["rule sets"],
-        summary="Store the next version of a rule set; it is in force from then on",
-        description="Every customer is judged again by it. The document that is in force already makes no new version.",
-        responses={201: {"model": StoredRuleSetDocument}, **problem_responses(VALIDATION_FAILED)},
-    )
-    async def put_rule_set(
-        caller: Writer, rule_set_id: Annotated[Code, Path()], body: RuleSetDocument, response: Response
-    ) -> StoredRuleSetDocument:
-        stored, is_new = await desk.transactions.run(
-            lambda transaction: change_rule_set(
-                transaction, body.to_domain(rule_set_id, 1), body.to_json(), caller.subject
-            ),
-            label="change rule set",
-        )
-        if is_new:
-            response.status_code = 201
-            desk.metrics.rule_set_versions.inc()
-        return rule_set_document(stored, in_force=rule_set_id == desk.rule_set_id)

@@ -1,4 +1,4 @@
-"""Examples of what customers say."""
+"""Examples of what customers say, and of moves that stopped."""
 
 from typing import Any, Final
 
@@ -21,12 +21,34 @@ VALID: Final[dict[str, dict[str, Any]]] = {
             "withdrawn": True,
             "occurred_at": "2026-03-05T08:30:00Z",
         },
-    }
+    },
+    "reclassification.stopped.v1": {
+        "too_many": {
+            "rule": "activity",
+            "rule_version": 4,
+            "sequence": 1,
+            "moves": 401,
+            "limit": 400,
+            "within_hours": 24,
+            "stopped_at": "2026-03-04T03:00:02Z",
+        }
+    },
+    "reclassification.resumed.v1": {
+        "looked_at": {
+            "rule": "activity",
+            "sequence": 2,
+            "author": "mara",
+            "reason": "the spring sale, looked at with sales",
+            "resumed_at": "2026-03-04T09:10:00Z",
+        }
+    },
 }
-BROKEN: Final = {
+BROKEN: Final[dict[str, dict[str, tuple[str, Any]]]] = {
     "feedback.given.v1": {
         "score_above_ten": ("score", 11),
         "text_of_a_person": ("comment", "it came late"),
         "no_reference": ("reference", ...),
-    }
+    },
+    "reclassification.stopped.v1": {"no_moves": ("moves", 0)},
+    "reclassification.resumed.v1": {"nobody": ("author", ...)},
 }
