@@ -104,4 +104,7 @@ STALENESS: Final[Mapping[tuple[str, str], str]] = {
     ),
     ("reclassifier", "/v1/rule-sets"): _COMMITTED,
     ("reclassifier", "/v1/rule-sets/{rule_set_id}"): _COMMITTED,
+    ("reclassifier", "/v1/rule-sets/{rule_set_id}/fuse"): _COMMITTED,
+    ("reclassifier", "/v1/runs"): _COMMITTED,
+    ("reclassifier", "/v1/runs/{run_id}"): _COMMITTED,
 }

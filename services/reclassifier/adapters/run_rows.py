@@ -22,7 +22,8 @@ _COLUMNS: Final = {Measure.ORDERS: "orders", Measure.UNITS: "units", Measure.VAL
 _CUT: Final = """
 WITH sums AS MATERIALIZED (
     SELECT coalesce(sum(d.{column}), 0) AS amount
-    FROM segment s LEFT JOIN activity_day d ON d.owner = 'c:' || s.customer_id AND d.day > $1::int - $2::int AND d.day <= $1
+    FROM segment s LEFT JOIN activity_day d
+        ON d.owner = 'c:' || s.customer_id AND d.day > $1::int - $2::int AND d.day <= $1
     WHERE s.status = 'active' GROUP BY s.customer_id
 ), ranked AS (SELECT amount, row_number() OVER (ORDER BY amount DESC) AS place FROM sums),
 wanted AS (SELECT share, population, population * share / {whole} AS place

@@ -198,7 +198,9 @@ def score_of(parts: tuple[ScorePart, ...], features: Features) -> Fraction | Non
         found = measured(part.measure, part.window_days, features, part.prior)
         if found is None or found.is_lower_bound:
             return None
-        position = (Fraction(*found.ratio) - part.zero_at) / (part.full_at - part.zero_at)
+        numerator, denominator = found.ratio
+        above_zero = numerator - part.zero_at * denominator
+        position = Fraction(above_zero, denominator * (part.full_at - part.zero_at))
         total += part.weight * MICROS_PER_UNIT * min(max(position, Fraction(0)), Fraction(1))
     return total
 
