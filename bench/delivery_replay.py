@@ -6,10 +6,8 @@ this day: its receipts are announced, each due in time for the recorded promise,
 by the event log in turn. The replay says nothing to the services before the day on which it was known.
 """
 
-import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -31,21 +29,15 @@ NEVER: Final = {  # orders in a day that nobody reaches, and value that nobody f
     "promote": {"feature": "orders", "window_days": 1, "at_least": "1000000000"},
     "demote": {"feature": "value", "window_days": 1, "below": "0"},
 }
-RULES_VARIABLE: Final = "TIERCEL_RECLASSIFIER_RULE_SET_FILE"
 
 
-@contextmanager
-def nobody_moves(folder: Path) -> Iterator[None]:
-    """Services that start meanwhile begin with rules by which nobody moves."""
+def rules_by_which_nobody_moves(folder: Path) -> dict[str, Any]:
+    """The settings of services that begin with such rules; the folder holds their file."""
     rungs = [{"tier": tier, **NEVER} for tier in TIERS[:-1]]
     rules = {"rungs": rungs, "floor": TIERS[-1], "minimum_dwell_days": 0, "proposal_ttl_days": 1}
     file = folder / "rules.json"
     file.write_bytes(orjson.dumps(rules))
-    os.environ[RULES_VARIABLE] = str(file)
-    try:
-        yield
-    finally:
-        del os.environ[RULES_VARIABLE]
+    return {"reclassifier_rule_set_file": file}
 
 
 @dataclass(slots=True)

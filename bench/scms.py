@@ -33,7 +33,7 @@ from bench.delivery_history import (
     past_of,
     read,
 )
-from bench.delivery_replay import Replay, nobody_moves
+from bench.delivery_replay import Replay, rules_by_which_nobody_moves
 from bench.figures import DIRECTORY, keep
 from services.atp.adapters.ledger import verify
 from services.atp.adapters.oversell_audit import audit
@@ -73,8 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{len(orders):,} orders, {sum(len(order.lines) for order in orders):,} lines from {given.since} on")
     found = Found()
     try:
-        with TemporaryDirectory() as folder, nobody_moves(Path(folder)):
-            status = run_on_embedded(partial(_replay, orders, past, found), Path(folder) / "scms")
+        with TemporaryDirectory() as folder:
+            settings = rules_by_which_nobody_moves(Path(folder))
+            status = run_on_embedded(partial(_replay, orders, past, found), Path(folder) / "scms", settings)
     except ReplayFailedError as error:
         print(f"scms: {error}", file=sys.stderr)
         return 1
