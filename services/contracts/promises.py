@@ -102,6 +102,7 @@ class Constraint(Payload):
         "capacity",
         "sourcing_rule",
         "fulfilment_mode",
+        "shipments",
     ]
     reference: str
     allowed: QuantityOrZero | None = None

@@ -63,6 +63,7 @@ REASONS: Final[Mapping[str, str]] = {
     "capacity": "No more can leave our warehouse on these days.",
     "sourcing_rule": "We send this article from other places.",
     "fulfilment_mode": "We send this article in another way.",
+    "shipments": "You want no more deliveries than these.",
     "cut_off": "Your order came too late for today's dispatch.",
 }
 _NOT_THERE: Final = frozenset({"supply", "protection", "quota"})

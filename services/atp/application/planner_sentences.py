@@ -42,6 +42,7 @@ REASONS: Final[Mapping[str, str]] = {
     "capacity": "Capacity {reference} allowed {allowed} to ship{on_day}",
     "sourcing_rule": "Sourcing rule {reference} leaves other places, which allowed {allowed}{by_day} to tier {own}",
     "fulfilment_mode": "Fulfilment mode {reference} leaves other ways, which allowed {allowed}{by_day} to tier {own}",
+    "shipments": "The order may have {reference} shipments, which allowed {allowed}",
     "cut_off": "The day of lane {reference} had ended, which allowed {allowed}{by_day}",
 }
 ROUTED_BY: Final[Mapping[str, str]] = {"sourcing_rule": "sourcing rule", "fulfilment_mode": "fulfilment mode"}

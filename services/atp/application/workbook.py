@@ -28,7 +28,7 @@ from services.atp.domain.model import (
     UsageKey,
 )
 
-ENGINE_VERSION: Final = "4"  # goes up when the same input may be decided differently
+ENGINE_VERSION: Final = "5"  # goes up when the same input may be decided differently
 Decision = OrderDecision | list[tuple[OpenBackorder, LineDecision]]
 COMPRESSION_LEVEL: Final = 1  # records repeat themselves so much that more effort gains little
 

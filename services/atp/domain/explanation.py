@@ -13,7 +13,7 @@ from services.atp.domain.outlook import Outlook, Plan, offers_of, stopped_of
 from services.atp.domain.promising_rules import is_stricter
 from services.atp.domain.routes import because_of_rules, routes_of
 from services.atp.domain.shortage import NAMED_MAX, Shortage, units_text
-from services.atp.domain.smallest_change import lifting_helps, lifting_rule_helps, smallest
+from services.atp.domain.smallest_change import lifting_helps, lifting_rule_helps, shipments_needed, smallest
 from services.atp.domain.sourcing import best_plan, units_by
 
 LAST_DAY: Final = 3_652_059  # the last day that can be written
@@ -90,7 +90,17 @@ def _lacking(outlook: Outlook, need: int, deadline: Day | None, units: int) -> t
     offers = routes_of(draft.book, draft.request, item_id, offers_of(draft.book, draft.request)).offers
     stopped = [each for each in stopped_of(draft.book, offers, item_id) if lifting_helps(outlook, each, need, deadline)]
     ruled_out = because_of_rules(outlook, need, deadline, units)
-    return (*rule, *lacking, *ruled_out, *(because_stopped(draft.book, each) for each in stopped))
+    more = shipments_needed(outlook, need, deadline)
+    shipments = () if more is None else (_because_of_shipments(draft.request, units, more),)
+    ended = tuple([because_stopped(draft.book, each) for each in stopped])
+    return (*rule, *shipments, *lacking, *ruled_out, *ended)
+
+
+def _because_of_shipments(request: Request, units: int, more: int) -> Binding:
+    """The order may not have one shipment more."""
+    most = request.max_shipments or 0
+    help_ = f"at most {most + more} shipments"
+    return Binding("shipments", str(most), units, would_help=help_, needed=more)
 
 
 def _because_cheaper(outlook: Outlook, plan: Plan) -> Binding:

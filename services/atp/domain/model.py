@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
+from services.atp.domain.binding_kinds import BindingKind
 from services.atp.domain.routing_rules import NOTHING_RULED, Alternative, RoutedBy, RoutingRules
 from services.atp.domain.service_rule import SERVED_BY_TIER, ServiceRule
 from services.atp.domain.strategies import Strategy
@@ -352,6 +353,7 @@ class Request:
     """One order to decide, with the tier that counts already looked up. `released` waives what would hold it.
 
     `location_id`: it is served from there alone. `pick_up_at`: it is collected there. `value`: what the order is worth.
+    `max_shipments`: no more than so many, with those that it has already (`shipments`: location, service, ship day).
     """
 
     source: str
@@ -368,6 +370,8 @@ class Request:
     customer_id: str | None = None
     value: int | None = None
     pick_up_at: str | None = None
+    max_shipments: int | None = None
+    shipments: tuple[tuple[str, str, Day], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,27 +404,7 @@ class Binding:
     a calendar or a cut-off.
     """
 
-    kind: Literal[
-        "supply",
-        "protection",
-        "quota",
-        "lane",
-        "item",
-        "ship_complete",
-        "minimum_quantity",
-        "validation",
-        "unit",
-        "pack",
-        "backorders",
-        "stop",
-        "calendar",
-        "cut_off",
-        "rule",
-        "buffer",
-        "capacity",
-        "sourcing_rule",
-        "fulfilment_mode",
-    ]
+    kind: BindingKind
     reference: str
     allowed: int | None = None
     day: Day | None = None

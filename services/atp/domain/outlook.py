@@ -6,7 +6,7 @@ earlier one where the tier ships as soon as possible); then the lane's rank, loc
 per (location, service, ship day) of the order: joining one that an earlier line opened is free.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -113,9 +113,16 @@ class Outlook:
     @property
     def adds_up(self) -> bool:
         """Whether parts on several days give no more than the best day of each position (the room only grows)."""
-        tier, protections = self.draft.request.tier.tier, self.draft.book.protections
-        if self.quotas or is_stricter(self.ask.item) or any(lane.capacities for lane in self.lanes):
+        if self.draft.request.max_shipments is not None or any(lane.capacities for lane in self.lanes):
             return False
+        return not self.quotas and self.rooms_add_up
+
+    @property
+    def rooms_add_up(self) -> bool:
+        """The same of each position by itself, quotas, capacity and the number of shipments aside."""
+        if is_stricter(self.ask.item):
+            return False
+        tier, protections = self.draft.request.tier.tier, self.draft.book.protections
         return not any(
             each.strict or (each.mode == "core" and each.tier == tier)
             for key in self.rooms
@@ -132,6 +139,13 @@ class Outlook:
         if self.quotas:
             room = below(room, self.quotas, book.usage, book.today)
         return room_in_packs(room, self.ask.item.pack_size)
+
+    @property
+    def rooms_beside_quotas(self) -> Mapping[PositionKey, Room]:
+        """What there is at each position, quotas aside."""
+        if not self.quotas:
+            return self.rooms
+        return {key: self.room_beside_quotas(key) for key in self.rooms}
 
     def room_beside_quotas(self, key: PositionKey) -> Room:
         """What supply, protections and those who wait leave for the line at a position now."""

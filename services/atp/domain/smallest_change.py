@@ -22,6 +22,7 @@ from services.atp.domain.sourcing import units_by
 from services.atp.domain.taking import Draft, with_receipts
 
 STEPS_MAX: Final = 96  # plans tried for one line; a bisection of a thousand units takes ten
+SHIPMENTS_MORE_MAX: Final = 8  # tried for one line; who wants few shipments does not take many more
 _LATER: Final = re.compile(r", or a (requested|latest acceptable) arrival of \S+$")
 _LIMITS: Final = frozenset({"quota", "capacity"})
 Change = Mapping[Binding, int]
@@ -66,6 +67,18 @@ def lifting_rule_helps(outlook: Outlook, need: int, deadline: Day | None) -> boo
     ask = outlook.ask._replace(item=replace(outlook.ask.item, rule=CUMULATIVE))
     lifted = Outlook.of(outlook.draft, ask, outlook.lanes)
     return units_by(lifted, FAR if deadline is None else deadline) >= need
+
+
+def shipments_needed(outlook: Outlook, need: int, deadline: Day | None) -> int | None:
+    """How many shipments more than its greatest number make the line feasible; None: none do, or it has no limit."""
+    draft = outlook.draft
+    most = draft.request.max_shipments
+    for more in range(1, SHIPMENTS_MORE_MAX + 1) if most is not None else ():
+        request = replace(draft.request, max_shipments=(most or 0) + more)
+        lifted = Outlook(draft.on_behalf_of(request), outlook.ask, outlook.lanes, outlook.quotas, outlook.rooms)
+        if units_by(lifted, FAR if deadline is None else deadline) >= need:
+            return more
+    return None
 
 
 @dataclass(slots=True)

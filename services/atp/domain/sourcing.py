@@ -44,6 +44,8 @@ def _single(outlook: Outlook) -> Plan | None:
         if quantity <= 0:
             continue
         for day in (outlook.day_for(room, lane, quantity), *_joinable(outlook, room, lane, quantity)):
+            if not outlook.draft.may_ship(lane, day):
+                continue
             plan = outlook.plan((Piece(lane, day, quantity),))
             if best is None or plan.key < best.key:
                 best = plan

@@ -20,6 +20,7 @@ def split(outlook: Outlook, order: Order) -> Plan:
     The book is used to see what one piece leaves for the next, and is as it was in the end.
     """
     draft, rooms = outlook.draft, dict(outlook.rooms)
+    limited = draft.request.max_shipments is not None
     mark = draft.mark()
     options: list[Option | None] = [None] * len(outlook.lanes)
     stale: Sequence[PositionKey] = tuple(rooms)
@@ -37,7 +38,7 @@ def split(outlook: Outlook, order: Order) -> Plan:
         draft.take(outlook.ask.item, piece, outlook.quotas)
         pieces.append(piece)
         rest -= piece.quantity
-        stale = tuple(rooms) if outlook.quotas else (piece.lane.key,)
+        stale = tuple(rooms) if outlook.quotas or limited else (piece.lane.key,)
         rooms |= {key: outlook.room_at(key) for key in stale}
     draft.budget_spent |= len(pieces) == PIECES_MAX
     draft.undo(mark)
@@ -69,7 +70,7 @@ def _is_too_much(option: Option | None, rest: int) -> bool:
 
 def _option(outlook: Outlook, lane: Lane, room: LaneRoom, rest: int, order: Order) -> Option | None:
     """The best piece by a lane."""
-    pieces = _pieces(outlook, lane, room, rest)
+    pieces = [each for each in _pieces(outlook, lane, room, rest) if outlook.draft.may_ship(lane, each.day)]
     return min((((order(outlook, piece), outlook.tie(piece)), piece) for piece in pieces), key=_place, default=None)
 
 

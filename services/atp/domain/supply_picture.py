@@ -48,6 +48,10 @@ class Room(NamedTuple):
         """What can be taken on a day, today or later; may be negative."""
         return self.quantities[bisect_right(self.days, day) - 1]
 
+    def place(self, day: Day) -> int:
+        """The index of the breakpoint from which a day has its room."""
+        return bisect_right(self.days, day) - 1
+
     def most(self, last: Day) -> int:
         """The most that there is room for on any day up to the last one; may be negative, 0 if no day is left."""
         if self.days[-1] <= last:

@@ -6,7 +6,7 @@ of it can be undone. Supply, protections and quotas are taken together or not at
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -126,6 +126,21 @@ class Draft:
     def shipments_count(self) -> int:
         """How many shipments the order has."""
         return sum(map(len, self.shipments.values()))
+
+    def __post_init__(self) -> None:
+        for location_id, service, ship_day in self.request.shipments:
+            self.shipments.setdefault((location_id, service), []).append(ship_day)
+
+    def on_behalf_of(self, request: Request) -> "Draft":
+        """The same work as if its order were another one of the same lines; nothing is taken by it."""
+        other = Draft(self.book, replace(request, shipments=()), self.in_turn)
+        other.shipments = {place: list(days) for place, days in self.shipments.items()}
+        return other
+
+    def may_ship(self, lane: Lane, day: Day) -> bool:
+        """Whether the order may have one shipment more, if taking by a lane on a day needs one."""
+        most = self.request.max_shipments
+        return most is None or self.shipments_count < most or not self.opens_shipment(lane, day)
 
     def opens_shipment(self, lane: Lane, day: Day) -> bool:
         """Whether taking by a lane on a day needs a shipment that the order does not have yet."""
