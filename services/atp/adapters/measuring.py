@@ -6,6 +6,7 @@ changed: what came after the look was written by a transaction that the next pas
 transaction; one process at a time. `services.atp.adapters.service_months` lists what changes in a closed month.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -21,7 +22,7 @@ from services.chassis.business_time import business_now
 from services.chassis.database import Connection, Database
 
 CHANGES_PER_PORTION: Final = 2_000  # some hundred orders; the rows of one transaction are never divided
-ORDERS_AT_ONCE: Final = 50  # some 50 ms, for which this process does nothing else
+ORDERS_AT_ONCE: Final = 50  # of one look at the tables; a thousand lines each are some 50 MB
 _LOCK: Final = "SELECT through_xid FROM measuring FOR UPDATE SKIP LOCKED"
 _CHANGED: Final = """
 SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest, c.recorded_xid, c.promise_id
@@ -94,7 +95,7 @@ async def measure_changes(database: Database) -> Pass | None:
     """One pass over all that changed; None if another process is at it."""
     state = Pass()
     while not state.finished:
-        done = await database.run(lambda connection: _portion(connection, state), label="measure")
+        done = await database.run(lambda connection: _portion(connection, state), label="measure", by_key=True)
         if done is None:
             return None
         state.at, state.oldest, state.finished = done.reached, done.oldest, done.finished
@@ -132,7 +133,10 @@ async def _measure(connection: Connection, promise_ids: Sequence[UUID], months: 
     """Measure some orders anew; adds to `months` the names of those that change the figures of a month."""
     # What another system promised, by its own rules, is no measure of how tiers are served here.
     orders = [each for each in await load_orders(connection, promise_ids) if not each.taken_over]
-    measured = [_measured(order) for order in orders]
+    measured = []
+    for stored in orders:
+        measured.append(_measured(stored))
+        await asyncio.sleep(0)  # one may have a thousand lines, and this process has more to do
     former = {
         row["promise_id"]: _totals_of(row["tier"], orjson.loads(row["amounts"]))
         for row in await connection.fetch(_FORMER, promise_ids)

@@ -1,5 +1,6 @@
 """Orders as they are measured: read from promises, their history, commitments, fulfilments and reports."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -115,14 +116,12 @@ async def load_orders(connection: Connection, promise_ids: Sequence[UUID]) -> li
     taken = _grouped(await connection.fetch(_TAKEN, promise_ids))
     done = _grouped(await connection.fetch(_DONE, promise_ids))
     reported = _grouped(await connection.fetch(_REPORTED, promise_ids))
-    return [
-        _order(
-            promises[one],
-            _Rows(history.get(one, []), taken.get(one, []), done.get(one, []), reported.get(one, [])),
-            days,
-        )
-        for one in sorted(promises)
-    ]
+    orders = []
+    for one in sorted(promises):
+        rows = _Rows(history.get(one, []), taken.get(one, []), done.get(one, []), reported.get(one, []))
+        orders.append(_order(promises[one], rows, days))
+        await asyncio.sleep(0)  # one may have a thousand lines, and this process has more to do
+    return orders
 
 
 async def due_receipts(connection: Connection, item_id: str, told_by: datetime) -> list[DueReceipt]:
