@@ -1,12 +1,17 @@
-"""Closings of locations, as rows; each act is one transaction that no decision overlaps (`change_alone`)."""
+"""Closings of locations, as rows; each act is one transaction that no decision overlaps (`change_alone`).
+
+What is to be moved away is written down after it, so that decisions do not wait for that; an act that was broken off in
+between is answered by nobody, and sent again.
+"""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from services.atp.adapters.capacities import items_awaited_at
 from services.atp.adapters.configuration import change_alone, raise_version
 from services.atp.adapters.due_rows import DueStore
-from services.atp.adapters.waking import mark_items
+from services.atp.adapters.waking import mark_items, wake_due
 from services.atp.application.closings import Closed, Closing
 from services.atp.application.content import OrderKey
 from services.atp.application.move_away import MOVE_AWAY
@@ -35,6 +40,20 @@ _CLOSED: Final = """
 SELECT location_id, through_day, reason, actor, closed_at FROM location_closing
 WHERE through_day IS NULL OR through_day >= $1 ORDER BY location_id
 """
+# The key as `DueStore` writes it, without a blank.
+_MOVE: Final = """
+WITH there AS (
+    SELECT DISTINCT p.source, p.order_id FROM commitment c JOIN promise p ON p.promise_id = c.promise_id
+    WHERE c.location_id = $1 AND c.open > 0
+), planned AS (
+    INSERT INTO due (kind, key, at)
+    SELECT $2, '[' || to_json(source) || ',' || to_json(order_id) || ',' || to_json($1::text) || ']', $3
+    FROM there ORDER BY 2
+    ON CONFLICT (kind, key) DO UPDATE SET at = excluded.at
+    RETURNING 1
+)
+SELECT count(*) FROM planned
+"""
 _OPEN_THERE: Final = """
 SELECT DISTINCT p.source, p.order_id FROM commitment c JOIN promise p ON p.promise_id = c.promise_id
 WHERE c.location_id = ANY($1::text[]) AND c.open > 0 ORDER BY p.source, p.order_id
@@ -55,16 +74,16 @@ class PostgresClosings:
             if not await connection.fetchval(_KNOWN, location_id):
                 return None
             changed = await close(connection, location_id, planner)
-            orders = await orders_open_at(connection, [location_id]) if move else []
-            now = await business_now(connection)
-            due = {Due(MOVE_AWAY, (*order, location_id)): now for order in orders}
-            await DueStore(connection).store({Due(LOCATION, (location_id,)): now, **due})
+            await DueStore(connection).store({Due(LOCATION, (location_id,)): await business_now(connection)})
             if changed or move:
-                detail = {"through_day": planner.through, "promises_to_move": len(orders)}
+                detail = {"through_day": planner.through, "move": move}
                 await _note(connection, "closed", location_id, planner, detail)
-            return Closed(changed, len(orders))
+            return Closed(changed)
 
-        return await self._database.run(work, label="close a location")
+        done = await self._database.run(work, label="close a location")
+        if done is None or not move:
+            return done
+        return done._replace(moving=await self._database.run(partial(_plan_moves, location_id), label="move away"))
 
     async def reopen(self, location_id: str, planner: Planner) -> Closed | None:
         """See the port."""
@@ -105,13 +124,20 @@ async def close(connection: Connection, location_id: str, planner: Planner) -> b
     return changed
 
 
+async def _plan_moves(location_id: str, connection: Connection) -> int:
+    """Have each order looked at of which something is promised from a location, while others decide; how many."""
+    await wake_due(connection)
+    planned: int = await connection.fetchval(_MOVE, location_id, MOVE_AWAY, await business_now(connection))
+    return planned
+
+
 async def orders_open_at(connection: Connection, locations: Sequence[str]) -> list[OrderKey]:
     """The orders of which something is promised from locations and has not left."""
     return [OrderKey(*row) for row in await connection.fetch(_OPEN_THERE, list(locations))]
 
 
 async def _note(
-    connection: Connection, kind: str, location_id: str, planner: Planner, detail: dict[str, int | None]
+    connection: Connection, kind: str, location_id: str, planner: Planner, detail: dict[str, int | bool | None]
 ) -> None:
     entry = AuditEntry(planner.actor, f"location.{kind}", location_id, {"reason": planner.reason, **detail})
     await audit.append(connection, [entry], await business_now(connection))
