@@ -64,6 +64,7 @@ from services.atp.entrypoints.order_intake import UNKNOWN_ORDER, OrderIntake
 from services.atp.entrypoints.planner_routes import planner_routes
 from services.atp.entrypoints.position_routes import position_routes
 from services.atp.entrypoints.preview_routes import preview_routes
+from services.atp.entrypoints.problem_codes import DOCUMENT_KIND, PERIODS_OVERLAP, TOO_MANY_RULES
 from services.atp.entrypoints.routing_routes import routing_routes
 from services.atp.entrypoints.service_level_routes import service_level_routes
 from services.atp.entrypoints.service_rule_routes import service_rule_routes
@@ -119,6 +120,9 @@ REJECTS: Final = (
     catalogue.INVALID_PAYLOAD,
     UNKNOWN_ORDER,
     UNEXPECTED,
+    DOCUMENT_KIND.code,
+    TOO_MANY_RULES.code,
+    PERIODS_OVERLAP.code,
 )
 FULFILMENTS_MAX: Final = 2_000  # at once: a warehouse tells of an order line by line, and its promise is revised once
 RELAY_PACE_SECONDS: Final = 0.05  # under load; answers are given over HTTP, events may come in larger batches

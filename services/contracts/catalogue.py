@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from services.contracts import (
     audit,
     blocks,
+    capacity,
     costs,
     cut_over,
     feedback,
@@ -195,6 +196,7 @@ CATALOG_FULFILMENT_MODES: Final = EventType(
     "catalog.fulfilment_modes.v1", routing.CatalogFulfilmentModes, topics.CATALOG
 )
 CATALOG_SUBSTITUTIONS: Final = EventType("catalog.substitutions.v1", routing.CatalogSubstitutions, topics.CATALOG)
+CATALOG_CAPACITY: Final = EventType("catalog.capacity.v1", capacity.CatalogCapacity, topics.CATALOG)
 CATALOG_ITEM: Final = EventType("catalog.item.v2", items.CatalogItem, topics.CATALOG)
 FULFILMENT_SHIPPED: Final = EventType("fulfilment.shipped.v1", supply.Shipped, topics.FULFILMENTS)
 FULFILMENT_SHORT_PICKED: Final = EventType("fulfilment.short_picked.v1", warehouse.ShortPicked, topics.FULFILMENTS)
@@ -254,6 +256,7 @@ ALL: Final = (
     CATALOG_SOURCING_RULES,
     CATALOG_FULFILMENT_MODES,
     CATALOG_SUBSTITUTIONS,
+    CATALOG_CAPACITY,
     FULFILMENT_SHIPPED,
     FULFILMENT_DELIVERED,
     FULFILMENT_SHORT_PICKED,

@@ -7,14 +7,17 @@ from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 
 from services.atp.adapters.decision_reader import PostgresDecisionReader
 from services.atp.adapters.ledger import rebuild, verify
 from services.atp.adapters.oversell_audit import audit
 from services.atp.application.replay_decision import replay
+from services.chassis.envelope import Event
 from services.chassis.lifecycle import Role
-from tests.support.atp import Atp, an_order, assigned, in_days, running_atp, unique
+from services.contracts.catalogue import CATALOG_CAPACITY
+from tests.support.atp import Atp, an_order, assigned, in_days, order_event, running_atp, unique
 from tests.support.atp_process import atp_process
 
 WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -197,6 +200,25 @@ async def test_a_stale_base_is_refused_and_every_version_is_audited(atp: Atp, dc
     assert (await atp.client.get(path)).json()["lines"][0]["mon"] == 11
     entries = (await atp.client.get("/v1/audit")).json()["items"]
     assert [each["action"] for each in entries if each["subject"] == document] == ["capacities.changed"] * 2
+
+
+async def test_capacities_come_by_events_at_their_highest_version(atp: Atp, dc: str) -> None:
+    item, document = await atp.item(on_hand=100, location=dc), unique("capacity")
+
+    def said(version: int, units: int, name: str = document) -> Event:
+        told = {"document": name, "version": version, "author": "erp", "lines": [line(dc, units)]}
+        made = {"order": {"order_id": name}, **told}
+        return order_event(CATALOG_CAPACITY, made, data=orjson.dumps(told))
+
+    await atp.publish(said(3, 10))
+    await atp.until("SELECT EXISTS (SELECT FROM capacity WHERE document_id = $1)", document)
+    assert await promised(atp, item, 30) == 10
+    await atp.publish(said(7, 20), said(5, 1), said(1, 99, unique("other")))
+    await until_waiting(atp, item, 10)
+    found = (await atp.client.get(f"/v1/capacities/{document}")).json()
+    assert (found["version"], found["author"], found["lines"][0]["mon"]) == (7, "erp", 20)
+    letters = [each for (name, _), kept in atp.store.records.items() if name == "catalog.v1.dlq" for each in kept]
+    assert [dict(each.record.headers)["dlq_reason"] for each in letters] == [b"periods_overlap"]
 
 
 async def test_capacity_given_back_goes_to_those_who_wait_for_other_items(atp: Atp, dc: str) -> None:

@@ -300,7 +300,9 @@ async def _next_version(connection: Connection, draft: Draft, effective_from: da
         raise OtherKind
     if head.base is not None and head.base != current:
         raise VersionMoved(current)
-    version = current + 1
+    if head.version is not None and head.version <= current:
+        raise VersionMoved(current)
+    version = current + 1 if head.version is None else head.version
     body = head.body.decode()
     await connection.execute(_ADD_DOCUMENT, head.document_id, version, draft.kind, effective_from, head.author, body)
     await connection.execute(_END_DOCUMENTS, head.document_id, version, effective_from)

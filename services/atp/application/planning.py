@@ -123,7 +123,8 @@ def capacity_name(location_id: str, service: str | None) -> str:
 class DocumentHead:
     """A document's next version, from when it is in effect (None: at once), and who wrote it.
 
-    `base` is the version that it was made from; 0: there was none; None: whichever is the newest.
+    `base` is the version that it was made from; 0: there was none; None: whichever is the newest. `version` is the one
+    that its source gives it, which has to be above the newest; None: the next.
     """
 
     document_id: str
@@ -131,6 +132,7 @@ class DocumentHead:
     author: str
     body: bytes
     base: int | None = None
+    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

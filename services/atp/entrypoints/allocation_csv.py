@@ -27,12 +27,12 @@ from services.atp.entrypoints.allocation_documents import (
 from services.atp.entrypoints.capacity_documents import (
     WEEKDAYS,
     CapacityDocument,
-    CapacityLine,
     exceptions_of,
     exceptions_text,
     shares_of,
     shares_text,
 )
+from services.contracts.capacity import CapacityLine
 
 ROWS_MAX: Final = 20_000  # of one file: a hierarchy of a thousand nodes in twenty periods; the body's limit ends before
 FORMULA_BEGINS: Final = "=+-@\t\r\n'"  # the last is our own mark

@@ -76,14 +76,16 @@ def allocation_routes(planning: Planning) -> APIRouter:
     return router
 
 
-def draft_of(body: Document, document_id: str, author: str, *, base: int | None = None) -> Draft:
+def draft_of(
+    body: Document, document_id: str, author: str, *, base: int | None = None, version: int | None = None
+) -> Draft:
     """A document as it is stored. Raises Problem (409) where periods overlap."""
     try:
         kind, rows = body.kind, body.rows()
         encoded = orjson.dumps(body.body())
     except PeriodsOverlap:
         raise Problem(PERIODS_OVERLAP) from None
-    return Draft(kind, DocumentHead(document_id, body.effective_from, author, encoded, base), rows)
+    return Draft(kind, DocumentHead(document_id, body.effective_from, author, encoded, base, version), rows)
 
 
 async def store_draft(planning: Planning, draft: Draft) -> int:

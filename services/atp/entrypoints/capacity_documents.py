@@ -1,17 +1,12 @@
 """Bookable daily capacity as planners write it, and as the rows that are stored."""
 
 from datetime import date
-from typing import Annotated, Any, ClassVar, Final, Literal, Self
+from typing import Any, ClassVar, Final
 
-from pydantic import Field, model_validator
+from services.atp.application.planning import AllocationKind, CapacityRow, ShareRow
+from services.contracts.capacity import Capacities, CapacityException, CapacityLine, CapacityShareLine
+from services.contracts.payload import Payload
 
-from services.atp.application.planning import AllocationKind, CapacityRow, ShareRow, capacity_name
-from services.contracts.payload import Code, Day, Moment, Payload, QuantityOrZero
-
-LINES_MAX: Final = 1_000  # of one document: locations and services
-EXCEPTIONS_MAX: Final = 732  # of one line: every day of two years
-SHARES_MAX: Final = 50  # of one line: as many as there are tiers in metrics
-LAPSE_DAYS_MAX: Final = 365
 DIGITS_MAX: Final = 15
 DAYS_MAX: Final = 366  # of one answer
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -19,85 +14,29 @@ _SHARE: Final = ("quantity", "mode", "lapse_days")  # of a cell, after the tier
 _NUMBERS: Final = ("quantity", "lapse_days")
 
 
-class CapacityException(Payload):
-    """Another quantity on a single day; 0 for a day on which nothing ships."""
-
-    day: Day
-    units: QuantityOrZero
-
-
-class CapacityShareLine(Payload):
-    """What of each day is kept for a tier, as a protection keeps stock.
-
-    `prioritised`: from the tiers that rank behind it; `core`: from all others. What of it is not booked is for
-    everybody from `lapse_days` before the ship day on (0: never, until the day is over).
-    """
-
-    tier: Code
-    quantity: QuantityOrZero
-    mode: Literal["prioritised", "core"] = "prioritised"
-    lapse_days: Annotated[int, Field(strict=True, ge=0, le=LAPSE_DAYS_MAX)] = 0
-
-
-class CapacityLine(Payload):
-    """Units of all items together that may leave a location on a ship day, in the days of the location.
-
-    By one `service`, or, without it, by all services together; a promise has to fit both. Past bookings count until
-    their day is over; a shipment gives nothing back.
-    """
-
-    location: Code
-    service: Code | None = None
-    mon: QuantityOrZero
-    tue: QuantityOrZero
-    wed: QuantityOrZero
-    thu: QuantityOrZero
-    fri: QuantityOrZero
-    sat: QuantityOrZero
-    sun: QuantityOrZero
-    exceptions: Annotated[tuple[CapacityException, ...], Field(max_length=EXCEPTIONS_MAX)] = ()
-    shares: Annotated[tuple[CapacityShareLine, ...], Field(max_length=SHARES_MAX)] = ()
-
-    @model_validator(mode="after")
-    def _once(self) -> Self:
-        if len({each.day for each in self.exceptions}) < len(self.exceptions):
-            raise ValueError("a day is an exception once")
-        if len({each.tier for each in self.shares}) < len(self.shares):
-            raise ValueError("a tier has one share")
-        return self
-
-    def row(self) -> CapacityRow:
-        """As it is stored."""
-        return CapacityRow(
-            self.location,
-            self.service,
-            tuple(getattr(self, day) for day in WEEKDAYS),
-            tuple(sorted((each.day.toordinal(), each.units) for each in self.exceptions)),
-            tuple(ShareRow(each.tier, each.quantity, each.mode, each.lapse_days) for each in self.shares),
-        )
-
-
-class CapacityDocument(Payload):
+class CapacityDocument(Capacities):
     """Capacities that change together. Without `effective_from` they are in effect at once; without lines they end."""
 
     kind: ClassVar[AllocationKind] = "capacity"
-    effective_from: Moment | None = None
-    lines: Annotated[tuple[CapacityLine, ...], Field(max_length=LINES_MAX)]
-
-    @model_validator(mode="after")
-    def _apart(self) -> Self:
-        names = {capacity_name(line.location, line.service): None for line in self.lines}
-        if len(names) < len(self.lines):
-            raise ValueError("a location and service is named once")
-        return self
 
     def rows(self) -> tuple[CapacityRow, ...]:
         """As they are stored."""
-        return tuple(line.row() for line in self.lines)
+        return tuple(row_of(line) for line in self.lines)
 
     def body(self) -> dict[str, Any]:
         """What is kept of the document beside its rows."""
         return {"lines": [line.model_dump(mode="json") for line in self.lines]}
+
+
+def row_of(line: CapacityLine) -> CapacityRow:
+    """A line as it is stored."""
+    return CapacityRow(
+        line.location,
+        line.service,
+        tuple(getattr(line, day) for day in WEEKDAYS),
+        tuple(sorted((each.day.toordinal(), each.units) for each in line.exceptions)),
+        tuple(ShareRow(each.tier, each.quantity, each.mode, each.lapse_days) for each in line.shares),
+    )
 
 
 class TierOfDay(Payload):

@@ -15,16 +15,19 @@ from services.atp.application.cost_inputs import CostInputs, RateRow, rate_row
 from services.atp.application.customer_blocks import BlockChange, CustomerBlocks
 from services.atp.application.engine import Engine
 from services.atp.application.network import Network
-from services.atp.application.planning import OtherKind, Planning
+from services.atp.application.planning import OtherKind, PeriodsOverlap, Planning, VersionMoved
 from services.atp.application.queues import Lane
 from services.atp.application.routing import RoutingDocuments, TooManyRules
-from services.atp.entrypoints.problem_codes import DOCUMENT_KIND, TOO_MANY_RULES
+from services.atp.entrypoints.allocation_routes import draft_of
+from services.atp.entrypoints.capacity_documents import CapacityDocument
+from services.atp.entrypoints.problem_codes import DOCUMENT_KIND, PERIODS_OVERLAP, TOO_MANY_RULES
 from services.atp.entrypoints.routing_routes import routing_draft
 from services.atp.entrypoints.supply_commands import Fulfilment, fulfilment_commands, report_command, supply_command
 from services.chassis.deliveries import Delivery, Rejected
 from services.chassis.envelope import Event
 from services.contracts import catalogue
 from services.contracts.blocks import CustomerBlock
+from services.contracts.capacity import CatalogCapacity
 from services.contracts.costs import ActivityRate, ActivityReported, LandedCost
 from services.contracts.items import CatalogItem
 from services.contracts.network import NetworkEntry
@@ -121,7 +124,27 @@ class CatalogEvents:
             reason = await self._refusal(entry)
             if reason is not None:
                 rejected.append(Rejected(place, reason, entry.document))
+        for place, told in said.capacities:
+            reason = await self._capacity(told)
+            if reason is not None:
+                rejected.append(Rejected(place, reason, told.document))
         return rejected
+
+    async def _capacity(self, told: CatalogCapacity) -> str | None:
+        """Why a document of capacities is not stored; None: it is, or a later version is there."""
+        document = CapacityDocument(effective_from=told.effective_from, lines=told.lines)
+        try:
+            await self._planning.store_document(
+                draft_of(document, told.document, told.author or EVENT_LOG, version=told.version)
+            )
+        except OtherKind:
+            return DOCUMENT_KIND.code
+        except PeriodsOverlap:
+            return PERIODS_OVERLAP.code
+        except VersionMoved as moved:
+            if moved.current is None:
+                raise  # written at the same time: the batch comes again
+        return None
 
     async def _refusal(self, entry: RoutingEntry) -> str | None:
         """Why a document of rules is not stored; None: it is, or a later version is there."""
@@ -137,13 +160,14 @@ class CatalogEvents:
 
 @dataclass(slots=True)
 class _Said:
-    """A batch of `catalog.v1` by kind; rules with their place in the batch."""
+    """A batch of `catalog.v1` by kind; rules and capacities with their place in the batch."""
 
     items: list[CatalogItem] = field(default_factory=list)
     network: list[NetworkEntry] = field(default_factory=list)
     blocks: list[BlockChange] = field(default_factory=list)
     rates: list[RateRow] = field(default_factory=list)
     rules: list[tuple[int, RoutingEntry]] = field(default_factory=list)
+    capacities: list[tuple[int, CatalogCapacity]] = field(default_factory=list)
 
 
 def _sorted(batch: Sequence[Delivery], rejected: list[Rejected]) -> _Said:
@@ -160,6 +184,8 @@ def _sorted(batch: Sequence[Delivery], rejected: list[Rejected]) -> _Said:
                 found.rates.append(rate_row(rate))
             case RoutingDocument() as rules if isinstance(rules, RoutingEntry):
                 found.rules.append((place, rules))
+            case CatalogCapacity() as told:
+                found.capacities.append((place, told))
             case entry if isinstance(entry, NetworkEntry):
                 found.network.append(entry)
             case _:

@@ -8,6 +8,7 @@ from services.contracts.catalogue import ALL, EventType
 from tiercel.schemas.examples import (
     audit,
     blocks,
+    capacity,
     cut_over,
     feedback,
     network,
@@ -28,6 +29,7 @@ VALID: Final[Mapping[str, Payloads]] = {
     **blocks.VALID,
     **network.VALID,
     **routing.VALID,
+    **capacity.VALID,
     **promises.VALID,
     **risks.VALID,
     **cut_over.VALID,
@@ -43,6 +45,7 @@ _BROKEN: Final = {
     **blocks.BROKEN,
     **network.BROKEN,
     **routing.BROKEN,
+    **capacity.BROKEN,
     **promises.BROKEN,
     **risks.BROKEN,
     **cut_over.BROKEN,
