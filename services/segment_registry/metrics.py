@@ -8,11 +8,11 @@ from services.chassis.metrics import counter
 from services.segment_registry.domain.change_requests import RequestRefusal
 from services.segment_registry.domain.customers import IdentifierRefusal
 from services.segment_registry.domain.imports import RowRefusal
-from services.segment_registry.domain.moves import BudgetRefusal, TierUnusable
+from services.segment_registry.domain.moves import BudgetRefusal, CustomerMerged, TierUnusable
 from services.segment_registry.domain.proposals import ProposalRefusal
 from services.segment_registry.domain.timeline import Kind, TimelineRefusal
 
-MOVE_REFUSALS: Final = (*TierUnusable, *TimelineRefusal, *BudgetRefusal)
+MOVE_REFUSALS: Final = (*CustomerMerged, *TierUnusable, *TimelineRefusal, *BudgetRefusal)
 ASSIGNMENT_OUTCOMES: Final = ("moved", "unchanged", "ended", "customer_unknown", "approval_required", *MOVE_REFUSALS)
 PROPOSAL_OUTCOMES: Final = ("applied", "waiting", *ProposalRefusal)
 IMPORT_OUTCOMES: Final = (

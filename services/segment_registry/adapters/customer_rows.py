@@ -20,6 +20,7 @@ from services.segment_registry.adapters.assignment_rows import (
     open_assignments,
 )
 from services.segment_registry.adapters.effect_rows import plan_effects
+from services.segment_registry.adapters.merge_rows import roots, save_merges
 from services.segment_registry.adapters.record_rows import load_records, save_records
 from services.segment_registry.application.ports import KnownCustomer, LostRace
 from services.segment_registry.domain.customers import Customer, Identifier
@@ -27,7 +28,7 @@ from services.segment_registry.domain.records import NO_RECORD
 from services.segment_registry.domain.timeline import difference
 
 _SELECT: Final = """
-SELECT customer_id, sequence, timeline_sequence, changed_at FROM customer
+SELECT customer_id, sequence, timeline_sequence, changed_at, merged_into FROM customer
 WHERE customer_id = ANY($1) ORDER BY customer_id
 """
 _SELECT_LOCKED: Final = _SELECT + "FOR NO KEY UPDATE"
@@ -37,7 +38,7 @@ async def load_customers(
     connection: Connection, customer_ids: Collection[str], ended_after: datetime | None, *, lock: bool = False
 ) -> dict[str, Customer]:
     """Those of these customers that exist; their assignments that end after the moment given, or all for None."""
-    wanted = _uuids(customer_ids)
+    wanted = uuids(customer_ids)
     if not wanted:
         return {}
     rows = await connection.fetch(_SELECT_LOCKED if lock else _SELECT, wanted)
@@ -47,7 +48,7 @@ async def load_customers(
 async def page_of_customers(connection: Connection, after: UUID | None, limit: int, at: datetime) -> list[Customer]:
     """Customers by id, with their assignments that end after the moment given."""
     rows = await connection.fetch(
-        "SELECT customer_id, sequence, timeline_sequence, changed_at FROM customer"
+        "SELECT customer_id, sequence, timeline_sequence, changed_at, merged_into FROM customer"
         " WHERE $1::uuid IS NULL OR customer_id > $1 ORDER BY customer_id LIMIT $2",
         after,
         limit,
@@ -57,7 +58,7 @@ async def page_of_customers(connection: Connection, after: UUID | None, limit: i
 
 async def customer_as_known(connection: Connection, customer_id: str, known_at: datetime) -> KnownCustomer | None:
     """A customer with its tier history as it was known at a moment; None if it is unknown today."""
-    for wanted in _uuids([customer_id]):
+    for wanted in uuids([customer_id]):
         sequence = await connection.fetchval("SELECT sequence FROM customer WHERE customer_id = $1", wanted)
         if sequence is not None:
             return KnownCustomer(customer_id, sequence, tuple(await load_as_known(connection, wanted, known_at)))
@@ -65,14 +66,17 @@ async def customer_as_known(connection: Connection, customer_id: str, known_at: 
 
 
 async def load_owners(connection: Connection, identifiers: Collection[Identifier]) -> dict[Identifier, str]:
-    """Who holds which of these identifiers."""
+    """Who holds which of these identifiers; of one that was merged, the customer as which it is served."""
     rows = await connection.fetch(
         "SELECT system, id, customer_id FROM identifier"
         " JOIN unnest($1::text[], $2::text[]) AS wanted (system, id) USING (system, id)",
         [identifier.system for identifier in identifiers],
         [identifier.id for identifier in identifiers],
     )
-    return {Identifier(row["system"], row["id"]): str(row["customer_id"]) for row in rows}
+    merged = await roots(connection, {row["customer_id"] for row in rows}) if rows else {}
+    return {
+        Identifier(row["system"], row["id"]): str(merged.get(row["customer_id"], row["customer_id"])) for row in rows
+    }
 
 
 async def lock_owners(
@@ -102,6 +106,7 @@ async def save_customers(
         await _update(connection, changed)
     await _save_identifiers(connection, before, after)
     await save_records(connection, before, after)
+    await save_merges(connection, before, after)
     closed, opened = [], []
     for customer in after:
         former = before[customer.customer_id].assignments if customer.customer_id in before else ()
@@ -133,6 +138,7 @@ async def _assemble(
             tuple(identifiers[row["customer_id"]]),
             tuple(assignments[row["customer_id"]]),
             records.get(row["customer_id"], NO_RECORD),
+            None if row["merged_into"] is None else str(row["merged_into"]),
         )
         for row in rows
     }
@@ -188,7 +194,7 @@ async def _save_identifiers(connection: Connection, before: Mapping[str, Custome
             raise LostRace("an identifier was taken") from error
 
 
-def _uuids(customer_ids: Collection[str]) -> list[UUID]:
+def uuids(customer_ids: Collection[str]) -> list[UUID]:
     """The ids that can be customers of this registry; events and paths may hold any text."""
     found = []
     for customer_id in customer_ids:

@@ -21,6 +21,7 @@ from services.segment_registry.adapters import (
     customer_rows,
     effect_rows,
     feed_rows,
+    merge_rows,
     proposal_rows,
     record_rows,
     tier_rows,
@@ -131,6 +132,17 @@ class PostgresTransaction:
 
     async def save_change_rules(self, rules: ChangeRules, author: str, at: datetime) -> None:
         await change_rule_rows.save_rules(self._connection, rules, author, at)
+
+    async def root_of(self, customer_id: str) -> str | None:
+        wanted = customer_rows.uuids([customer_id])
+        found = await merge_rows.roots(self._connection, wanted)
+        return str(found[wanted[0]]) if found else None
+
+    async def merged_below(self, customer_id: str) -> list[tuple[str, int]]:
+        return await merge_rows.merged_below(self._connection, customer_id)
+
+    async def merged_as_known(self, customer_id: str, at: datetime, known_at: datetime) -> str | None:
+        return await merge_rows.merged_as_known(self._connection, customer_id, at, known_at)
 
     async def change_request(self, request_id: str) -> ChangeRequest | None:
         return await change_request_rows.load_request(self._connection, request_id)

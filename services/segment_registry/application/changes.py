@@ -11,10 +11,12 @@ from services.segment_registry.application.define_tier import define_tier
 from services.segment_registry.application.end_assignment import end_assignment
 from services.segment_registry.application.import_customers import import_customers
 from services.segment_registry.application.keep_records import ContractTierUnknown, SequenceMoved, keep_record
+from services.segment_registry.application.merge_customers import merge_customers, split_customer
 from services.segment_registry.application.ports import Commander, RegistryTransaction
 from services.segment_registry.domain.change_rules import ChangeRules, RulesRefused
 from services.segment_registry.domain.customers import Customer
 from services.segment_registry.domain.imports import ImportRow
+from services.segment_registry.domain.merging import MergeDone, MergeRefused
 from services.segment_registry.domain.moves import Moved, MoveRefused, MoveRequest
 from services.segment_registry.domain.records import CustomerRecord
 from services.segment_registry.domain.second_person import SecondPersonNeeded
@@ -69,7 +71,16 @@ class RecordChange:
     record: CustomerRecord
 
 
-Change = MoveChange | EndChange | ImportChange | TierChange | RulesChange | RecordChange
+@dataclass(frozen=True, slots=True)
+class MergeChange:
+    """A duplicate that is to be merged into another customer, or (`into` None) to be split off again."""
+
+    customer_id: str
+    into: str | None
+    reason: str
+
+
+Change = MergeChange | MoveChange | EndChange | ImportChange | TierChange | RulesChange | RecordChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +114,20 @@ async def carry_out(transaction: RegistryTransaction, change: Change, commander:
                 transaction, rules, expected_version=base_version, commander=commander, approved=True
             )
             return _failure(view)
+        case MergeChange() | RecordChange():
+            return await _carry_out_of_customer(transaction, change, commander)
+
+
+async def _carry_out_of_customer(
+    transaction: RegistryTransaction, change: MergeChange | RecordChange, commander: Commander
+) -> Failure | None:
+    match change:
+        case MergeChange(customer_id, into, reason):
+            if into is None:
+                done = await split_customer(transaction, customer_id, reason, commander, approved=True)
+            else:
+                done = await merge_customers(transaction, customer_id, into, reason, commander, approved=True)
+            return _failure_of_merge(customer_id, done)
         case RecordChange(customer_id, record):
             kept = await keep_record(
                 transaction, customer_id, record, expected_sequence=None, commander=commander, approved=True
@@ -126,6 +151,14 @@ def _failure_of_moves(
             case _:
                 continue
     return None
+
+
+def _failure_of_merge(
+    customer_id: str, outcome: MergeDone | MergeRefused | CustomerUnknown | SecondPersonNeeded
+) -> Failure | None:
+    if isinstance(outcome, MergeRefused):
+        return Failure(outcome.reason, customer_id)
+    return Failure("customer_unknown", customer_id) if isinstance(outcome, CustomerUnknown) else None
 
 
 def _failure_of_record(

@@ -85,13 +85,18 @@ async def keep_personal(
 async def erase_personal(
     transaction: RegistryTransaction, customer_id: str, reason: str, commander: Commander
 ) -> bool | CustomerUnknown:
-    """Erase the personal fields; whether there were any. The customer stays known by its ids, and served."""
+    """Erase the personal fields, also of duplicates that were merged into it; whether there were any.
+
+    The customer stays known by its ids, and served.
+    """
     customers = await transaction.lock_customers([customer_id])
     if customer_id not in customers:
         return CustomerUnknown()
     now = await transaction.now()
-    fields = await transaction.personal(customer_id)
-    await transaction.save_personal(customer_id, {})
+    fields: dict[str, None] = {}
+    for each in (customer_id, *(below for below, _ in await transaction.merged_below(customer_id))):
+        fields |= dict.fromkeys(await transaction.personal(each))
+        await transaction.save_personal(each, {})
     detail = {"fields": sorted(fields), "reason": reason}
     await transaction.append_audit([AuditEntry(commander.author, "customer.erased", customer_id, detail)], now)
     return bool(fields)

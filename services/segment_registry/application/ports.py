@@ -120,7 +120,7 @@ class RegistryReader(Protocol):
         ...
 
     async def owners(self, identifiers: Collection[Identifier]) -> dict[Identifier, str]:
-        """Who holds which of these identifiers."""
+        """Who holds which of these identifiers; of one that was merged, the customer as which it is served."""
         ...
 
     async def customers(self, customer_ids: Collection[str], *, ended_too: bool = False) -> dict[str, Customer]:
@@ -149,6 +149,18 @@ class RegistryReader(Protocol):
 
     async def change_rules(self) -> ChangeRules:
         """The rules of change in force."""
+        ...
+
+    async def root_of(self, customer_id: str) -> str | None:
+        """The customer as which a merged one is served; None if it is not merged."""
+        ...
+
+    async def merged_below(self, customer_id: str) -> list[tuple[str, int]]:
+        """Who is merged into a customer, and by how many steps."""
+        ...
+
+    async def merged_as_known(self, customer_id: str, at: datetime, known_at: datetime) -> str | None:
+        """Into whom a customer was merged at a moment, as far as it was known at another."""
         ...
 
     async def change_request(self, request_id: str) -> ChangeRequest | None:

@@ -54,8 +54,12 @@ def current_document(customer: Customer, at: datetime) -> dict[str, Any]:
     return {
         "customer_id": customer.customer_id,
         "sequence": customer.sequence,
+        "status": "active" if customer.merged_into is None else "merged",
+        "merged_into": customer.merged_into,
         "identifiers": [{"system": system, "id": id_} for system, id_ in customer.identifiers],
-        "assignments": [
+        "assignments": []
+        if customer.merged_into is not None
+        else [
             {
                 "tier": assignment.tier,
                 "effective_from": assignment.effective_from,

@@ -1,12 +1,15 @@
 """Look at customers: one, by an identifier, page by page, and their tier at any moment."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from services.segment_registry.application.ports import FeedPlace, RegistryReader
 from services.segment_registry.domain.customers import OWN_SYSTEM, Customer, Identifier, ServedTier, served_tier
+from services.segment_registry.domain.merging import MERGES_DEEP_MAX
 from services.segment_registry.domain.tier_explanation import Explanation, explain
+from services.segment_registry.domain.tiers import Tier
 from services.segment_registry.domain.timeline import Assignment, in_force
 
 PAGE_MAX: Final = 500  # customers of one page; a page is one read and one answer
@@ -30,7 +33,7 @@ async def customer_at(reader: RegistryReader, customer_id: str, at: datetime | N
     if customer is None:
         return None
     moment = at or await reader.now()
-    return CustomerView(customer, served_tier(customer, await reader.tiers(), moment), moment)
+    return CustomerView(customer, await _served(reader, customer, moment), moment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +61,22 @@ async def customer_as_known(
     found = await reader.customer_as_known(customer_id, known)
     if found is None:
         return None
-    by = in_force(found.assignments, moment)
+    root = found
+    for _ in range(MERGES_DEEP_MAX):
+        merged_into = await reader.merged_as_known(root.customer_id, moment, known)
+        following = None if merged_into is None else await reader.customer_as_known(merged_into, known)
+        if following is None:
+            break
+        root = following
+    by = in_force(root.assignments, moment)
     served = ServedTier(by.tier if by else await reader.default_tier_at(min(moment, known)), by)
     return KnownView(customer_id, found.sequence, found.assignments, served, moment, known)
 
 
 async def explain_tier(reader: RegistryReader, customer_id: str, at: datetime | None) -> Explanation | None:
-    """Why a customer is in its tier at a moment (None: now); None for an unknown customer."""
-    customer = (await reader.customers([customer_id], ended_too=True)).get(customer_id)
+    """Why a customer is in its tier at a moment (None: now), a merged one as whom it is served; None if unknown."""
+    served_as = await reader.root_of(customer_id) or customer_id
+    customer = (await reader.customers([served_as], ended_too=True)).get(served_as)
     if customer is None:
         return None
     return explain(customer, await reader.tiers(), at or await reader.now())
@@ -79,8 +90,19 @@ async def page_of_changed(
     tiers = await reader.tiers()
     found = await reader.page_of_changed(after, limit + 1)
     page = found[:limit]
-    views = [CustomerView(customer, served_tier(customer, tiers, now), now) for _, customer in page]
+    views = [CustomerView(each, await _served(reader, each, now, tiers), now) for _, each in page]
     return views, page[-1][0] if page else after, len(found) > limit
+
+
+async def _served(
+    reader: RegistryReader, customer: Customer, at: datetime, tiers: Mapping[str, Tier] | None = None
+) -> ServedTier:
+    """The tier of a customer; of one that was merged, that of the customer as which it is served."""
+    known = tiers or await reader.tiers()
+    root = None if customer.merged_into is None else await reader.root_of(customer.customer_id)
+    if root is not None:
+        customer = (await reader.customers([root], ended_too=True))[root]
+    return served_tier(customer, known, at)
 
 
 async def resolve_identifier(reader: RegistryReader, identifier: Identifier) -> CustomerView | None:
@@ -101,5 +123,5 @@ async def page_of_customers(
     now = await reader.now()
     tiers = await reader.tiers()
     found = await reader.page_of_customers(after, limit + 1)
-    page = [CustomerView(customer, served_tier(customer, tiers, now), now) for customer in found[:limit]]
+    page = [CustomerView(each, await _served(reader, each, now, tiers), now) for each in found[:limit]]
     return page, page[-1].customer.customer_id if len(found) > limit else None

@@ -37,7 +37,8 @@ async def register_customer(
         customer: Customer | IdentifiersRefused = new_customer(str(new_id()), identifiers, now)
         former: tuple[Identifier, ...] = ()
     else:
-        customer = add_identifiers(customers[found], identifiers, now)
+        new = tuple(each for each in identifiers if each not in owners)
+        customer = add_identifiers(customers[found], new, now)
         former = customers[found].identifiers
     if isinstance(customer, IdentifiersRefused):
         return customer

@@ -40,6 +40,7 @@ class Customer:
     identifiers: tuple[Identifier, ...]
     assignments: tuple[Assignment, ...]
     record: CustomerRecord = NO_RECORD
+    merged_into: str | None = None
 
 
 class IdentifierRefusal(StrEnum):
@@ -120,7 +121,7 @@ def replace_identifiers(
         return malformed
     for identifier in identifiers:
         owner = owners.get(identifier)
-        if owner is not None and owner != customer.customer_id:
+        if owner is not None and identifier not in customer.identifiers:  # another one's, or of one merged into it
             return IdentifiersRefused(IdentifierRefusal.IDENTIFIER_TAKEN, identifier, owner)
     return _with_identifiers(customer, _unique(identifiers), now)
 

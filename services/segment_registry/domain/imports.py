@@ -155,4 +155,5 @@ def _found_or_new(row: ImportRow, bulk: Bulk) -> Customer | IdentifiersRefused:
         return found
     if found is None:
         return new_customer(next(bulk.new_ids), row.identifiers, bulk.now)
-    return add_identifiers(bulk.customers[found], row.identifiers, bulk.now)
+    new = tuple(each for each in row.identifiers if each not in bulk.owners)
+    return add_identifiers(bulk.customers[found], new, bulk.now)

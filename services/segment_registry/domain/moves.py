@@ -29,13 +29,19 @@ class TierUnusable(StrEnum):
     INACTIVE_TIER = "inactive_tier"
 
 
+class CustomerMerged(StrEnum):
+    """Why a customer cannot move."""
+
+    MERGED_CUSTOMER = "merged_customer"
+
+
 class BudgetRefusal(StrEnum):
     """Why the rules of change refuse a move."""
 
     OVERRIDE_BUDGET_SPENT = "override_budget_spent"
 
 
-MoveRefusal = TierUnusable | TimelineRefusal | BudgetRefusal
+MoveRefusal = CustomerMerged | TierUnusable | TimelineRefusal | BudgetRefusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,8 @@ def move(
     customer: Customer, tiers: Mapping[str, Tier], request: MoveRequest, now: datetime
 ) -> Moved | Unchanged | MoveRefused:
     """Put a customer into a tier."""
+    if customer.merged_into is not None:
+        return MoveRefused(CustomerMerged.MERGED_CUSTOMER)
     tier = tiers.get(request.tier)
     if tier is None:
         return MoveRefused(TierUnusable.UNKNOWN_TIER)
@@ -110,6 +118,8 @@ def end(
     customer: Customer, tiers: Mapping[str, Tier], sequence: int, grounds: Grounds, now: datetime
 ) -> Moved | Unchanged | MoveRefused:
     """End the assignment named by `sequence` now, or withdraw it if it has not started."""
+    if customer.merged_into is not None:
+        return MoveRefused(CustomerMerged.MERGED_CUSTOMER)
     moment = moment_for(customer, now)
     match timeline.end_assignment(customer.assignments, sequence, now=moment):
         case timeline.Unchanged() as unchanged:

@@ -44,6 +44,7 @@ class ProposalRefusal(StrEnum):
     """Why a proposal was not applied; where several apply, the first in this order is given."""
 
     UNKNOWN_CUSTOMER = "unknown_customer"
+    MERGED_CUSTOMER = "merged_customer"
     OVERRIDE_IN_FORCE = "override_in_force"
     STALE = "stale"
     NOT_IN_FROM_TIER = "not_in_from_tier"
@@ -90,6 +91,8 @@ def judge(
 def _outdated(
     proposal: Proposal, customer: Customer, tiers: Mapping[str, Tier], at: datetime
 ) -> ProposalRefusal | None:
+    if customer.merged_into is not None:
+        return ProposalRefusal.MERGED_CUSTOMER
     served = served_tier(customer, tiers, at)
     if served.by is not None and served.by.kind is Kind.OVERRIDE:
         return ProposalRefusal.OVERRIDE_IN_FORCE

@@ -36,6 +36,8 @@ def take_effect(
 
     `customer` holds its whole tier history. A boundary that is none any more (withdrawn, replaced) changes nothing.
     """
+    if customer.merged_into is not None:
+        return None  # it is served as another one
     sequence = customer.sequence
     notices: list[Move] = []
     for moment in passed:

@@ -18,6 +18,7 @@ from services.segment_registry.entrypoints.change_rule_routes import change_rule
 from services.segment_registry.entrypoints.customer_routes import customer_routes
 from services.segment_registry.entrypoints.desk import Desk
 from services.segment_registry.entrypoints.feed_routes import feed_routes
+from services.segment_registry.entrypoints.merge_routes import merge_routes
 from services.segment_registry.entrypoints.record_routes import record_routes
 from services.segment_registry.entrypoints.tier_routes import tier_routes
 
@@ -66,6 +67,7 @@ def create_registry_app(
         customer_routes(desk),
         assignment_routes(desk),
         record_routes(desk),
+        merge_routes(desk),
         feed_routes(desk),
         change_rule_routes(desk),
         change_request_routes(desk, previews),

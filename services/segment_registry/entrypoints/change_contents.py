@@ -1,6 +1,6 @@
 """What a change request asks for: the models of its content, and the change that a content is."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import orjson
 from pydantic import Field, TypeAdapter
@@ -11,6 +11,7 @@ from services.segment_registry.application.changes import (
     Change,
     EndChange,
     ImportChange,
+    MergeChange,
     MoveChange,
     RecordChange,
     RulesChange,
@@ -110,15 +111,29 @@ class RecordContent(Payload):
     record: RecordDocument
 
 
-Content = Annotated[
-    AssignmentsContent | EndContent | ImportContent | TierContent | RulesContent | RecordContent,
-    Field(discriminator="kind"),
-]
-_Stored = Annotated[
-    StoredAssignments | EndContent | ImportContent | TierContent | RulesContent | RecordContent,
-    Field(discriminator="kind"),
-]
-_STORED: Final[TypeAdapter[Any]] = TypeAdapter(_Stored)
+class MergeContent(Payload):
+    """A duplicate that is to be merged into another customer."""
+
+    kind: Literal["merge"]
+    customer_id: Identifier
+    into: Identifier
+    reason: Annotated[Note, Field(min_length=1)]
+
+
+class SplitContent(Payload):
+    """A duplicate that is to be split off again."""
+
+    kind: Literal["split"]
+    customer_id: Identifier
+    reason: Annotated[Note, Field(min_length=1)]
+
+
+_OfOne = EndContent | MergeContent | SplitContent | RecordContent
+_OfAll = ImportContent | TierContent | RulesContent
+Content = Annotated[AssignmentsContent | _OfOne | _OfAll, Field(discriminator="kind")]
+_STORED: Final[TypeAdapter[StoredAssignments | _OfOne | _OfAll]] = TypeAdapter(
+    Annotated[StoredAssignments | _OfOne | _OfAll, Field(discriminator="kind")]
+)
 
 
 def change_of(content: str) -> Change:
@@ -126,18 +141,26 @@ def change_of(content: str) -> Change:
     match _STORED.validate_python(orjson.loads(content)):
         case StoredAssignments(moves=moves):
             return MoveChange(tuple((each.customer_id, _wanted(each)) for each in moves))
-        case EndContent(customer_id=customer_id, sequence=sequence, reason=reason):
-            return EndChange(customer_id, sequence, reason)
         case ImportContent(items=items):
             return ImportChange(tuple(_row(index, each) for index, each in enumerate(items)))
         case TierContent(tier=tier, base_version=base_version, definition=definition):
             return TierChange(tier_draft(tier, definition), base_version)
         case RulesContent(base_version=base_version, rules=rules):
             return RulesChange(rules_of(rules), base_version)
+        case of_one:
+            return _change_of_one(of_one)
+
+
+def _change_of_one(content: _OfOne) -> Change:
+    match content:
+        case EndContent(customer_id=customer_id, sequence=sequence, reason=reason):
+            return EndChange(customer_id, sequence, reason)
+        case MergeContent(customer_id=customer_id, into=into, reason=reason):
+            return MergeChange(customer_id, into, reason)
+        case SplitContent(customer_id=customer_id, reason=reason):
+            return MergeChange(customer_id, None, reason)
         case RecordContent(customer_id=customer_id, record=record):
             return RecordChange(customer_id, record_of(record))
-        case other:
-            raise TypeError(f"no content of a change request: {type(other).__name__}")
 
 
 def _wanted(move: ProposedMove) -> MoveRequest:

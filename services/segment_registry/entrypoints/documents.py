@@ -97,10 +97,15 @@ class ServedDocument(Payload):
 
 
 class CustomerDocument(Payload):
-    """A customer with the assignment in force and those planned, and its golden record."""
+    """A customer with the assignment in force and those planned, and its golden record.
+
+    One that is `merged` is served as another one: `tier` is that one's, `assignments` are kept for a split.
+    """
 
     customer_id: Identifier
     sequence: Version
+    status: Literal["active", "merged"]
+    merged_into: Identifier | None
     identifiers: tuple[CustomerRef, ...]
     tier: Code
     basis: Basis
@@ -177,6 +182,8 @@ def customer_value(view: CustomerView) -> dict[str, Any]:
     return {
         "customer_id": view.customer.customer_id,
         "sequence": view.customer.sequence,
+        "status": "active" if view.customer.merged_into is None else "merged",
+        "merged_into": view.customer.merged_into,
         "identifiers": [{"system": system, "id": id_} for system, id_ in view.customer.identifiers],
         "tier": view.served.tier,
         "basis": basis_of(view.served.by),

@@ -7,7 +7,8 @@ from services.chassis.problems import PRECONDITION_FAILED, Problem, ProblemCode,
 from services.segment_registry.domain.change_requests import RequestRefusal
 from services.segment_registry.domain.change_rules import RulesRefusal, RulesRefused
 from services.segment_registry.domain.customers import IdentifierRefusal, IdentifiersRefused
-from services.segment_registry.domain.moves import BudgetRefusal, MoveRefusal, MoveRefused, TierUnusable
+from services.segment_registry.domain.merging import MergeRefusal
+from services.segment_registry.domain.moves import BudgetRefusal, CustomerMerged, MoveRefusal, MoveRefused, TierUnusable
 from services.segment_registry.domain.second_person import SecondPersonNeeded
 from services.segment_registry.domain.tiers import TierRefusal, TierRefused
 from services.segment_registry.domain.timeline import TimelineRefusal
@@ -18,6 +19,18 @@ CONTRACT_TIER_UNKNOWN: Final = register(
     ProblemCode("contract_tier_unknown", 422, "The minimum tier of the contract is not defined")
 )
 UNKNOWN_ASSIGNMENT: Final = register(ProblemCode("unknown_assignment", 404, "The customer has no such assignment"))
+
+MERGED_CUSTOMER: Final = register(ProblemCode("merged_customer", 409, "The customer was merged into another one"))
+MERGE_PROBLEMS: Final[Mapping[MergeRefusal, ProblemCode]] = {
+    MergeRefusal.MERGED_WITH_ITSELF: register(
+        ProblemCode("merged_with_itself", 422, "A customer is merged into another one")
+    ),
+    MergeRefusal.MERGED_CUSTOMER: MERGED_CUSTOMER,
+    MergeRefusal.MERGES_TOO_DEEP: register(
+        ProblemCode("merges_too_deep", 409, "So many merges follow one another already; merge the first ones directly")
+    ),
+    MergeRefusal.NOT_MERGED: register(ProblemCode("not_merged", 409, "The customer stands for itself already")),
+}
 
 IDENTIFIER_PROBLEMS: Final[Mapping[IdentifierRefusal, ProblemCode]] = {
     IdentifierRefusal.IDENTIFIER_MISSING: register(
@@ -37,6 +50,7 @@ IDENTIFIER_PROBLEMS: Final[Mapping[IdentifierRefusal, ProblemCode]] = {
     ),
 }
 MOVE_PROBLEMS: Final[Mapping[MoveRefusal, ProblemCode]] = {
+    CustomerMerged.MERGED_CUSTOMER: MERGED_CUSTOMER,
     TierUnusable.UNKNOWN_TIER: register(ProblemCode("unknown_tier", 422, "No such tier is defined")),
     TierUnusable.INACTIVE_TIER: register(ProblemCode("inactive_tier", 409, "The tier takes no customers")),
     TimelineRefusal.REASON_MISSING: register(ProblemCode("reason_missing", 422, "An override needs a reason")),

@@ -1,0 +1,74 @@
+"""Merged customers in PostgreSQL: `customer.merged_into` is now, `customer_merge` is ever."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from services.chassis.database import Connection
+from services.segment_registry.domain.customers import Customer
+from services.segment_registry.domain.merging import MERGES_DEEP_MAX
+
+_ROOTS: Final = "SELECT customer_id, merged_into FROM customer WHERE customer_id = ANY($1) AND merged_into IS NOT NULL"
+_BELOW: Final = """
+WITH RECURSIVE below AS (
+    SELECT customer_id, 1 AS depth FROM customer WHERE merged_into = $1
+    UNION ALL SELECT c.customer_id, depth + 1 FROM below JOIN customer c ON c.merged_into = below.customer_id
+)
+SELECT customer_id, depth FROM below ORDER BY depth, customer_id
+"""
+
+
+async def roots(connection: Connection, customer_ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """The customers by which these are served; one that is not merged is not in the answer."""
+    found: dict[UUID, UUID] = {}
+    asked = {customer_id: [customer_id] for customer_id in customer_ids}
+    for _ in range(MERGES_DEEP_MAX + 1):
+        rows = await connection.fetch(_ROOTS, list(asked)) if asked else []
+        following: dict[UUID, list[UUID]] = {}
+        for row in rows:
+            for customer_id in asked[row["customer_id"]]:
+                found[customer_id] = row["merged_into"]
+                following.setdefault(row["merged_into"], []).append(customer_id)
+        asked = following
+    return found
+
+
+async def merged_below(connection: Connection, customer_id: str) -> list[tuple[str, int]]:
+    """Who is merged into a customer, by how many steps."""
+    return [(str(row["customer_id"]), row["depth"]) for row in await connection.fetch(_BELOW, UUID(customer_id))]
+
+
+async def save_merges(connection: Connection, before: Mapping[str, Customer], after: Sequence[Customer]) -> None:
+    """Store into whom customers are merged where that differs."""
+    for customer in after:
+        former = before.get(customer.customer_id)
+        if former is None or former.merged_into == customer.merged_into:
+            continue
+        await connection.execute(
+            "UPDATE customer SET merged_into = $2 WHERE customer_id = $1", customer.customer_id, customer.merged_into
+        )
+        await connection.execute(
+            "UPDATE customer_merge SET split_at = $2 WHERE customer_id = $1 AND split_at IS NULL",
+            customer.customer_id,
+            customer.changed_at,
+        )
+        if customer.merged_into is not None:
+            await connection.execute(
+                "INSERT INTO customer_merge (customer_id, merged_into, merged_at) VALUES ($1, $2, $3)",
+                customer.customer_id,
+                customer.merged_into,
+                customer.changed_at,
+            )
+
+
+async def merged_as_known(connection: Connection, customer_id: str, at: datetime, known_at: datetime) -> str | None:
+    """Into whom a customer was merged at a moment, as far as it was known at another; None if into nobody."""
+    found = await connection.fetchval(
+        "SELECT merged_into FROM customer_merge WHERE customer_id = $1 AND merged_at <= least($2::timestamptz, $3::timestamptz)"
+        " AND (split_at IS NULL OR split_at > least($2::timestamptz, $3::timestamptz))",
+        UUID(customer_id),
+        at,
+        known_at,
+    )
+    return None if found is None else str(found)
