@@ -65,8 +65,8 @@ async def save_merges(connection: Connection, before: Mapping[str, Customer], af
 async def merged_as_known(connection: Connection, customer_id: str, at: datetime, known_at: datetime) -> str | None:
     """Into whom a customer was merged at a moment, as far as it was known at another; None if into nobody."""
     found = await connection.fetchval(
-        "SELECT merged_into FROM customer_merge WHERE customer_id = $1 AND merged_at <= least($2::timestamptz, $3::timestamptz)"
-        " AND (split_at IS NULL OR split_at > least($2::timestamptz, $3::timestamptz))",
+        "SELECT merged_into FROM customer_merge, least($2::timestamptz, $3::timestamptz) AS told"
+        " WHERE customer_id = $1 AND merged_at <= told AND (split_at IS NULL OR split_at > told)",
         UUID(customer_id),
         at,
         known_at,
