@@ -30,6 +30,7 @@ from services.contracts import (
     network,
     order_changes,
     orders,
+    preemptions,
     promises,
     published_orders,
     published_promises,
@@ -213,6 +214,8 @@ PROMISE_ANSWERED: Final = EventType("promise.answered.v2", promises.PromiseAnswe
 PROMISE_CHANGED_V1: Final = EventType("promise.changed.v1", published_promises.PromiseChanged, topics.PROMISES)
 PROMISE_CHANGED: Final = EventType("promise.changed.v2", promises.PromiseChanged, topics.PROMISES)
 PROMISE_AT_RISK: Final = EventType("promise.at_risk.v1", risks.PromiseAtRisk, topics.PROMISES)
+PROMISE_PREEMPTED: Final = EventType("promise.preempted.v1", preemptions.PromisePreempted, topics.PROMISES)
+PROMISE_UNMET: Final = EventType("promise.unmet.v1", preemptions.PromiseUnmet, topics.PROMISES)
 PROMISE_TAKEN_OVER: Final = EventType("promise.taken_over.v1", cut_over.PromiseTakenOver, topics.PROMISES)
 SEGMENT_CURRENT: Final = EventType("segment.current.v1", segments.SegmentCurrent, topics.SEGMENTS_CURRENT)
 SEGMENT_HEARTBEAT: Final = EventType("segment.heartbeat.v1", segments.SegmentHeartbeat, topics.SEGMENTS_CURRENT)
@@ -272,6 +275,8 @@ ALL: Final = (
     PROMISE_CHANGED_V1,
     PROMISE_CHANGED,
     PROMISE_AT_RISK,
+    PROMISE_PREEMPTED,
+    PROMISE_UNMET,
     PROMISE_TAKEN_OVER,
     SEGMENT_CURRENT,
     SEGMENT_HEARTBEAT,

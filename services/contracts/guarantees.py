@@ -87,11 +87,11 @@ ALL: Final = (
         "atp",
         ("atp",),
         (OMS, WMS, SUBSCRIBERS),
-        _BY_KEY
-        + " It is the promise's `revision`; `promise.at_risk` leaves the promise as it is and repeats its revision."
+        _BY_KEY + " It is the promise's `revision`; `promise.at_risk` and `promise.unmet` leave the promise as it is"
+        " and repeat its revision, and `promise.preempted` that of the `promise.changed` which it explains."
         " An order begins with `promise.answered`, or with `promise.taken_over` if another system had promised it.",
         "The event id is the same in every repetition; keeping the highest `revision` of each promise is enough, and "
-        "of each part the newest `promise.at_risk`.",
+        "of each part the newest `promise.at_risk` and of each line the newest `promise.unmet`.",
     ),
     Guarantee(
         topics.SEGMENTS_CURRENT,

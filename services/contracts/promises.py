@@ -103,6 +103,7 @@ class Constraint(Payload):
         "sourcing_rule",
         "fulfilment_mode",
         "shipments",
+        "preemption",
     ]
     reference: str
     allowed: QuantityOrZero | None = None
@@ -225,5 +226,8 @@ class PromiseChanged(Payload):
         "execution",
         "horizon_reached",
         "routing_changed",
+        "backorder_came",
+        "preempted",
+        "reprocessed",
     ]
     reason: Note = ""

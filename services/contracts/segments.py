@@ -23,6 +23,7 @@ from services.contracts.service import BasisPoints
 LISTED_MAX: Final = 1_000  # of one list of a policy: every decision's record carries the policy
 HANDLING_MAX: Final = 20  # handling codes of one tier: each is on every schedule line
 
+Strategy = Literal["win", "gain", "improve", "redistribute", "fill", "lose", "skip"]
 HeldCheck = Literal[
     "line_quantity_max",
     "order_quantity_max",
@@ -68,6 +69,10 @@ class TierPolicy(Payload):
     measure is below its target (in basis points; null: none) is a breach on `service.breaches.v1`. `validation`: what
     an order must pass before stock is taken (null: nothing). Every promise of the tier tells the warehouse in which
     order to pick (`pick_priority`, 1 first; null: the tier's rank), how to pack and how to handle.
+
+    `strategy`: how what the tier was promised may move when promises are re-decided (each is explained in
+    docs/adr/0038-strategies-say-who-falls-for-whom.md). From `lock_window_days` before its ship day on, what is
+    promised is not moved.
     """
 
     lead_time_days: Annotated[int, Field(strict=True, ge=0, le=365)] = 5
@@ -84,6 +89,8 @@ class TierPolicy(Payload):
     pick_priority: Annotated[int, Field(strict=True, ge=1, le=1_000_000, description="1 is picked first")] | None = None
     packaging: Code | None = None
     handling: Annotated[tuple[Code, ...], Field(max_length=HANDLING_MAX)] = ()
+    strategy: Strategy = "gain"
+    lock_window_days: Annotated[int, Field(strict=True, ge=0, le=365)] = 0
 
 
 class TierDefined(Payload):

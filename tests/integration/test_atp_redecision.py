@@ -13,9 +13,9 @@ from services.atp.application.commands import BackordersServed, CancelOrder, Ori
 from services.atp.application.engine import Engine
 from services.atp.application.place_order import Placing
 from services.atp.application.queues import Lane
+from services.atp.application.replay_decision import parts_of
 from services.atp.application.reproduce import reproduce
 from services.atp.application.serve_backorders import Serving
-from services.atp.domain.model import OrderDecision
 from services.atp.metrics import AtpMetrics
 from services.chassis.clocks import SystemClock
 from services.chassis.lifecycle import Role
@@ -191,8 +191,7 @@ async def test_every_record_gives_again_what_the_ledger_holds(atp: Atp, engine: 
         again = sorted(
             (index, part.key.item_id, part.key.location_id, part.quantity, part.available_day)
             for index, decision in enumerate(reproduce(record))
-            for line in (decision.lines if isinstance(decision, OrderDecision) else [each for _, each in decision])
-            for part in line.planned
+            for _, part in parts_of(decision)
         )
         ledger = await atp.fetch(
             "SELECT decision_index, item_id, location_id, quantity, available_day FROM commitment"

@@ -82,7 +82,7 @@ async def test_decisions_of_all_kinds_of_commands_are_reproduced(atp: Atp) -> No
     made = await a_busy_day(atp)
     found = await all_replayed(atp)
     assert [each.differences for each in found if each.differences] == []
-    assert {each.kind for each in found} == {"decide", "serve"}
+    assert {each.kind for each in found} == {"decide", "redecide"}
     assert sum(each.document_bytes is not None for each in found) == len(made)
     assert sum(each.quantities for each in found) == (await atp.fetch("SELECT count(*) FROM commitment"))[0][0]
     assert {each.engine_version for each in found} == {ENGINE_VERSION}
@@ -94,7 +94,7 @@ async def test_an_id_means_the_decisions_of_a_promise_a_batch_or_one(atp: Atp) -
     await send(atp, "POST", f"/v1/promises/{holder['promise_id']}:cancel", {"version": 1})
     await atp.until("SELECT NOT EXISTS (SELECT FROM backorder WHERE item_id = $1)", item)
     kinds = [each.kind for each in await replayed(atp, waiting["promise_id"])]
-    assert kinds == ["decide", "serve"]
+    assert kinds == ["decide", "redecide"]
     (one,) = await replayed(atp, holder["decision_id"])
     assert (str(one.batch), one.index) == (holder["decision_id"][:36], int(holder["decision_id"][37:]))
     assert one in await replayed(atp, holder["decision_id"][:36])

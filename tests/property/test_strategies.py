@@ -103,7 +103,7 @@ def _units(parts: Sequence[tuple[str, Planned]]) -> int:
 def _outcome(world: World) -> dict[str, list[tuple[str, Planned]]]:
     """What everybody has after a run; the book is changed."""
     found = {each.promise_id: _before(each) for each in world.contenders}
-    found |= {move.contender.promise_id: _after(move) for move in redecide(world.book, world.contenders)}
+    found |= {move.contender.promise_id: _after(move) for move in redecide(world.book, world.contenders).moves}
     return found
 
 
@@ -137,7 +137,7 @@ def test_who_wins_gains_or_is_skipped_keeps_by_every_day_what_it_has(world: Worl
 
 @given(runs())
 def test_what_may_not_fall_stays_as_it_is(world: World) -> None:
-    for move in redecide(world.book, world.contenders):
+    for move in redecide(world.book, world.contenders).moves:
         for held, kept in zip(move.contender.held, move.kept, strict=True):
             if not held.falls and not held.moves:
                 assert kept == held.planned
@@ -148,7 +148,7 @@ def test_what_one_loses_another_gains_who_is_asked_earlier(world: World) -> None
     before = {each.promise_id: _units(_before(each)) for each in world.contenders}
     order = {each.promise_id: (STRATEGIES.index(each.strategy), each.place) for each in world.contenders}
     by_id = {each.promise_id: each for each in world.contenders}
-    moves = redecide(world.book, world.contenders)
+    moves = redecide(world.book, world.contenders).moves
     for move in moves:
         lost = [each for each in move.lost_to if each.quantity]
         for taker in lost:
@@ -167,7 +167,7 @@ def test_the_book_holds_exactly_what_everybody_has(world: World) -> None:
     """Whoever gives all back to the book as it is after a run finds the book as it was when nobody had anything."""
     start, end = world.copy(), world.copy()
     release(start, [part for each in world.contenders for _, part in _before(each)])
-    moves = redecide(end, world.contenders)
+    moves = redecide(end, world.contenders).moves
     after = {each.promise_id: _before(each) for each in world.contenders}
     after |= {move.contender.promise_id: _after(move) for move in moves}
     release(end, [part for parts in after.values() for _, part in parts])
@@ -281,7 +281,7 @@ def test_a_run_ends_as_the_best_of_all_allocations_in_the_order_of_asking(world:
     )
     best = max(world.allocations(), key=lambda units: [units[number] for number in asked])
     found = list(world.had)
-    for move in redecide(world.book, world.contenders):
+    for move in redecide(world.book, world.contenders).moves:
         number = next(n for n, each in enumerate(world.contenders) if each is move.contender)
         found[number] = _units(_after(move))
     assert tuple(found) == best
@@ -289,7 +289,7 @@ def test_a_run_ends_as_the_best_of_all_allocations_in_the_order_of_asking(world:
 
 @given(small())
 def test_a_second_run_changes_nothing(world: Small) -> None:
-    moves = {move.contender.promise_id: move for move in redecide(world.book, world.contenders)}
+    moves = {move.contender.promise_id: move for move in redecide(world.book, world.contenders).moves}
     again = []
     for contender in world.contenders:
         move = moves.get(contender.promise_id)
@@ -300,7 +300,7 @@ def test_a_second_run_changes_nothing(world: Small) -> None:
         rest = line.quantity + _units(_before(contender)) - _units(parts)
         request = replace(contender.request, lines=(replace(line, quantity=rest),))
         again.append(replace(contender, request=request, held=tuple(held)))
-    assert not [move for move in redecide(world.book, again) if move.moved]
+    assert not [move for move in redecide(world.book, again).moves if move.moved]
 
 
 def test_who_comes_later_than_wanted_moves_up_when_somebody_leaves() -> None:
@@ -318,7 +318,7 @@ def test_who_comes_later_than_wanted_moves_up_when_somebody_leaves() -> None:
         contenders.append(_contender(request, "gain", START, [Holding("1", 1, planned)], f"SO{number}"))
     assert [part.arrival_day - day for part in promised] == [16, 21, 22]
     release(book, promised[:1])
-    second, third = redecide(book, contenders[1:])
+    second, third = redecide(book, contenders[1:]).moves
     assert [part.arrival_day - day for _, part in second.taken] == [16]
     assert [part.arrival_day - day for _, part in third.taken] == [21]
     assert wanted_arrival(third.contender.request, third.contender.request.lines[0]) == day + 10

@@ -7,10 +7,11 @@ from services.atp.adapters.orders import BACKORDER_COLUMNS, backorder_of
 from services.atp.adapters.positions import mark_of
 from services.atp.adapters.waiting_totals import totals
 from services.atp.adapters.waking import outdate_customers
+from services.atp.application.content import OrderKey
 from services.atp.application.orders import Backorder
 from services.atp.application.waiting_lines import Mark, MarkedItem, Place
 from services.atp.domain.leads import EXPEDITED, add_waiting
-from services.atp.domain.model import PositionKey
+from services.atp.domain.model import Day, PositionKey
 from services.atp.domain.order_of_service import ServiceKey
 from services.chassis.database import Connection
 
@@ -52,6 +53,18 @@ CROSS JOIN LATERAL (
 _FIRST: Final = ServiceKey(EXPEDITED - 1, "", "", "", "")  # before all places
 
 
+_FALLING: Final = """
+SELECT p.source, p.order_id FROM (
+    SELECT c.promise_id, min(array_position($2::text[], c.tier)) AS tier_place, max(c.arrival_day) AS arrival_day
+    FROM commitment c
+    WHERE c.item_id = ANY($1::text[]) AND c.open > 0 AND c.tier = ANY($2::text[]) AND c.ship_day > $3
+    GROUP BY c.promise_id ORDER BY 2, 3 DESC, 1 DESC LIMIT $4
+) last JOIN promise p ON p.promise_id = last.promise_id
+ORDER BY last.tier_place, last.arrival_day DESC, last.promise_id DESC
+"""
+_LATE: Final = "SELECT DISTINCT item_id FROM backorder WHERE late AND item_id = ANY($1::text[]) ORDER BY 1"
+
+
 class BackorderStore:
     """The backorders as one transaction sees them; nothing is locked here."""
 
@@ -84,6 +97,15 @@ class BackorderStore:
     async def outdated(self, items: Sequence[str], basis: int, limit: int) -> list[Backorder]:
         """Backorders of items whose keys are of a former basis."""
         return [backorder_of(row) for row in await self._connection.fetch(_OUTDATED, list(items), basis, limit)]
+
+    async def falling(self, items: Sequence[str], tiers: Sequence[str], today: Day, limit: int) -> list[OrderKey]:
+        """Orders with open parts of items that were decided by tiers and ship after today."""
+        rows = await self._connection.fetch(_FALLING, list(items), list(tiers), today, limit)
+        return [OrderKey(*row) for row in rows]
+
+    async def late(self, items: Sequence[str]) -> list[str]:
+        """The items of which something is promised late."""
+        return [row["item_id"] for row in await self._connection.fetch(_LATE, list(items))]
 
     async def outdate(self, customer_ids: Sequence[str]) -> None:
         """Let the keys of customers' backorders be set anew; the positions of what they wait for are locked."""

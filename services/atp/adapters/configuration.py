@@ -65,6 +65,8 @@ _POLICY_FIELDS: Final = (
     "backorder_penalty_minor",
     "pick_priority",
     "packaging",
+    "strategy",
+    "lock_window_days",
 )
 UNTIMED: Final = Clock("UTC", None)
 _QUANTITY_LIMITS: Final = ("line_quantity_max", "order_quantity_max")

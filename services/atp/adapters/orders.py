@@ -42,7 +42,8 @@ FROM unnest($1::uuid[]) AS k (promise_id) JOIN commitment c ON c.promise_id = k.
 ORDER BY c.promise_id, c.line, c.part
 """
 BACKORDER_COLUMNS: Final = (
-    "b.promise_id, b.line, b.item_id, b.lead, b.further, b.requested_day, b.source, b.order_id, b.quantity, b.basis"
+    "b.promise_id, b.line, b.item_id, b.lead, b.further, b.requested_day, b.source, b.order_id, b.quantity, b.basis, "
+    "b.late, b.unmet"
 )
 _BACKORDERS: Final = f"""
 SELECT {BACKORDER_COLUMNS}
@@ -129,16 +130,17 @@ FROM unnest($1::text::uuid[], $2::text::int[], {text_array(3)}, $4::bytea[])
 """  # noqa: S608 - made of constants
 _STORE_BACKORDERS: Final = """
 INSERT INTO backorder (promise_id, line, item_id, lead, further, requested_day, ordered_at, source, order_id, quantity,
-                       basis, customer_id, customer_system, customer_ref)
+                       basis, late, unmet, customer_id, customer_system, customer_ref)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::int[], $7::text[], $8::text[],
-                     $9::text[], $10::bigint[], $11::bigint[], $12::text[], $13::text[], $14::text[])
-ON CONFLICT (promise_id, line) DO UPDATE SET lead = excluded.lead, further = excluded.further,
+                     $9::text[], $10::bigint[], $11::bigint[], $12::bool[], $13::bool[], $14::text[], $15::text[],
+                     $16::text[])
+ON CONFLICT (promise_id, line, late) DO UPDATE SET lead = excluded.lead, further = excluded.further,
     requested_day = excluded.requested_day, ordered_at = excluded.ordered_at, quantity = excluded.quantity,
-    basis = excluded.basis, customer_id = excluded.customer_id
+    basis = excluded.basis, unmet = excluded.unmet, customer_id = excluded.customer_id
 """
 _DELETE_BACKORDERS: Final = """
-DELETE FROM backorder b USING unnest($1::uuid[], $2::text[]) AS k (promise_id, line)
-WHERE b.promise_id = k.promise_id AND b.line = k.line
+DELETE FROM backorder b USING unnest($1::uuid[], $2::text[], $3::bool[]) AS k (promise_id, line, late)
+WHERE b.promise_id = k.promise_id AND b.line = k.line AND b.late = k.late
 """
 _STORE_UNAPPLIED: Final = """
 INSERT INTO unapplied_command (source, order_id, version, kind, reason, stored_version)
@@ -178,9 +180,11 @@ class OrderStore:
         for row in await self._connection.fetch(_PARTS, wanted):
             promises[row["promise_id"]].parts.append(_part(row))
         for row in await self._connection.fetch(_BACKORDERS, wanted):
-            promises[row["promise_id"]].backorders[row["line"]] = backorder_of(row)
+            promise = promises[row["promise_id"]]
+            (promise.late if row["late"] else promise.backorders)[row["line"]] = backorder_of(row)
         for promise in promises.values():
             promise.stored_backorders = dict(promise.backorders)
+            promise.stored_late = dict(promise.late)
         return promises
 
     async def store(
@@ -220,11 +224,12 @@ class OrderStore:
 
     def _store_backorders(self, promises: Sequence[tuple[OrderCopy, PromiseCopy]]) -> None:
         put: list[tuple[PromiseCopy, Backorder]] = []
-        gone: list[tuple[UUID, str]] = []
+        gone: list[tuple[UUID, str, bool]] = []
         for _, promise in promises:
-            before, now = promise.stored_backorders, promise.backorders
-            put += [(promise, each) for line, each in now.items() if before.get(line) != each]
-            gone += [(promise.promise_id, line) for line in before if line not in now]
+            rests = (promise.stored_backorders, promise.backorders, False)
+            for before, now, late in (rests, (promise.stored_late, promise.late, True)):
+                put += [(promise, each) for line, each in now.items() if before.get(line) != each]
+                gone += [(promise.promise_id, line, late) for line in before if line not in now]
         if put:
             self._writes.add(_STORE_BACKORDERS, _backorder_columns(put))
         if gone:
@@ -238,7 +243,8 @@ def _utc_text(moment: datetime) -> str:
 def backorder_of(row: asyncpg.Record) -> Backorder:
     """A row of `BACKORDER_COLUMNS`."""
     key = ServiceKey(row["lead"], row["further"], row["source"], row["order_id"], row["line"])
-    return Backorder(key, row["item_id"], row["quantity"], row["requested_day"], row["basis"])
+    told = (row["basis"], row["late"], row["unmet"])
+    return Backorder(key, row["item_id"], row["quantity"], row["requested_day"], *told)
 
 
 def _key(order: OrderCopy) -> OrderKey:
@@ -419,6 +425,8 @@ def _backorder_columns(put: Sequence[tuple[PromiseCopy, Backorder]]) -> list[lis
         [key.order_id for key in keys],
         [each.quantity for _, each in put],
         [each.basis for _, each in put],
+        [each.late for _, each in put],
+        [each.unmet for _, each in put],
         [promise.customer_id for promise, _ in put],
         [customer.system for customer in customers],
         [customer.id for customer in customers],

@@ -100,6 +100,11 @@ ON CONFLICT (kind, limit_id, period_start) DO UPDATE SET consumed = excluded.con
 """
 _WAITING: Final = totals("unnest($1::text[]) AS k (item_id) JOIN backorder b ON b.item_id = k.item_id", "$2::bigint")
 
+_BACKLOG: Final = """
+SELECT b.item_id, sum(b.quantity)::bigint FROM backorder b WHERE b.item_id = ANY($1::text[]) AND NOT b.late
+GROUP BY b.item_id
+"""
+
 
 class PositionStore:
     """The positions of one transaction; `locking` is off for reads."""
@@ -140,6 +145,11 @@ class PositionStore:
         for item_id, lead, quantity in await self._connection.fetch(_WAITING, list(items), basis):
             add_waiting(waiting.setdefault(item_id, {}), lead, quantity)
         return waiting
+
+    async def backlog(self, items: Sequence[str]) -> dict[str, int]:
+        """The open rests by item, in all; what is promised late does not wait."""
+        rows = await self._connection.fetch(_BACKLOG, list(items))
+        return {item_id: quantity for item_id, quantity in rows}  # noqa: C416 - a row is no pair for a type checker
 
     async def store(self, changed: Sequence[StoredPosition], usage: Mapping[UsageKey, int]) -> None:
         """Add positions and counters to the writes; a position of version 0 is new."""

@@ -145,7 +145,7 @@ _BACKORDERS: Final = (
     + "FROM backorder b JOIN promise p ON p.promise_id = b.promise_id CROSS JOIN LATERAL"
     " (SELECT convert_from(p.document, 'UTF8')::jsonb -> 'served_as' ->> 'tier' AS tier) s"
     " LEFT JOIN tier t ON t.tier = s.tier"
-    f" WHERE b.ordered_at::timestamptz <= $3 AND {_CHANNEL}"
+    f" WHERE NOT b.late AND b.ordered_at::timestamptz <= $3 AND {_CHANNEL}"
 )
 # Of a capacity that was lowered below what is booked; whose promise ships later is for the warehouse to say.
 _OVERBOOKED: Final = """
@@ -161,10 +161,28 @@ CROSS JOIN LATERAL (
 ) AS d
 WHERE c.effective_from <= $16 AND (c.effective_to IS NULL OR c.effective_to > $16) AND u.consumed > d.units
 """
-_ALL: Final = (
-    f"{_DEFICITS} UNION ALL {_AT_RISK} UNION ALL {_PAST_DUE} UNION ALL {_HOLDS} UNION ALL {_BACKORDERS}"
-    f" UNION ALL {_OVERBOOKED}"
+_UNMET: Final = (
+    "SELECT "
+    + _COLUMNS.format(
+        rank=_RANKED,
+        kind="6",
+        day="b.requested_day",
+        line="b.line",
+        part="b.late::int",
+        tier="coalesce(s.tier, '')",
+        item="b.item_id",
+        location="NULL",
+        quantity="b.quantity",
+        at="b.ordered_at::timestamptz",
+        cause="CASE WHEN b.late THEN 'late' ELSE 'missing' END",
+    )
+    + "FROM backorder b JOIN promise p ON p.promise_id = b.promise_id CROSS JOIN LATERAL"
+    " (SELECT convert_from(p.document, 'UTF8')::jsonb -> 'served_as' ->> 'tier' AS tier) s"
+    " LEFT JOIN tier t ON t.tier = s.tier"
+    f" WHERE b.unmet AND {_CHANNEL}"
 )
+_EACH: Final = (_DEFICITS, _AT_RISK, _PAST_DUE, _HOLDS, _BACKORDERS, _OVERBOOKED, _UNMET)
+_ALL: Final = " UNION ALL ".join(_EACH)
 # What concerns no item, or one whose criticality nobody has told, comes after what is known to be critical.
 _EXCEPTIONS: Final = f"""
 SELECT e.*, r.criticality_rank, i.criticality FROM ({_ALL}) AS e LEFT JOIN item i ON i.item_id = e.item_id

@@ -28,6 +28,7 @@ from services.atp.application.workbook import Workbook
 from services.atp.domain.deficits import may_lack
 from services.atp.domain.leads import waiting_steps
 from services.atp.domain.model import Book, Day, Item, Position, PositionKey, UsageKey
+from services.atp.domain.strategies import Strategy, may_take
 from services.chassis.audit.chain import AuditEntry
 from services.chassis.envelope import Event
 from services.chassis.idempotency import StoredAnswer
@@ -88,6 +89,7 @@ class Batch:
     reviews: dict[PositionKey, RiskCause] = field(default_factory=dict)  # where somebody may go short, or no longer
     freed_limits: dict[UsageKey, None] = field(default_factory=dict)  # that the command at hand gave something back to
     sharing: Sharing | None = None  # who waits for what limits of several items give; None: no such limit is concerned
+    contending: dict[tuple[Strategy, str], None] = field(default_factory=dict)  # who came to wait, and for which item
     divided: list[str] = field(default_factory=list)  # items of which something is divided when their supply changes
 
     @property
@@ -136,6 +138,21 @@ class Batch:
         self.marks[key] = Mark(self.now, cause)
         basis = self.book.service.basis
         self.workbook.put(replace(position, waiting=waiting_steps(waiting), waiting_basis=basis))
+
+    def contend(self) -> None:
+        """Have those asked anew who came to wait, or come late, and whose strategy lets them take from others.
+
+        Nothing was freed, so that nothing is kept from newcomers.
+        """
+        tiers = list(self.configuration.tiers.values())
+        items = {
+            item_id: None
+            for strategy, item_id in self.contending
+            if any(may_take(strategy, tier.strategy) for tier in tiers)
+        }
+        for key in sorted(self.book.positions) if items else ():
+            if key.item_id in items and key not in self.marks:
+                self.marks[key] = Mark(self.now, "backorder_came")
 
     def emit(self, kind: EventType, key: str, sequence: int, data: bytes, origin: Origin) -> None:
         """Add an event to the transaction."""
@@ -259,13 +276,13 @@ class Loader:
         now = await session.now()
         basis = configuration.service_at(now).basis
         waiting = await session.positions.waiting(sorted(needs.freed_items), basis) if needs.freed_items else {}
-        backlog = await session.positions.waiting(limited, basis) if limited else {}
+        backlog = await session.positions.backlog(limited) if limited else {}
         book = await self._book(stored, items, counters, limits, now)
         if bookable := capacities_at(configuration.capacities, locations, now):
             names = names_of(each for own in bookable.values() for each in own)
             book.capacities = bookable
             book.usage.update(await session.capacity_counters(names, book.today))
-        book.backlog.update({item_id: sum(backlog.get(item_id, {}).values()) for item_id in limited})
+        book.backlog.update({item_id: backlog.get(item_id, 0) for item_id in limited})
         marks = {key: each.mark for key, each in stored.items() if each.mark is not None}
         return Batch(
             configuration=configuration,

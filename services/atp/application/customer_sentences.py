@@ -65,6 +65,7 @@ REASONS: Final[Mapping[str, str]] = {
     "fulfilment_mode": "We send this article in another way.",
     "shipments": "You want no more deliveries than these.",
     "cut_off": "Your order came too late for today's dispatch.",
+    "preemption": "We had to change what we had offered you.",
 }
 _NOT_THERE: Final = frozenset({"supply", "protection", "quota"})
 # Reasons that a line's outcome has told already, or that would be misread beside it.
@@ -115,6 +116,9 @@ CHANGES: Final[Mapping[str, str]] = {
     "execution": "Some of the goods were not found when we packed your order; we planned them anew.",
     "routing_changed": "We looked at your order again.",
     "horizon_reached": "Your goods will come by another way, as early as we said.",
+    "backorder_came": "We looked at your order again, and could do more for you.",
+    "preempted": "We are sorry that we had to change what we had offered you.",
+    "reprocessed": "We looked at your order again.",
 }
 RISKS: Final[Mapping[RiskCause, str]] = {
     "supply_cut": "The delivery may be delayed; we are working on it.",

@@ -40,6 +40,7 @@ from services.atp.application.content import OrderKey
 from services.atp.application.due import store_due
 from services.atp.application.free_limits import settle_limits
 from services.atp.application.inquiries import Inquiries
+from services.atp.application.late_lines import settle_late
 from services.atp.application.ports import Collision, CommitLost, EngineMetrics, Session, Transactions, Unavailable
 from services.atp.application.queues import Entry, Lane, QueueFull, Queues
 from services.atp.application.turn_location import freed_locations
@@ -280,6 +281,9 @@ class Engine:
     async def _store(
         self, session: Session, commands: Sequence[Command], batch: Batch, answers: Sequence[StoredAnswer]
     ) -> None:
+        for order in batch.touched.values():
+            settle_late(batch, order)
+        batch.contend()
         changed = batch.changed_positions()
         usage = batch.workbook.changed_usage()
         if changed or usage:

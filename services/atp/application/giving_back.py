@@ -10,7 +10,7 @@ from services.atp.application.batch import Batch, Needs, need_parts
 from services.atp.application.documents import Document, schedule_line, total_cost
 from services.atp.application.orders import Part, PromiseCopy
 from services.atp.domain.leads import add_waiting, take_waiting
-from services.atp.domain.model import PositionKey
+from services.atp.domain.model import Planned, PositionKey
 from services.atp.domain.release import divide
 
 
@@ -36,15 +36,21 @@ def take_off(batch: Batch, part: Part, quantity: int, *, mark: bool = True) -> N
     `mark`: those who wait are asked first. Whoever plans the same order anew marks after its own decision. Those who
     wait for other items, and for a quota or capacity that gets something back, are asked after the command.
     """
+    freed = lessen(batch, part, quantity)
+    batch.workbook.release([freed])
+    if mark:
+        batch.free(freed.key, "stock_freed")
+
+
+def lessen(batch: Batch, part: Part, quantity: int) -> Planned:
+    """Let a part be less by a quantity (0 < quantity <= open); what came off, which the book has still to be given."""
     live = part.live
     kept, freed = divide(live, live.quantity - quantity)
     part.planned = replace(part.planned, postings=kept.postings, cost_minor=kept.cost_minor)
     part.open -= quantity
     part.changed = True
-    batch.workbook.release([freed])
     batch.freed_limits.update((posting.usage, None) for posting in freed.postings)
-    if mark:
-        batch.free(freed.key, "stock_freed")
+    return freed
 
 
 def take_off_parts(batch: Batch, parts: Iterable[Part], quantity: int) -> list[PositionKey]:

@@ -17,13 +17,19 @@ from services.atp.domain.promise_state import State
 
 @dataclass(frozen=True, slots=True)
 class Backorder:
-    """The open rest of a line. `key` is by the rule of `basis`; by another one it is outdated, until it is set anew."""
+    """The open rest of a line. `key` is by the rule of `basis`; by another one it is outdated, until it is set anew.
+
+    `late`: not an open rest, but what is promised of the line later than it is wanted. `unmet`: the line must be whole
+    on its date, and it was published that it is not.
+    """
 
     key: ServiceKey
     item_id: str
     quantity: int
     requested_arrival: Day
     basis: int = 0
+    late: bool = False
+    unmet: bool = False
 
     def lead(self, basis: int) -> int:
         """Under which lead it counts among those who wait, by the rule of `basis`."""
@@ -103,6 +109,8 @@ class PromiseCopy:
     parts: list[Part] = field(default_factory=list)
     backorders: dict[str, Backorder] = field(default_factory=dict)
     stored_backorders: dict[str, Backorder] = field(default_factory=dict)
+    late: dict[str, Backorder] = field(default_factory=dict)
+    stored_late: dict[str, Backorder] = field(default_factory=dict)
     stored_encoded: bytes | None = None
     stored_document: bytes | None = None
     replaced: list[Replaced] = field(default_factory=list)
@@ -112,6 +120,7 @@ class PromiseCopy:
     cut_over: bytes | None = None
     new: bool = False
     changed: bool = False
+    on_time: bool = False  # what was planned of it in this batch arrives as it is wanted
 
     def pinned(self, today: Day) -> tuple[str, ...]:
         """The lines that a planner has pinned and that stay so today."""

@@ -240,8 +240,11 @@ def new_part(batch: Batch, promise: PromiseCopy, name: tuple[str, int], planned:
 
 def take_decision(batch: Batch, promise: PromiseCopy, request: Request, decision: OrderDecision) -> None:
     """Give a promise that has nothing yet what its order was decided to get, and count it."""
+    promise.on_time = all(line.outcome == "promised" or not line.planned for line in decision.lines)
     for asked, line in zip(request.lines, decision.lines, strict=True):
         _take_line(batch, promise, request, asked, line)
+        if line.outcome == "promised_late" and batch.configuration.lets_fall:
+            batch.contending[request.tier.strategy, line.item_id] = None
         batch.promised.append((request.tier.tier, line.outcome))
     if needs_validation(request):
         failed = (why.reference for line in decision.lines for why in line.why if why.kind == "validation")
@@ -255,6 +258,8 @@ def add_backorder(batch: Batch, promise: PromiseCopy, request: Request, line: Re
         return
     rule, wanted = batch.book.service, wanted_arrival(request, line)
     key = place_of(batch, promise, request, line)
+    if batch.configuration.lets_fall:
+        batch.contending[request.tier.strategy, line.item_id] = None
     promise.backorders[line.line] = Backorder(key, line.item_id, quantity, wanted, rule.basis)
     waiting = batch.waiting.get(line.item_id)
     if waiting is not None:

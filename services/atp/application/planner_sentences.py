@@ -44,6 +44,7 @@ REASONS: Final[Mapping[str, str]] = {
     "fulfilment_mode": "Fulfilment mode {reference} leaves other ways, which allowed {allowed}{by_day} to tier {own}",
     "shipments": "The order may have {reference} shipments, which allowed {allowed}",
     "cut_off": "The day of lane {reference} had ended, which allowed {allowed}{by_day}",
+    "preemption": "Orders of tier {reference} are served first and took what it may lose, which left {allowed}",
 }
 ROUTED_BY: Final[Mapping[str, str]] = {"sourcing_rule": "sourcing rule", "fulfilment_mode": "fulfilment mode"}
 WAITING_AHEAD: Final = (
@@ -78,6 +79,9 @@ CHANGES: Final[Mapping[str, str]] = {
     "execution": "the warehouse did not find the goods",
     "routing_changed": "places, ways to travel or rules for them changed",
     "horizon_reached": "what was assumed did not come, and it was planned from other supply",
+    "backorder_came": "it took from those behind it whose strategy lets them fall",
+    "preempted": "its strategy let it fall for orders that are served before it",
+    "reprocessed": "a variant of backorder processing was run",
 }
 
 

@@ -49,6 +49,7 @@ from services.atp.domain.routing_rules import PICK_UP
 from services.atp.domain.scheduled_receipts import Scheduled
 from services.atp.domain.service_rule import SERVED_BY_TIER, ServiceRule
 from services.atp.domain.stock_intake import StockState
+from services.atp.domain.strategies import falls
 from services.atp.domain.transfers import Transfer
 from services.atp.domain.zones import ZoneMap
 from services.chassis.audit.chain import AuditEntry
@@ -155,6 +156,11 @@ class Configuration:
         """The rule of who is served first that is in effect at a time: of several the newest version."""
         return next(each.rule for each in self.service_rules if each.covers(moment))
 
+    @property
+    def lets_fall(self) -> bool:
+        """Whether the strategy of any tier lets what it was promised fall."""
+        return any(falls(tier.strategy) for tier in self.tiers.values())
+
     def offers_for(self, zone: str) -> tuple[Offer, ...]:
         """The ways to serve a zone, or a store's collectors; a zone without its own is served like the zone "*"."""
         return self.offers.get(zone) or (() if zone.startswith(PICK_UP) else self.offers.get("*", ()))
@@ -196,6 +202,10 @@ class Positions(Protocol):
 
     async def waiting(self, items: Sequence[str], basis: int) -> dict[str, dict[int, int]]:
         """Open backorders by item: quantity by lead, those not of the basis before all others (`OUTDATED`)."""
+        ...
+
+    async def backlog(self, items: Sequence[str]) -> dict[str, int]:
+        """The open rests by item, in all."""
         ...
 
     async def store(self, changed: Sequence[StoredPosition], usage: Mapping[UsageKey, int]) -> None:

@@ -25,9 +25,15 @@ from services.atp.application.content import OrderKey
 from services.atp.application.documents import dump, load, promised_line
 from services.atp.application.reproduce import reproduce
 from services.atp.application.workbook import Decision, digest_of
-from services.atp.domain.model import LineDecision, OrderDecision
+from services.atp.domain.contending import Move
+from services.atp.domain.model import OrderDecision, Planned
 
-DECIDING: Final = ("decide", "serve", "cut_over")  # the steps of a record that are decisions; they are counted from 0
+DECIDING: Final = (
+    "decide",
+    "serve",
+    "redecide",
+    "cut_over",
+)  # the steps of a record that are decisions; they are counted from 0
 
 
 class DecisionName(NamedTuple):
@@ -151,7 +157,7 @@ async def _compare(
         if document is not None and _answer(document, decision) != document:
             differences.append("the answer is not the stored document, byte for byte")
     else:
-        requests = [each["request"] for each in what]
+        requests = [each["request"] for each in (what[0] if kind == "redecide" else what)]
         orders = tuple(dict.fromkeys(OrderKey(each["source"], each["order_id"]) for each in requests))
     return Replayed(
         recorded.batch,
@@ -184,11 +190,9 @@ def _answer(document: bytes, decision: OrderDecision) -> bytes:
 
 
 def _taken_by(decision: Decision) -> list[Taken]:
-    lines: Sequence[LineDecision]
-    lines = decision.lines if isinstance(decision, OrderDecision) else [line for _, line in decision]
     return [
         Taken(
-            line.line,
+            line,
             part.key.item_id,
             part.key.location_id,
             part.service,
@@ -198,9 +202,21 @@ def _taken_by(decision: Decision) -> list[Taken]:
             part.arrival_day,
             part.assumed,
         )
-        for line in lines
-        for part in line.planned
+        for line, part in parts_of(decision)
     ]
+
+
+def parts_of(decision: Decision) -> list[tuple[str, Planned]]:
+    """What a decision took, with its lines."""
+    if isinstance(decision, OrderDecision):
+        return [(line.line, part) for line in decision.lines for part in line.planned]
+    found: list[tuple[str, Planned]] = []
+    for each in decision:
+        if isinstance(each, Move):
+            found += each.taken
+        else:
+            found += [(each[1].line, part) for part in each[1].planned]
+    return found
 
 
 def _beyond(these: Sequence[Taken], those: Sequence[Taken]) -> list[Taken]:

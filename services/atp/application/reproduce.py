@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from services.atp.application.workbook import Decision, Workbook
+from services.atp.domain.contending import Contender, Holding
 from services.atp.domain.cut_over import PromisedElsewhere
 from services.atp.domain.model import (
     Backordering,
@@ -54,6 +55,10 @@ def reproduce(compressed: bytes) -> list[Decision]:
                 decisions.append(workbook.decide(_request(step)))
             case "serve":
                 decisions.append(workbook.serve([_backorder(each) for each in step]))
+            case "redecide":
+                contenders, through = step
+                place = None if through is None else (tuple(through[0]), through[1])
+                decisions.append(workbook.redecide([_contender(each) for each in contenders], place).moves)
             case "cut_over":
                 decisions.append(workbook.take_over(_promised_elsewhere(step)))
             case "release":
@@ -205,6 +210,16 @@ def _backorder(fields: Fields) -> OpenBackorder:
         service_key=tuple(fields["service_key"]),
         request=_request(fields["request"]),
         line=RequestLine(**fields["line"]),
+    )
+
+
+def _contender(fields: Fields) -> Contender:
+    return Contender(
+        promise_id=fields["promise_id"],
+        service_key=tuple(fields["service_key"]),
+        strategy=fields["strategy"],
+        request=_request(fields["request"]),
+        held=tuple(Holding(line, number, _planned(planned), *rest) for line, number, planned, *rest in fields["held"]),
     )
 
 

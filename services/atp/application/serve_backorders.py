@@ -1,4 +1,4 @@
-"""Offer freed quantity of items to their backorders, in order of service over all of them, a portion at a time.
+"""Decide anew the lines of items that wait or come late, by strategy and order of service, a portion at a time.
 
 A portion starts at each item after the last backorder that was asked since its positions were marked, and ends after
 `ServeBackorders.portion` lines. Items are served together, because orders that ship complete, quotas and capacities
@@ -9,40 +9,40 @@ positions.
 Keys that are of a former rule, or of a customer's former tier, are set anew before anybody is served: as long as there
 are such, a portion does nothing else, and all that waits under them counts ahead of newcomers.
 
+Where tiers have strategies that let them fall, those who may fall are read as well, the last in the order of service
+first, and what falls goes in the same transaction to those who are asked. What a portion gave up has the run begin
+anew, unless all were asked in it.
+
 The list of backorders is read twice: without locks, to know which orders to lock, and again under the locks. If it grew
 in between, the batch runs again.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
-from services.atp.application.batch import Again, Batch, Handler, Needs
+from services.atp.application.batch import Again, Batch, Handler, Needs, need_parts
 from services.atp.application.commands import BackordersServed, Outcome, ServeBackorders
+from services.atp.application.contenders import Strategies, contenders_of
 from services.atp.application.content import OrderKey
 from services.atp.application.customers import Served
-from services.atp.application.documents import (
-    Document,
-    constraint,
-    iso,
-    load,
-    schedule_line,
-    served_as,
-    show_choices,
-    total_cost,
-)
-from services.atp.application.orders import Backorder, OrderCopy, Part, PromiseCopy
-from services.atp.application.place_order import new_part, place_of, request_of
-from services.atp.application.ports import Session
-from services.atp.application.revision import revise
+from services.atp.application.moves import bring_in
+from services.atp.application.orders import Backorder, OrderCopy, PromiseCopy
+from services.atp.application.place_order import place_of, request_of
+from services.atp.application.ports import Configuration, Session
+from services.atp.application.unmet import tell_unmet
 from services.atp.application.waiting_lines import Mark, Place
+from services.atp.domain.contending import Contender
 from services.atp.domain.leads import waiting_steps
-from services.atp.domain.model import LineDecision, OpenBackorder, Position, PositionKey, Request, RequestLine, Tier
+from services.atp.domain.model import Position, PositionKey, Request, RequestLine, Tier
 from services.atp.domain.order_of_service import ServiceKey
+from services.atp.domain.strategies import falls, sequence
 from services.atp.domain.supply_picture import running_supply
 from services.chassis.clocks import SystemClock, WallClock
 
 KEPT: Final = "serve_backorders"  # where the handler keeps what each command looks at
+FALLING_MAX: Final = 200  # orders that may lose something, locked by one portion: as many as lines are asked
+_LAST: Final = "\uffff"  # after every id
 
 
 @dataclass(slots=True)
@@ -51,7 +51,8 @@ class Portion:
 
     `outdated` are backorders whose keys are to be set anew, before all else. `items` are those whose run comes further,
     `last` the place up to which they are asked now; None: to the end. `rest` is what waits behind it, by item.
-    `every_item`: no other marked item of the command is left for another portion.
+    `every_item`: no other marked item of the command is left for another portion. `falling` are orders that may lose
+    something, `late` the items of which something is promised late.
     """
 
     backorders: Sequence[Backorder]
@@ -61,6 +62,8 @@ class Portion:
     rest: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
     taking_in: bool = False
     every_item: bool = True
+    falling: Sequence[OrderKey] = ()
+    late: Sequence[str] = ()
 
 
 class Serving(Handler[ServeBackorders]):
@@ -74,7 +77,8 @@ class Serving(Handler[ServeBackorders]):
 
     async def discover(self, session: Session, commands: Sequence[ServeBackorders], needs: Needs) -> None:
         """The marked positions and the orders of the portion."""
-        basis = (await session.configuration()).service_at(await session.now()).basis
+        configuration, now = await session.configuration(), await session.now()
+        basis = configuration.service_at(now).basis
         portions: dict[ServeBackorders, Portion] = {}
         for command in commands:
             marks = await session.backorders.marks(command.items)
@@ -86,19 +90,28 @@ class Serving(Handler[ServeBackorders]):
             for each in (*portion.backorders, *portion.outdated):
                 needs.orders[_order_of(each)] = None
                 needs.items[each.item_id] = None
+            if portion.backorders and (tiers := _falling_tiers(configuration)):
+                today = now.date().toordinal()
+                portion.falling = await session.backorders.falling(portion.items, tiers, today, FALLING_MAX)
+                needs.orders.update(dict.fromkeys(portion.falling))
         needs.kept[KEPT] = {**needs.kept.get(KEPT, {}), **portions}
 
     def needs_of_orders(self, command: ServeBackorders, orders: Mapping[OrderKey, OrderCopy], needs: Needs) -> None:
-        """Where each order of the portion can be served from; all items of one that ships complete."""
+        """Where orders of the portion can be served from, and what they may give up; whole if one ships complete."""
         portion: Portion | None = needs.kept[KEPT].get(command)
-        for backorder in (*portion.backorders, *portion.outdated) if portion else ():
-            promise = orders[_order_of(backorder)].promise
+        if portion is None:
+            return
+        needs.freed_items.update(dict.fromkeys(portion.items))
+        named = [_order_of(each) for each in (*portion.backorders, *portion.outdated)]
+        for key in dict.fromkeys([*named, *portion.falling]):
+            promise = orders[key].promise if key in orders else None
             if promise is None:
                 continue
             needs.zones.update(dict.fromkeys(promise.content.ways))
             needs.customers[promise.content.customer] = None
+            need_parts([part for part in promise.parts if part.open], needs)
             if promise.content.ship_complete:
-                needs.items.update((each.item_id, None) for each in promise.backorders.values())
+                needs.items.update((line.item_id, None) for line in promise.content.lines)
 
     async def load(self, session: Session, batch: Batch, commands: Sequence[ServeBackorders]) -> None:
         """The portion again, under locks."""
@@ -117,8 +130,15 @@ class Serving(Handler[ServeBackorders]):
                 raise Again
             places = {item: Place(portion.last, 0) for item in by_item}
             rest = await session.backorders.waiting_after(places, basis) if portion.last and by_item else {}
+            late = await session.backorders.late(list(by_item)) if rest else ()
             found[command] = replace(
-                portion, backorders=rows, outdated=outdated, items=list(by_item), rest=rest, taking_in=taking_in
+                portion,
+                backorders=rows,
+                outdated=outdated,
+                items=list(by_item),
+                rest=rest,
+                taking_in=taking_in,
+                late=late,
             )
 
     def decide(self, batch: Batch, command: ServeBackorders) -> Outcome:
@@ -134,31 +154,68 @@ class Serving(Handler[ServeBackorders]):
             _rerank(batch, portion.outdated)
             batch.marks |= {key: replace(mark, after=None) for key, mark in marks.items()}
             return BackordersServed(0, 0, finished=False, reranked=True)
-        gained = self._serve(batch, command, portion.backorders, marks)
+        gained = self._serve(batch, command, portion, marks)
         finished = _end(batch, portion, marks) and portion.every_item
         taken = self._wall.monotonic() - started
         return BackordersServed(len(portion.backorders), gained, finished=finished, seconds=taken)
 
     def _serve(
-        self,
-        batch: Batch,
-        command: ServeBackorders,
-        backorders: Sequence[Backorder],
-        marks: Mapping[PositionKey, Mark],
+        self, batch: Batch, command: ServeBackorders, portion: Portion, marks: Mapping[PositionKey, Mark]
     ) -> int:
-        opened = _open_backorders(batch, backorders)
-        if not opened:
+        known = [each for each in portion.backorders if _is_known(batch, each)]
+        if not known:
             return 0
+        found = _contenders(batch, portion, known)
+        through = None if portion.last is None else (portion.last, _LAST)
+        decided = batch.workbook.redecide([contender for _, contender in found.values()], through)
+        moves = [(found[move.contender.promise_id][0], move) for move in decided.moves]
         causes = {key.item_id: marks[key].cause for key in sorted(marks, reverse=True)}
-        gains: dict[OrderKey, list[tuple[RequestLine, LineDecision]]] = {}
-        for backorder, decision in batch.workbook.serve(opened):
-            if decision.planned:
-                order_key = OrderKey(backorder.request.source, backorder.request.order_id)
-                gains.setdefault(order_key, []).append((backorder.line, decision))
-        for order_key, decisions in gains.items():
-            causing = [causes[decision.item_id] for _, decision in decisions if decision.item_id in causes]
-            _improve(batch, batch.orders[order_key], decisions, causing[0], command)
-        return sum(len(decisions) for decisions in gains.values())
+        brought = bring_in(batch, moves, causes, command.origin)
+        tell_unmet(batch, found.values(), through, command.origin)
+        all_asked = portion.last is None and portion.every_item and not any(mark.after for mark in marks.values())
+        if brought.freed and not (all_asked and decided.settled):
+            for key in brought.freed:
+                if key.item_id in batch.waiting:
+                    batch.free(key, "stock_freed")
+        return brought.improved
+
+
+def _is_known(batch: Batch, backorder: Backorder) -> bool:
+    """Whether it still waits, or is late: an earlier command of this batch may have served or cancelled it."""
+    promise = batch.orders[_order_of(backorder)].promise
+    if promise is None:
+        return False
+    return (promise.late if backorder.late else promise.backorders).get(backorder.key.line) == backorder
+
+
+def _contenders(
+    batch: Batch, portion: Portion, backorders: Sequence[Backorder]
+) -> dict[str, tuple[OrderCopy, Contender]]:
+    """The lines that are asked, and those of the orders that may fall."""
+    asked = {(_order_of(each), each.key.line): None for each in backorders}
+    items = dict.fromkeys(portion.items)
+    falling = dict.fromkeys(portion.falling)
+    found: dict[str, tuple[OrderCopy, Contender]] = {}
+    for key in sorted({**{name: None for name, _ in asked}, **falling}):
+        order = batch.orders.get(key)
+        if order is None:
+            continue
+
+        def concerns(line: RequestLine, key: OrderKey = key) -> bool:
+            return (key, line.line) in asked or (key in falling and line.item_id in items)
+
+        found |= contenders_of(batch, [order], Strategies(), concerns)
+    return found
+
+
+def _falling_tiers(configuration: Configuration) -> list[str]:
+    """The tiers whose strategy lets them fall, those that are asked last first."""
+    tiers = [each for each in configuration.tiers.values() if falls(each.strategy)]
+    return [each.tier for each in sorted(tiers, key=_asked_last, reverse=True)]
+
+
+def _asked_last(tier: Tier) -> tuple[int, int]:
+    return (sequence(tier.strategy), tier.priority_rank)
 
 
 def _order_of(backorder: Backorder) -> OrderKey:
@@ -207,11 +264,11 @@ def _earliest(marks: Iterable[Mark]) -> ServiceKey | None:
 
 def _end(batch: Batch, portion: Portion, marks: Mapping[PositionKey, Mark]) -> bool:
     """Take the marks of items away whose run ends, and let the others go on after the portion; whether all ended."""
-    ended = True
+    ended, may_fall = True, bool(_falling_tiers(batch.configuration))
     for item in portion.items:
         waiting = portion.rest.get(item, {})
         own = {key: mark for key, mark in marks.items() if key.item_id == item and batch.marks.get(key) is mark}
-        finished = not waiting or _nothing_left(batch, item, own)
+        finished = not waiting or (item not in portion.late and not may_fall and _nothing_left(batch, item, own))
         ended = ended and finished
         for key, mark in own.items():
             if finished:
@@ -234,36 +291,22 @@ def _rerank(batch: Batch, backorders: Sequence[Backorder]) -> bool:
     for backorder in backorders:
         order = batch.orders[_order_of(backorder)]
         promise = order.promise
-        if promise is None or promise.backorders.get(backorder.key.line) != backorder:
+        if promise is None or not _is_known(batch, backorder):
             continue
         request = _request(batch, promise, [backorder])
         key, basis = place_of(batch, promise, request, request.lines[0]), batch.book.service.basis
         if (key, basis) != (backorder.key, backorder.basis):
-            promise.backorders[key.line] = replace(backorder, key=key, basis=basis)
+            kept = promise.late if backorder.late else promise.backorders
+            kept[key.line] = replace(backorder, key=key, basis=basis)
             batch.touched[order.key] = order
             moved = True
     return moved
 
 
-def _open_backorders(batch: Batch, backorders: Sequence[Backorder]) -> list[OpenBackorder]:
-    """What to serve; an order that ships complete with all that it waits for, once."""
-    opened: dict[tuple[OrderKey, str], OpenBackorder] = {}
-    for backorder in backorders:
-        promise = batch.orders[_order_of(backorder)].promise
-        if promise is None or promise.backorders.get(backorder.key.line) != backorder:
-            continue  # an earlier command of this batch served or cancelled it
-        together = promise.backorders.values() if promise.content.ship_complete else (backorder,)
-        request = _request(batch, promise, together)
-        for each, line in zip(together, request.lines, strict=True):
-            opened[_order_of(each), line.line] = OpenBackorder(str(promise.promise_id), each.key, request, line)
-    return list(opened.values())
-
-
-def _request(batch: Batch, promise: PromiseCopy, backorders: Iterable[Backorder]) -> Request:
+def _request(batch: Batch, promise: PromiseCopy, backorders: Sequence[Backorder]) -> Request:
     """The order with the open rests as its lines; a minimum holds only while nothing was promised."""
     started = {part.line for part in promise.parts if part.open or part.shipped}
-    any_key = next(iter(promise.backorders.values())).key
-    order_key = OrderKey(any_key.source, any_key.order_id)
+    order_key = _order_of(next(iter(backorders)))
     whole = request_of(order_key, promise.content, _served(batch, promise), promise.ordered_at)
     asked = {line.line: line for line in whole.lines}
     lines = tuple(
@@ -276,59 +319,6 @@ def _request(batch: Batch, promise: PromiseCopy, backorders: Iterable[Backorder]
         for each in backorders
     )
     return replace(whole, lines=lines)
-
-
-def _improve(
-    batch: Batch,
-    order: OrderCopy,
-    decisions: Sequence[tuple[RequestLine, LineDecision]],
-    cause: str,
-    command: ServeBackorders,
-) -> None:
-    """Add what its lines gained to a promise."""
-    promise = order.promise
-    assert promise is not None  # noqa: S101 - only an answered order has backorders
-    document = load(promise.document)
-    by_line: dict[str, dict[str, Any]] = {line["line"]: line for line in document["lines"]}
-    served = _served(batch, promise)
-    promise.decision_id, promise.decision_index = batch.decision_id, batch.workbook.decisions - 1
-    for _, decision in decisions:
-        parts = _add_parts(batch, promise, decision, served.tier)
-        _rewrite(by_line[decision.line], decision, parts)
-        open_rest = promise.backorders.pop(decision.line)
-        if decision.backordered:
-            promise.backorders[decision.line] = replace(open_rest, quantity=decision.backordered)
-    former = document["served_as"]
-    reason = "" if former["tier"] == served.tier.tier else f"tier {former['tier']} before, {served.tier.tier} now"
-    document["served_as"] = {**served_as(served), "tier_at_order": former["tier_at_order"]}
-    document["decided_at"] = batch.now
-    document["cost_minor"] = total_cost(document["lines"])
-    origin = command.origin
-    revise(batch, order, document, cause=cause, change="promise_changed", origin=origin, reason=reason)
-
-
-def _add_parts(batch: Batch, promise: PromiseCopy, decision: LineDecision, tier: Tier) -> list[Part]:
-    last = max((part.number for part in promise.parts if part.line == decision.line), default=0)
-    parts = [
-        new_part(batch, promise, (decision.line, number), planned, tier)
-        for number, planned in enumerate(decision.planned, start=last + 1)
-    ]
-    promise.parts += parts
-    return parts
-
-
-def _rewrite(line: Document, decision: LineDecision, parts: Sequence[Part]) -> None:
-    line["promised"] += sum(part.quantity for part in decision.planned)
-    line["backordered"] = decision.backordered
-    line["schedule"] += [schedule_line(part.planned, part.routing) for part in parts]
-    line["why"] = [constraint(binding) for binding in decision.why]
-    wanted = line["requested_arrival"] or iso(decision.requested_arrival)
-    show_choices(line, decision)
-    if line["promised"] < line["quantity"]:
-        line["outcome"] = "partly_promised"
-    else:
-        late = any(part["arrival_date"] > wanted for part in line["schedule"])
-        line["outcome"] = "promised_late" if late else "promised"
 
 
 def _nothing_left(batch: Batch, item_id: str, marks: Mapping[PositionKey, Mark]) -> bool:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from services.atp.application.content import OrderKey
 from services.atp.application.orders import Backorder
-from services.atp.domain.model import PositionKey
+from services.atp.domain.model import Day, PositionKey
 from services.atp.domain.order_of_service import ServiceKey
 
 
@@ -34,7 +35,18 @@ class MarkedItem(NamedTuple):
 
 
 class Backorders(Protocol):
-    """Open backorders in order of service."""
+    """Open backorders, and what is promised late, in order of service."""
+
+    async def falling(self, items: Sequence[str], tiers: Sequence[str], today: Day, limit: int) -> list[OrderKey]:
+        """Orders with open parts of items that were decided by tiers and ship after today; read without a lock.
+
+        Those of the tiers named first come first, then those that arrive last, then the newest.
+        """
+        ...
+
+    async def late(self, items: Sequence[str]) -> list[str]:
+        """The items of which something is promised late."""
+        ...
 
     async def marks(self, items: Sequence[str]) -> dict[PositionKey, Mark]:
         """The items' positions with freed quantity; read without a lock."""

@@ -15,6 +15,7 @@ import orjson
 from services.atp.application.ports import DecisionRecord
 from services.atp.domain import cut_over, promising, redecision
 from services.atp.domain import release as releasing
+from services.atp.domain.contending import Contender, Move, Place, Redecided
 from services.atp.domain.model import (
     Book,
     Item,
@@ -29,7 +30,7 @@ from services.atp.domain.model import (
 )
 
 ENGINE_VERSION: Final = "5"  # goes up when the same input may be decided differently
-Decision = OrderDecision | list[tuple[OpenBackorder, LineDecision]]
+Decision = OrderDecision | list[tuple[OpenBackorder, LineDecision]] | list[Move]
 COMPRESSION_LEVEL: Final = 1  # records repeat themselves so much that more effort gains little
 
 
@@ -60,6 +61,14 @@ class Workbook:
         answers = redecision.serve(self.book, backorders)
         self._decided.append(answers)
         return answers
+
+    def redecide(self, contenders: Sequence[Contender], through: Place | None = None) -> Redecided:
+        """Decide anew what contenders have; see `services.atp.domain.redecision.redecide`."""
+        self._steps.append(("redecide", (contenders, through)))
+        self.decisions += 1
+        found = redecision.redecide(self.book, contenders, through)
+        self._decided.append(found.moves)
+        return found
 
     def take_over(self, order: cut_over.PromisedElsewhere) -> OrderDecision:
         """Put an order on the book as another system promised it."""
@@ -146,11 +155,15 @@ class Workbook:
 
 def digest_of(decisions: Sequence[Decision]) -> str:
     """The digest of the decisions of a batch, in hexadecimal; by it one decided again is known to be the same."""
-    answers = [
-        each if isinstance(each, OrderDecision) else [(backorder.promise_id, line) for backorder, line in each]
-        for each in decisions
-    ]
+    answers = [each if isinstance(each, OrderDecision) else [_answer(one) for one in each] for each in decisions]
     return hashlib.sha256(orjson.dumps(answers, default=_plain)).hexdigest()
+
+
+def _answer(one: tuple[OpenBackorder, LineDecision] | Move) -> tuple[object, ...]:
+    if isinstance(one, Move):
+        return (one.contender.promise_id, one.kept, one.taken, one.decisions, one.lost_to)
+    backorder, line = one
+    return (backorder.promise_id, line)
 
 
 def _plain(value: object) -> object:

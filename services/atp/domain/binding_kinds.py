@@ -23,4 +23,5 @@ BindingKind = Literal[
     "sourcing_rule",
     "fulfilment_mode",
     "shipments",
+    "preemption",
 ]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from services.atp.domain.model import Day, LineDecision, Planned, Request, RequestLine
 from services.atp.domain.promising import wanted_arrival
 from services.atp.domain.release import divide
-from services.atp.domain.strategies import Strategy, falls
+from services.atp.domain.strategies import Strategy, falls, gains
 
 WIN_LATENESS_PENALTY_MINOR = 1_000_000  # a unit and day: whoever must be on time is, whatever its carriage costs
 Place = tuple[object, ...]
@@ -33,7 +33,7 @@ class Contender:
     """
 
     promise_id: str
-    service_key: tuple[int, str, str, str, str]
+    service_key: Place
     strategy: Strategy
     request: Request
     held: tuple[Holding, ...] = ()
@@ -73,6 +73,13 @@ class Move:
         return bool(self.taken) or [part.quantity for part in self.kept] != held
 
 
+class Redecided(NamedTuple):
+    """The moves of a run; `settled`: nothing that it could do in its bounds is left, as far as those asked go."""
+
+    moves: list[Move]
+    settled: bool
+
+
 @dataclass(slots=True, eq=False)
 class Part:
     """A part as it stands in the run; `number` is None for one that was decided in it."""
@@ -105,9 +112,10 @@ class Standing:
         return request.ship_complete or any(line.minimum_quantity for line in request.lines)
 
     def rest(self, line: RequestLine) -> int:
-        """What is open of a line now."""
+        """What a line may still ask for: what is open of it now, or, where it may not gain, what it lost in the run."""
         held = sum(each.planned.quantity for each in self.contender.held if each.line == line.line)
-        return line.quantity + held - self.quantity(line.line)
+        lost = held - self.quantity(line.line)
+        return line.quantity + lost if gains(self.contender.strategy) else lost
 
     def quantity(self, line: str, without: Sequence[Part] = ()) -> int:
         """What it has of a line, some parts aside."""

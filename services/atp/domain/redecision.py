@@ -6,7 +6,8 @@ order of service, whatever the order of the input:
 1. from what is free: its open rest, and what is late of it if that can be earlier;
 2. where that is not all it wants, from those behind it that may fall: the last of them first, and no more than makes
    the same difference as if all of them had given up all. What an indivisible one (an order that ships complete, a line
-   with a minimum) gives up beyond that is free for those who are asked next.
+   with a minimum) gives up beyond that is free for those who are asked next. Whoever lost something asks for as much,
+   when it is its turn.
 
 Where somebody gave something up, all are asked again, until nothing changes. Guarantees (tests/property): nothing is
 taken that is not there; nobody who asks could have more, or have it earlier, by what those behind it may lose; who does
@@ -18,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
-from services.atp.domain.contending import Contender, Move, Part, Place, Standing, Taker, Worth
+from services.atp.domain.contending import Contender, Part, Place, Redecided, Standing, Worth
 from services.atp.domain.model import Book, LineDecision, OpenBackorder, Planned
 from services.atp.domain.promising import decide
 from services.atp.domain.release import divide, release
@@ -26,8 +27,6 @@ from services.atp.domain.strategies import gains, may_take, sequence
 
 ROUNDS_MAX: Final = 20  # of one run; each needs that somebody gave something up, and a further run goes on from there
 TRIES_MAX: Final = 4_000  # of one run, to find who falls: some half second; a further run goes on from there
-
-__all__ = ["Contender", "Move", "Taker", "redecide", "serve"]
 
 
 def serve(book: Book, backorders: Iterable[OpenBackorder]) -> list[tuple[OpenBackorder, LineDecision]]:
@@ -50,7 +49,7 @@ def serve(book: Book, backorders: Iterable[OpenBackorder]) -> list[tuple[OpenBac
     return answers
 
 
-def redecide(book: Book, contenders: Iterable[Contender], through: Place | None = None) -> list[Move]:
+def redecide(book: Book, contenders: Iterable[Contender], through: Place | None = None) -> Redecided:
     """Decide anew what contenders have; changes the book. The moves of those who were asked, or lost, in their order.
 
     `through`: those behind this place may lose, and are asked by a later run. A line is in one contender.
@@ -64,7 +63,8 @@ def redecide(book: Book, contenders: Iterable[Contender], through: Place | None 
                 run.ask(standing)
         if not run.disturbed:
             break
-    return [each.move() for each in run.standings if each.decisions or each.lost_to]
+    moves = [each.move() for each in run.standings if each.decisions or each.lost_to]
+    return Redecided(moves, settled=not run.disturbed and run.tries_left > 0)
 
 
 class _Giving(NamedTuple):
@@ -92,9 +92,8 @@ class _Run:
     def ask(self, asker: Standing) -> None:
         """Let a contender have what it can have."""
         contender = asker.contender
-        if not gains(contender.strategy) or not contender.request.lines:
-            return
-        late = asker.late()
+        may_gain = gains(contender.strategy)
+        late = asker.late() if may_gain else []
         open_rest = any(asker.rest(line) for line in contender.request.lines)
         if contender.request.ship_complete and asker.parts and open_rest:
             return  # of an order that was whole, some has shipped or was given back: what is left is not whole
@@ -102,7 +101,7 @@ class _Run:
             self._do(asker, found, ())
         elif open_rest:
             self._do(asker, (), ())
-        if any(asker.rest(line) for line in contender.request.lines) or asker.late():
+        if may_gain and (any(asker.rest(line) for line in contender.request.lines) or asker.late()):
             self._preempt(asker)
 
     def _better(self, asker: Standing, ways: Iterable[Sequence[Part]]) -> Sequence[Part]:

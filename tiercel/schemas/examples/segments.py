@@ -110,6 +110,8 @@ VALID: Final[dict[str, dict[str, Any]]] = {
                 "pick_priority": 2,
                 "packaging": "recycled-carton",
                 "handling": ["signature"],
+                "strategy": "redistribute",
+                "lock_window_days": 2,
                 "validation": {
                     "order_quantity_max": 500,
                     "line_value_max": "2500.00",
