@@ -54,16 +54,17 @@ async def _fill(clients: ServiceClients) -> None:
     for start in range(0, len(skus), ROWS_AT_ONCE):
         chunk = skus[start : start + ROWS_AT_ONCE]
         await clients.call("atp", "POST", "/v1/items", {"items": [{"sku": sku} for sku in chunk]})
-        await clients.call("atp", "POST", "/v1/supply/movements", {"items": [_stock(sku) for sku in chunk]})
+        await clients.call("atp", "POST", "/v1/supply/movements", {"items": [stock(sku) for sku in chunk]})
 
 
-def _stock(sku: str) -> dict[str, Any]:
+def stock(sku: str, quantity: int = STOCK) -> dict[str, Any]:
+    """The opening stock of an item, as a movement."""
     return {
         "source": "bench",
         "reference": f"OPEN-{sku}",
         "sku": sku,
         "location": "DC-1",
         "kind": "receipt",
-        "quantity": STOCK,
+        "quantity": quantity,
         "occurred_at": "2026-01-01T00:00:00Z",
     }
