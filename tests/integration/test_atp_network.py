@@ -152,6 +152,14 @@ async def test_a_country_and_postcode_are_mapped_to_a_zone_which_alone_is_kept(a
         ({"country": "GB"}, "GB"),
     ):
         assert (await atp.client.get("/v1/zones:resolve", params=query)).json()["zone"] == zone
+    told = (await atp.client.get("/v1/zones:resolve", params={"country": "GB", "postcode": "IV2"})).json()
+    assert (told["rule"]["postcode_prefix"], [each["zone"] for each in told["others"]]) == ("IV", ["GB"])
+    assert told["why"].startswith("It is the one rule of postcodes that begin with IV")
+    nowhere = (await atp.client.get("/v1/zones:resolve", params={"country": "FR", "postcode": "75001"})).json()
+    assert (nowhere["zone"], nowhere["rule"], nowhere["others"]) == ("*", None, [])
+    for wrong in ({"country": "gb"}, {"postcode": "IV2"}, {"country": "GB", "postcode": "?"}):
+        refused = await atp.client.get("/v1/zones:resolve", params=wrong)
+        assert (refused.status_code, refused.json()["code"]) == (422, "validation_failed")
     sku = unique("item")
     await atp.client.put(f"/v1/items/{sku}", json={"sku": sku})
     await atp.execute("INSERT INTO position (item_id, location_id, on_hand) VALUES ($1, $2, 5)", sku, highlands)
@@ -177,3 +185,22 @@ async def test_a_country_and_postcode_are_mapped_to_a_zone_which_alone_is_kept(a
 async def test_a_rule_that_cannot_match_is_refused(atp: Atp, wrong: dict[str, str]) -> None:
     answer = await atp.client.put("/v1/zones", json={"items": [wrong]})
     assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed")
+
+
+async def test_who_defined_what_of_the_network_is_in_the_audit_trail(atp: Atp) -> None:
+    location, service = await place_of(atp, processing_days=2)
+    await put(atp, "/v1/services", {"service": service, "cut_off": "15:00"})
+    lane = f"{location}/{location}/{service}"
+    rows = await atp.fetch(
+        "SELECT action, author FROM audit WHERE subject = ANY($1::text[]) ORDER BY position", [location, lane, service]
+    )
+    assert [action for action, _ in rows] == ["location.defined", "lane.defined", "service.defined"]
+    assert all(author for _, author in rows)
+    await atp.publish(catalog_event(catalogue.CATALOG_LOCATION, location, {"location": location, "version": 9}))
+    await atp.until("SELECT processing_days = 0 FROM location WHERE location_id = $1", location)
+    by_event = await atp.fetch("SELECT author FROM audit WHERE subject = $1 ORDER BY position DESC LIMIT 1", location)
+    assert by_event == [("catalog.v1",)]
+    await atp.publish(catalog_event(catalogue.CATALOG_LOCATION, location, {"location": location, "version": 3}))
+    await atp.publish(catalog_event(catalogue.CATALOG_LOCATION, location, {"location": location, "version": 10}))
+    await atp.until("SELECT version = 10 FROM location WHERE location_id = $1", location)
+    assert len(await atp.fetch("SELECT FROM audit WHERE subject = $1", location)) == 3  # an older one defined nothing

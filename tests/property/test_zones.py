@@ -47,6 +47,8 @@ def test_the_most_specific_rule_that_matches_decides(rules: list[ZoneRule], coun
     matching = [rule for rule in rules if _matches(rule, country, code)]
     expected = max(matching, key=_specificity, default=None)
     assert ZoneMap(rules).find(country, code or None) == expected
+    ranked = sorted(dict.fromkeys(matching), key=_specificity, reverse=True)
+    assert list(ZoneMap(rules).matching(country, code or None)) == ranked
 
 
 @given(rules(), st.randoms(use_true_random=False))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from itertools import islice
 from typing import Final, NamedTuple
 
 import orjson
@@ -9,7 +10,9 @@ import orjson
 from services.atp.adapters.configuration import raise_version, read_zone_map
 from services.atp.adapters.turns import mark_all_waiting
 from services.atp.application.network import NetworkKind, Stored, UnknownName, Values
-from services.atp.domain.zones import plain_postcode
+from services.atp.domain.zones import EVERY_COUNTRY, ZoneRule, plain_postcode
+from services.chassis import audit
+from services.chassis.audit.chain import AuditEntry
 from services.chassis.business_time import business_now
 from services.chassis.database import Connection, Database
 from services.contracts.network import (
@@ -22,6 +25,7 @@ from services.contracts.network import (
 )
 
 NETWORK_CHANGED: Final = "supply_changed"  # where it can come from has changed
+RULES_SHOWN_MAX: Final = 20  # of one destination; more are not read
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -93,7 +97,7 @@ class PostgresNetwork:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def store(self, entries: Sequence[NetworkEntry], *, checked: bool) -> Stored:
+    async def store(self, entries: Sequence[NetworkEntry], *, checked: bool, author: str) -> Stored:
         """See the port."""
         if not entries:
             return Stored(0)
@@ -102,17 +106,21 @@ class PostgresNetwork:
             unknown = await _unknown(connection, entries) if checked else ()
             if unknown:
                 return Stored(0, unknown)
-            stored = 0
+            audited: list[AuditEntry] = []
             for kind, table in _TABLES.items():
                 rows = _newest([each for each in entries if isinstance(each, kind)], table)
                 if rows:
-                    stored += len(await connection.fetch(_upsert(table), orjson.dumps(rows).decode()))
-            if stored:
+                    written = await connection.fetch(_upsert(table), orjson.dumps(rows).decode())
+                    names = {tuple(row) for row in written}
+                    changed = [row for row in rows if tuple(row[key] for key in table.keys) in names]
+                    audited += _audited(kind, changed, author)
+            if audited:
                 await raise_version(connection)
                 await mark_all_waiting(connection, await business_now(connection), NETWORK_CHANGED)
                 if any(isinstance(each, CatalogZone) for each in entries):
                     await connection.execute(_RAISE_ZONES)
-            return Stored(stored)
+                await audit.append(connection, audited, await business_now(connection))
+            return Stored(len(audited))
 
         return await self._database.run(work, label="network")
 
@@ -128,14 +136,51 @@ class PostgresNetwork:
         """See the port."""
 
         async def work(connection: Connection) -> Values | None:
-            rule = (await read_zone_map(connection)).find(country, postcode)
-            return None if rule is None else {"zone": rule.zone, "rule": _shown_rule(rule._asdict())}
+            rules = (await read_zone_map(connection)).matching(country, postcode)
+            found = list(islice(rules, RULES_SHOWN_MAX))
+            if not found:
+                return None
+            shown = [{"zone": rule.zone, "rule": _shown_rule(rule._asdict())} for rule in found]
+            return {**shown[0], "why": _why(found, postcode), "others": shown[1:]}
 
         return await self._database.read(work)
 
 
+def _why(found: Sequence[ZoneRule], postcode: str | None) -> str:
+    """Why the first of the rules that match decides, in a sentence."""
+    rule = found[0]
+    if rule.country == EVERY_COUNTRY:
+        return "No rule of the country matches; this one is of every country."
+    if not rule.low:
+        given = "no postcode was given" if postcode is None else f"no rule of a postcode matches {postcode}"
+        return f"It is of the whole country: {given}."
+    what = (
+        f"postcodes from {rule.low} to {rule.high}"
+        if rule.low != rule.high
+        else f"postcodes that begin with {rule.low}"
+    )
+    if len(found) == 1 or not found[1].low:
+        return f"It is the one rule of {what}, and a postcode's rule goes before one of a whole country."
+    return f"Of the rules that match, the one of {what} fixes the postcode most closely."
+
+
+def _audited(kind: type, rows: Sequence[Values], author: str) -> list[AuditEntry]:
+    """That entries were defined; of lists only how long they are."""
+    noun, keys = kind.__name__.removeprefix("Catalog").lower(), _TABLES[kind].keys
+    return [
+        AuditEntry(
+            author,
+            f"{noun}.defined",
+            "/".join(str(row[key]) for key in keys),
+            {name: len(value) if isinstance(value, list) else value for name, value in row.items() if name not in keys},
+        )
+        for row in rows
+    ]
+
+
 def _upsert(table: _Table) -> str:
     names = (*table.keys, *table.columns)
+    returned = ", ".join(f"old.{key}" for key in table.keys)
     changes = ", ".join(f"{name} = excluded.{name}" for name in table.columns)
     typed = ", ".join([*(f"{key} text" for key in table.keys), *(f"{n} {t}" for n, t in table.columns.items())])
     return f"""
@@ -144,7 +189,7 @@ def _upsert(table: _Table) -> str:
     ON CONFLICT ({", ".join(table.keys)}) DO UPDATE SET {changes},
         version = CASE WHEN excluded.version = 0 THEN old.version + 1 ELSE excluded.version END
     WHERE excluded.version = 0 OR old.version < excluded.version
-    RETURNING 1
+    RETURNING {returned}
     """  # noqa: S608 - made of constants
 
 

@@ -26,8 +26,8 @@ class Stored(NamedTuple):
 class Network(Protocol):
     """Keeps the network; each method is one transaction."""
 
-    async def store(self, entries: Sequence[NetworkEntry], *, checked: bool) -> Stored:
-        """Write entries at their versions; `checked`: only if every location and calendar that they name is defined.
+    async def store(self, entries: Sequence[NetworkEntry], *, checked: bool, author: str) -> Stored:
+        """Write entries at their versions, and who did; `checked`: only if all that they name is defined.
 
         Events come in any order, and are not checked: what needs a calendar that is not known yet ships nothing.
         """
@@ -38,5 +38,5 @@ class Network(Protocol):
         ...
 
     async def resolve(self, country: str, postcode: str | None) -> Values | None:
-        """The zone of a destination, with the rule that decided; None if no rule matches."""
+        """The zone of a destination, the rule that decided, why, and which others match; None if none does."""
         ...

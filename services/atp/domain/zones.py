@@ -8,7 +8,7 @@ Postcodes compare without blanks, dashes and case. A range is two texts of one l
 of its leading characters are between them, both ends included.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 EVERY_COUNTRY = "*"
@@ -48,15 +48,21 @@ class ZoneMap:
 
     def find(self, country: str, postcode: str | None) -> ZoneRule | None:
         """The rule for a destination; None if there is none."""
+        return next(self.matching(country, postcode), None)
+
+    def matching(self, country: str, postcode: str | None) -> Iterator[ZoneRule]:
+        """All rules that match a destination, the one that decides first."""
         code = plain_postcode(postcode or "")
         for length in range(len(code), -1, -1):
             place = (country, code[:length])
             for rule in self._ranges.get(place, ()):
                 if rule.low <= code[: len(rule.low)] <= rule.high and len(code) >= len(rule.low):
-                    return rule
+                    yield rule
             if place in self._prefixes:
-                return self._prefixes[place]
-        return self._prefixes.get((EVERY_COUNTRY, ""))
+                yield self._prefixes[place]
+        everywhere = self._prefixes.get((EVERY_COUNTRY, ""))
+        if everywhere is not None:
+            yield everywhere
 
 
 def plain_postcode(postcode: str) -> str:

@@ -47,9 +47,9 @@ def network_routes(network: Network) -> APIRouter:
 
 def _add_locations(router: APIRouter, network: Network) -> None:
     @router.put("/v1/locations/{location}", responses=problem_responses(VALIDATION_FAILED, CALENDAR_UNKNOWN))
-    async def put_location(_: Planner, location: Annotated[Code, Path()], body: LocationTerms) -> dict[str, Any]:
+    async def put_location(planner: Planner, location: Annotated[Code, Path()], body: LocationTerms) -> dict[str, Any]:
         """Define a location."""
-        await _store(network, [CatalogLocation(location=location, **body.model_dump())])
+        await _store(network, [CatalogLocation(location=location, **body.model_dump())], planner.subject)
         return {"location": location}
 
     @router.get("/v1/locations")
@@ -60,9 +60,9 @@ def _add_locations(router: APIRouter, network: Network) -> None:
 
 def _add_lanes(router: APIRouter, network: Network) -> None:
     @router.put("/v1/lanes", responses=problem_responses(VALIDATION_FAILED, LOCATION_UNKNOWN))
-    async def put_lanes(_: Planner, body: Bulk[CatalogLane]) -> dict[str, Any]:
+    async def put_lanes(planner: Planner, body: Bulk[CatalogLane]) -> dict[str, Any]:
         """Define lanes."""
-        return await _store(network, body.items)
+        return await _store(network, body.items, planner.subject)
 
     @router.get("/v1/lanes")
     async def get_lanes(_: Reader) -> dict[str, Any]:
@@ -72,9 +72,9 @@ def _add_lanes(router: APIRouter, network: Network) -> None:
 
 def _add_services(router: APIRouter, network: Network) -> None:
     @router.put("/v1/services", responses=problem_responses(VALIDATION_FAILED, CALENDAR_UNKNOWN))
-    async def put_services(_: Planner, body: Bulk[CatalogService]) -> dict[str, Any]:
+    async def put_services(planner: Planner, body: Bulk[CatalogService]) -> dict[str, Any]:
         """Define when carrier services pick up."""
-        return await _store(network, body.items)
+        return await _store(network, body.items, planner.subject)
 
     @router.get("/v1/services")
     async def get_services(_: Reader) -> dict[str, Any]:
@@ -84,9 +84,9 @@ def _add_services(router: APIRouter, network: Network) -> None:
 
 def _add_calendars(router: APIRouter, network: Network) -> None:
     @router.put("/v1/calendars", responses=problem_responses(VALIDATION_FAILED))
-    async def put_calendars(_: Planner, body: Bulk[CatalogCalendar]) -> dict[str, Any]:
+    async def put_calendars(planner: Planner, body: Bulk[CatalogCalendar]) -> dict[str, Any]:
         """Define calendars of working or pick-up days."""
-        return await _store(network, body.items)
+        return await _store(network, body.items, planner.subject)
 
     @router.get("/v1/calendars")
     async def get_calendars(_: Reader) -> dict[str, Any]:
@@ -96,9 +96,9 @@ def _add_calendars(router: APIRouter, network: Network) -> None:
 
 def _add_zones(router: APIRouter, network: Network) -> None:
     @router.put("/v1/zones", responses=problem_responses(VALIDATION_FAILED))
-    async def put_zones(_: Planner, body: Bulk[CatalogZone]) -> dict[str, Any]:
+    async def put_zones(planner: Planner, body: Bulk[CatalogZone]) -> dict[str, Any]:
         """Define which zone countries and postcodes are in."""
-        return await _store(network, body.items)
+        return await _store(network, body.items, planner.subject)
 
     @router.get("/v1/zones")
     async def get_zones(_: Reader) -> dict[str, Any]:
@@ -109,12 +109,21 @@ def _add_zones(router: APIRouter, network: Network) -> None:
     async def resolve_zone(
         _: Reader, country: Annotated[Country, Query()], postcode: Annotated[Postcode | None, Query()] = None
     ) -> dict[str, Any]:
-        """The zone of a destination and the rule that decides; without a rule the zone is "*"."""
-        return await network.resolve(country, postcode) or {"zone": EVERYWHERE, "rule": None}
+        """The zone of a destination, the rule that decides and why; `others` match too and would come after it.
+
+        Without a rule the zone is "*", which is that of lanes that lead everywhere.
+        """
+        nothing: dict[str, Any] = {
+            "zone": EVERYWHERE,
+            "rule": None,
+            "why": "No rule matches the destination.",
+            "others": [],
+        }
+        return await network.resolve(country, postcode) or nothing
 
 
-async def _store(network: Network, entries: Sequence[NetworkEntry]) -> dict[str, Any]:
-    stored, unknown = await network.store(entries, checked=True)
+async def _store(network: Network, entries: Sequence[NetworkEntry], author: str) -> dict[str, Any]:
+    stored, unknown = await network.store(entries, checked=True, author=author)
     if locations := [each.name for each in unknown if each.kind == "location"]:
         raise Problem(LOCATION_UNKNOWN, locations=locations)
     if calendars := [each.name for each in unknown if each.kind == "calendar"]:

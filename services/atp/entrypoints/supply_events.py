@@ -119,7 +119,7 @@ class CatalogEvents:
             await self._planning.store_items(said.items)
         if said.blocks:
             await self._blocks.store(said.blocks)
-        await self._network.store(said.network, checked=False)
+        await self._network.store(said.network, checked=False, author=EVENT_LOG)
         for place, entry in said.rules:
             reason = await self._refusal(entry)
             if reason is not None:
