@@ -33,6 +33,7 @@ from services.atp.adapters.planning import PostgresPlanning
 from services.atp.adapters.position_reader import PostgresPositionReader
 from services.atp.adapters.promise_lists import PostgresPromiseLists
 from services.atp.adapters.promise_reader import PostgresPromiseReader
+from services.atp.adapters.public_holidays import keep_holidays
 from services.atp.adapters.rehearsals import PostgresRehearsals
 from services.atp.adapters.routing_documents import PostgresRoutingDocuments
 from services.atp.adapters.segments import SegmentProjection
@@ -264,6 +265,7 @@ class _Atp:
     async def _start(self) -> None:
         self._tasks.append(SideTask("partitions", self._keep_partitions))
         self._tasks.append(SideTask("months", self._keep_months))
+        self._tasks.append(SideTask("public holidays", self._keep_holidays))
         if self._cache is not None:
             self._tasks.append(SideTask("rate limits", self._limiter.run, Stage.SERVER))
         if self._roles & DECIDING:
@@ -310,6 +312,9 @@ class _Atp:
 
     async def _keep_months(self, stop: asyncio.Event) -> None:
         await keep_months(self._database, stop, self._wall)
+
+    async def _keep_holidays(self, stop: asyncio.Event) -> None:
+        await keep_holidays(self._database, stop)
 
     def _consumer_tasks(self) -> list[SideTask]:
         handlers: dict[str, EventHandler] = {

@@ -118,13 +118,25 @@ class CatalogService(Payload):
     version: Version | None = None
 
 
+class PublicHolidays(Payload):
+    """The public holidays of a country (ISO 3166-1) or of a subdivision of it (ISO 3166-2, without the country)."""
+
+    country: Country
+    subdivision: Code | None = None
+
+
 class CatalogCalendar(Payload):
-    """`catalog.calendar.v1`: working or pick-up days: these weekdays, but not `closed` days, and `opened` ones too."""
+    """`catalog.calendar.v1`: working or pick-up days: these weekdays, but not `closed` days, and `opened` ones too.
+
+    Public `holidays` are closed days as well, but for those that are `opened`. They are worked out when the calendar is
+    written, for the year and the three after it, and again as years pass.
+    """
 
     calendar: Code
     weekdays: Annotated[tuple[Weekday, ...], Field(min_length=1, max_length=7)] = ("mon", "tue", "wed", "thu", "fri")
     closed: Annotated[tuple[Day, ...], Field(max_length=CALENDAR_DAYS_MAX)] = ()
     opened: Annotated[tuple[Day, ...], Field(max_length=CALENDAR_DAYS_MAX)] = ()
+    holidays: PublicHolidays | None = None
     version: Version | None = None
 
 

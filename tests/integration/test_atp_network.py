@@ -204,3 +204,54 @@ async def test_who_defined_what_of_the_network_is_in_the_audit_trail(atp: Atp) -
     await atp.publish(catalog_event(catalogue.CATALOG_LOCATION, location, {"location": location, "version": 10}))
     await atp.until("SELECT version = 10 FROM location WHERE location_id = $1", location)
     assert len(await atp.fetch("SELECT FROM audit WHERE subject = $1", location)) == 3  # an older one defined nothing
+
+
+async def test_public_holidays_close_a_calendar_but_for_days_that_are_opened_and_are_kept_as_days(atp: Atp) -> None:
+    calendar, year = unique("cal"), today().year
+    scotland = {"country": "GB", "subdivision": "SCT"}
+    await put(atp, "/v1/calendars", {"calendar": calendar, "weekdays": list(WEEK), "holidays": scotland})
+
+    async def stored() -> dict[str, object]:
+        items = (await atp.client.get("/v1/calendars")).json()["items"]
+        found: dict[str, object] = next(each for each in items if each["calendar"] == calendar)
+        return found
+
+    first = await stored()
+    assert first["holidays"] == scotland
+    expanded = first["expanded"]
+    assert isinstance(expanded, dict)
+    assert {f"{year}-12-25", f"{year + 1}-01-01", f"{year + 3}-12-25"} <= set(expanded["closed"])
+    assert (expanded["through"], expanded["library"].split()[0]) == (f"{year + 3}-12-31", "holidays")
+
+    location, _ = await place_of(atp, calendar=calendar)
+    await atp.execute("UPDATE calendar SET holidays = $2 WHERE calendar_id = $1", calendar, [today().toordinal()])
+    await atp.execute("UPDATE configuration SET version = version + 1")
+    assert await shipped_on(atp, location) == today() + timedelta(days=1)
+    opened: dict[str, object] = {"calendar": calendar, "weekdays": list(WEEK), "holidays": scotland}
+    opened["opened"] = [today().isoformat()]
+    await put(atp, "/v1/calendars", opened)
+    await atp.execute("UPDATE calendar SET holidays = $2 WHERE calendar_id = $1", calendar, [today().toordinal()])
+    await atp.execute("UPDATE configuration SET version = version + 1")
+    assert await shipped_on(atp, location) == today()
+
+    await atp.execute("UPDATE calendar SET holidays_library = 'holidays 0.1' WHERE calendar_id = $1", calendar)
+    again = await atp.client.post("/v1/calendars:expand-holidays")
+    assert again.json() == {"calendars": [calendar]}
+    assert (await stored())["expanded"] == expanded
+    assert (await atp.client.post("/v1/calendars:expand-holidays")).json() == {"calendars": []}
+    audited = await atp.fetch("SELECT action FROM audit WHERE subject = $1 ORDER BY position", calendar)
+    assert [action for (action,) in audited][-1] == "calendar.holidays_expanded"
+
+
+async def test_holidays_that_nobody_knows_are_refused_by_hand_and_set_aside_by_event(atp: Atp) -> None:
+    for wrong in ({"country": "ZZ"}, {"country": "GB", "subdivision": "NOWHERE"}):
+        said = {"calendar": unique("cal"), "holidays": wrong}
+        answer = await atp.client.put("/v1/calendars", json={"items": [said]})
+        assert (answer.status_code, answer.json()["code"]) == (422, "holidays_unknown")
+    good, bad = unique("cal"), unique("cal")
+    await atp.publish(
+        catalog_event(catalogue.CATALOG_CALENDAR, bad, {"calendar": bad, "holidays": {"country": "ZZ"}}),
+        catalog_event(catalogue.CATALOG_CALENDAR, good, {"calendar": good, "holidays": {"country": "DE"}}),
+    )
+    await atp.until("SELECT EXISTS (SELECT FROM calendar WHERE calendar_id = $1)", good)
+    assert await atp.fetch("SELECT FROM calendar WHERE calendar_id = $1", bad) == []

@@ -40,12 +40,17 @@ WHERE l.active AND o.active AND coalesce(s.active, true)
     AND (s.pick_up_calendar IS NULL OR p.calendar_id IS NOT NULL)
 ORDER BY l.zone, l.rank, l.location_id, l.service
 """
-_LEADS: Final = """
-SELECT o.location_id, o.lead_time_days, c.weekdays, c.closed, c.opened
+# Public holidays are closed days, but for those that are opened.
+_ALL_CLOSED: Final = """
+ARRAY(SELECT DISTINCT day FROM unnest(c.closed || c.holidays) AS days (day)
+    WHERE day = ANY(c.closed) OR day <> ALL(c.opened) ORDER BY day) AS closed
+"""
+_CALENDARS: Final = f"SELECT c.calendar_id, c.weekdays, {_ALL_CLOSED}, c.opened FROM calendar c"  # noqa: S608
+_LEADS: Final = f"""
+SELECT o.location_id, o.lead_time_days, c.weekdays, {_ALL_CLOSED}, c.opened
 FROM location o LEFT JOIN calendar c ON c.calendar_id = o.calendar_id
 WHERE o.lead_time_days IS NOT NULL AND (o.calendar_id IS NULL OR c.calendar_id IS NOT NULL)
-"""
-_CALENDARS: Final = "SELECT calendar_id, weekdays, closed, opened FROM calendar"
+"""  # noqa: S608 - made of constants
 _ZONES_VERSION: Final = "SELECT zones_version FROM configuration"
 _ZONE_RULES: Final = "SELECT country, low, high, zone FROM zone_rule WHERE active"
 _DOCK_TO_STOCK: Final = "SELECT location_id, dock_to_stock_days FROM location WHERE dock_to_stock_days > 0"

@@ -8,8 +8,9 @@ from typing import Final, NamedTuple
 import orjson
 
 from services.atp.adapters.configuration import raise_version, read_zone_map
+from services.atp.adapters.public_holidays import LIBRARY, HolidaysUnknown, expand_again, expanded, through
 from services.atp.adapters.turns import mark_all_waiting
-from services.atp.application.network import NetworkKind, Stored, UnknownName, Values
+from services.atp.application.network import NetworkKind, Stored, UnknownName, Values, holidays_name
 from services.atp.domain.zones import EVERY_COUNTRY, ZoneRule, plain_postcode
 from services.chassis import audit
 from services.chassis.audit.chain import AuditEntry
@@ -22,7 +23,9 @@ from services.contracts.network import (
     CatalogService,
     CatalogZone,
     NetworkEntry,
+    PublicHolidays,
 )
+from services.contracts.payload import FIRST_DAY
 
 NETWORK_CHANGED: Final = "supply_changed"  # where it can come from has changed
 RULES_SHOWN_MAX: Final = 20  # of one destination; more are not read
@@ -38,7 +41,20 @@ class _Table(NamedTuple):
 
 
 _TABLES: Final[Mapping[type, _Table]] = {
-    CatalogCalendar: _Table("calendar", ("calendar_id",), {"weekdays": "text", "closed": "int[]", "opened": "int[]"}),
+    CatalogCalendar: _Table(
+        "calendar",
+        ("calendar_id",),
+        {
+            "weekdays": "text",
+            "closed": "int[]",
+            "opened": "int[]",
+            "holiday_country": "text",
+            "holiday_subdivision": "text",
+            "holidays": "int[]",
+            "holidays_through": "int",
+            "holidays_library": "text",
+        },
+    ),
     CatalogService: _Table(
         "carrier_service",
         ("service",),
@@ -83,7 +99,8 @@ _READ: Final[Mapping[NetworkKind, str]] = {
     "service": "SELECT service, pick_up_calendar, to_char(cut_off, 'HH24:MI') AS cut_off,"
     " to_char(pick_up_time, 'HH24:MI') AS pick_up_time, active, version"
     " FROM carrier_service ORDER BY service",
-    "calendar": "SELECT calendar_id AS calendar, weekdays, closed, opened, version FROM calendar ORDER BY calendar_id",
+    "calendar": "SELECT calendar_id AS calendar, weekdays, closed, opened, holiday_country, holiday_subdivision,"
+    " holidays, holidays_through, holidays_library, version FROM calendar ORDER BY calendar_id",
     "zone": "SELECT country, low, high, zone, active, version FROM zone_rule ORDER BY country, low, high",
 }
 _RAISE_ZONES: Final = "UPDATE configuration SET zones_version = zones_version + 1"
@@ -99,16 +116,19 @@ class PostgresNetwork:
 
     async def store(self, entries: Sequence[NetworkEntry], *, checked: bool, author: str) -> Stored:
         """See the port."""
-        if not entries:
-            return Stored(0)
+        without = _unknown_holidays(entries)
+        if not entries or (checked and without):
+            return Stored(0, without)
+        known = [each for each in entries if holidays_name(each) not in {name.name for name in without}]
 
         async def work(connection: Connection) -> Stored:
             unknown = await _unknown(connection, entries) if checked else ()
             if unknown:
                 return Stored(0, unknown)
+            now = await business_now(connection)
             audited: list[AuditEntry] = []
             for kind, table in _TABLES.items():
-                rows = _newest([each for each in entries if isinstance(each, kind)], table)
+                rows = _newest([each for each in known if isinstance(each, kind)], table, now.year)
                 if rows:
                     written = await connection.fetch(_upsert(table), orjson.dumps(rows).decode())
                     names = {tuple(row) for row in written}
@@ -116,11 +136,11 @@ class PostgresNetwork:
                     audited += _audited(kind, changed, author)
             if audited:
                 await raise_version(connection)
-                await mark_all_waiting(connection, await business_now(connection), NETWORK_CHANGED)
+                await mark_all_waiting(connection, now, NETWORK_CHANGED)
                 if any(isinstance(each, CatalogZone) for each in entries):
                     await connection.execute(_RAISE_ZONES)
-                await audit.append(connection, audited, await business_now(connection))
-            return Stored(len(audited))
+                await audit.append(connection, audited, now)
+            return Stored(len(audited), without)
 
         return await self._database.run(work, label="network")
 
@@ -131,6 +151,10 @@ class PostgresNetwork:
             return [_SHOWN.get(kind, dict)(dict(row)) for row in await connection.fetch(_READ[kind])]
 
         return await self._database.read(work)
+
+    async def expand_holidays(self, author: str) -> list[str]:
+        """See the port."""
+        return await expand_again(self._database, author)
 
     async def resolve(self, country: str, postcode: str | None) -> Values | None:
         """See the port."""
@@ -193,18 +217,18 @@ def _upsert(table: _Table) -> str:
     """  # noqa: S608 - made of constants
 
 
-def _newest(entries: Sequence[NetworkEntry], table: _Table) -> list[Values]:
+def _newest(entries: Sequence[NetworkEntry], table: _Table, year: int) -> list[Values]:
     """Rows in key order; of several for one key the last one of the highest version."""
     rows: dict[tuple[str, ...], Values] = {}
     for entry in entries:
-        row = _row(entry)
+        row = _row(entry, year)
         key = tuple(row[name] for name in table.keys)
         if key not in rows or row["version"] == 0 or rows[key]["version"] <= row["version"]:
             rows[key] = row
     return [rows[key] for key in sorted(rows)]
 
 
-def _row(entry: NetworkEntry) -> Values:
+def _row(entry: NetworkEntry, year: int) -> Values:
     row = entry.model_dump(mode="json") | {"version": entry.version or 0}
     match entry:
         case CatalogLocation():
@@ -218,6 +242,7 @@ def _row(entry: NetworkEntry) -> Values:
             row["weekdays"] = "".join("1" if day in entry.weekdays else "0" for day in WEEKDAYS)
             row["closed"] = _days(entry.closed)
             row["opened"] = _days(entry.opened)
+            row |= _holidays(entry.holidays, year)
         case CatalogZone():
             row["low"] = plain_postcode(entry.postcode_from or entry.postcode_prefix or "")
             row["high"] = plain_postcode(entry.postcode_to or entry.postcode_prefix or "")
@@ -226,6 +251,30 @@ def _row(entry: NetworkEntry) -> Values:
 
 def _days(days: Sequence[date]) -> list[int]:
     return sorted({day.toordinal() for day in days})
+
+
+def _holidays(said: PublicHolidays | None, year: int) -> Values:
+    if said is None:
+        return {"holidays": []}
+    return {
+        "holiday_country": said.country,
+        "holiday_subdivision": said.subdivision,
+        "holidays": expanded(said.country, said.subdivision, year),
+        "holidays_through": through(year),
+        "holidays_library": LIBRARY,
+    }
+
+
+def _unknown_holidays(entries: Sequence[NetworkEntry]) -> tuple[UnknownName, ...]:
+    """The holidays that calendars name and nobody knows."""
+    found: dict[str, None] = {}
+    for each in entries:
+        if isinstance(each, CatalogCalendar) and each.holidays is not None:
+            try:
+                expanded(each.holidays.country, each.holidays.subdivision, FIRST_DAY.year)
+            except HolidaysUnknown:
+                found[holidays_name(each) or ""] = None
+    return tuple(UnknownName("holidays", name) for name in found)
 
 
 async def _unknown(connection: Connection, entries: Sequence[NetworkEntry]) -> tuple[UnknownName, ...]:
@@ -242,10 +291,20 @@ async def _unknown(connection: Connection, entries: Sequence[NetworkEntry]) -> t
 
 
 def _shown_calendar(row: Values) -> Values:
+    country, subdivision = row.pop("holiday_country"), row.pop("holiday_subdivision")
+    last, library = row.pop("holidays_through"), row.pop("holidays_library")
     return row | {
         "weekdays": [day for day, flag in zip(WEEKDAYS, row["weekdays"], strict=True) if flag == "1"],
         "closed": [date.fromordinal(day).isoformat() for day in row["closed"]],
         "opened": [date.fromordinal(day).isoformat() for day in row["opened"]],
+        "holidays": None if country is None else {"country": country, "subdivision": subdivision},
+        "expanded": None
+        if country is None
+        else {
+            "closed": [date.fromordinal(day).isoformat() for day in row["holidays"]],
+            "through": date.fromordinal(last).isoformat(),
+            "library": library,
+        },
     }
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from services.atp.application.network import Network
 from services.atp.application.resolving import EVERYWHERE
-from services.atp.entrypoints.problem_codes import CALENDAR_UNKNOWN, LOCATION_UNKNOWN
+from services.atp.entrypoints.problem_codes import CALENDAR_UNKNOWN, HOLIDAYS_UNKNOWN, LOCATION_UNKNOWN
 from services.chassis.auth import Principal, require
 from services.chassis.problems import VALIDATION_FAILED, Problem, problem_responses
 from services.contracts.network import (
@@ -83,10 +83,18 @@ def _add_services(router: APIRouter, network: Network) -> None:
 
 
 def _add_calendars(router: APIRouter, network: Network) -> None:
-    @router.put("/v1/calendars", responses=problem_responses(VALIDATION_FAILED))
+    @router.put("/v1/calendars", responses=problem_responses(VALIDATION_FAILED, HOLIDAYS_UNKNOWN))
     async def put_calendars(planner: Planner, body: Bulk[CatalogCalendar]) -> dict[str, Any]:
         """Define calendars of working or pick-up days."""
         return await _store(network, body.items, planner.subject)
+
+    @router.post("/v1/calendars:expand-holidays")
+    async def expand_holidays(planner: Planner) -> dict[str, Any]:
+        """Work the public holidays of calendars out again, where years have passed or the library has a new version.
+
+        This happens by itself within a day as well. The answer names the calendars whose days were worked out.
+        """
+        return {"calendars": await network.expand_holidays(planner.subject)}
 
     @router.get("/v1/calendars")
     async def get_calendars(_: Reader) -> dict[str, Any]:
@@ -128,4 +136,6 @@ async def _store(network: Network, entries: Sequence[NetworkEntry], author: str)
         raise Problem(LOCATION_UNKNOWN, locations=locations)
     if calendars := [each.name for each in unknown if each.kind == "calendar"]:
         raise Problem(CALENDAR_UNKNOWN, calendars=calendars)
+    if holidays := [each.name for each in unknown if each.kind == "holidays"]:
+        raise Problem(HOLIDAYS_UNKNOWN, holidays=holidays)
     return {"stored": stored}

@@ -27,6 +27,9 @@ ITEM_UNKNOWN: Final = register(ProblemCode("item_unknown", 404, "No such item"))
 TIER_UNKNOWN: Final = register(ProblemCode("tier_unknown", 422, "No such tier"))
 LOCATION_UNKNOWN: Final = register(ProblemCode("location_unknown", 422, "A lane names a location that is not defined"))
 NO_LOCATION: Final = register(ProblemCode("no_location", 404, "No such location"))
+HOLIDAYS_UNKNOWN: Final = register(
+    ProblemCode("holidays_unknown", 422, "Public holidays of a country or subdivision are named that nobody knows")
+)
 CALENDAR_UNKNOWN: Final = register(ProblemCode("calendar_unknown", 422, "A calendar is named that is not defined"))
 NAMES_UNKNOWN: Final = register(
     ProblemCode("names_unknown", 422, "Tiers, locations or items are named that are not defined")

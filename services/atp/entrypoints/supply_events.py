@@ -14,13 +14,13 @@ from services.atp.application.content import CustomerKey
 from services.atp.application.cost_inputs import CostInputs, RateRow, rate_row
 from services.atp.application.customer_blocks import BlockChange, CustomerBlocks
 from services.atp.application.engine import Engine
-from services.atp.application.network import Network
+from services.atp.application.network import Network, holidays_name
 from services.atp.application.planning import OtherKind, PeriodsOverlap, Planning, VersionMoved
 from services.atp.application.queues import Lane
 from services.atp.application.routing import RoutingDocuments, TooManyRules
 from services.atp.entrypoints.allocation_routes import draft_of
 from services.atp.entrypoints.capacity_documents import CapacityDocument
-from services.atp.entrypoints.problem_codes import DOCUMENT_KIND, PERIODS_OVERLAP, TOO_MANY_RULES
+from services.atp.entrypoints.problem_codes import DOCUMENT_KIND, HOLIDAYS_UNKNOWN, PERIODS_OVERLAP, TOO_MANY_RULES
 from services.atp.entrypoints.routing_routes import routing_draft
 from services.atp.entrypoints.supply_commands import Fulfilment, fulfilment_commands, report_command, supply_command
 from services.chassis.deliveries import Delivery, Rejected
@@ -119,7 +119,13 @@ class CatalogEvents:
             await self._planning.store_items(said.items)
         if said.blocks:
             await self._blocks.store(said.blocks)
-        await self._network.store(said.network, checked=False, author=EVENT_LOG)
+        stored = await self._network.store([each for _, each in said.network], checked=False, author=EVENT_LOG)
+        unknown = {name.name for name in stored.unknown}
+        rejected += [
+            Rejected(place, HOLIDAYS_UNKNOWN.code, "holidays")
+            for place, each in said.network
+            if holidays_name(each) in unknown
+        ]
         for place, entry in said.rules:
             reason = await self._refusal(entry)
             if reason is not None:
@@ -163,7 +169,7 @@ class _Said:
     """A batch of `catalog.v1` by kind; rules and capacities with their place in the batch."""
 
     items: list[CatalogItem] = field(default_factory=list)
-    network: list[NetworkEntry] = field(default_factory=list)
+    network: list[tuple[int, NetworkEntry]] = field(default_factory=list)
     blocks: list[BlockChange] = field(default_factory=list)
     rates: list[RateRow] = field(default_factory=list)
     rules: list[tuple[int, RoutingEntry]] = field(default_factory=list)
@@ -187,7 +193,7 @@ def _sorted(batch: Sequence[Delivery], rejected: list[Rejected]) -> _Said:
             case CatalogCapacity() as told:
                 found.capacities.append((place, told))
             case entry if isinstance(entry, NetworkEntry):
-                found.network.append(entry)
+                found.network.append((place, entry))
             case _:
                 rejected.append(Rejected(place, UNEXPECTED, delivery.event.type))
     return found

@@ -46,6 +46,7 @@ VALID: Final[dict[str, dict[str, Any]]] = {
             "weekdays": ["mon", "tue", "wed", "thu", "fri"],
             "closed": ["2026-12-25", "2026-12-28"],
             "opened": ["2026-12-19"],
+            "holidays": {"country": "GB", "subdivision": "SCT"},
             "version": 7,
         },
         "minimal": {"calendar": "WEEKDAYS"},
@@ -62,6 +63,6 @@ BROKEN: Final[dict[str, dict[str, tuple[str, Any]]]] = {
     "catalog.location.v1": {"days_negative": ("processing_days", -1), "kind_unknown": ("kind", "ship")},
     "catalog.lane.v1": {"transit_decimal": ("transit_days", 1.5), "rank_zero": ("rank", 0)},
     "catalog.service.v1": {"cut_off_in_words": ("cut_off", "noon")},
-    "catalog.calendar.v1": {"no_day_open": ("weekdays", []), "weekday_unknown": ("weekdays", ["monday"])},
+    "catalog.calendar.v1": {"no_day_open": ("weekdays", []), "country_in_words": ("holidays.country", "Scotland")},
     "catalog.zone.v1": {"country_in_words": ("country", "Britain")},
 }
