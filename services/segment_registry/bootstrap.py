@@ -33,7 +33,7 @@ from services.chassis.rate_limit import Budget, RateLimiter
 from services.chassis.relay import Beacon, Relay, RelaySettings
 from services.chassis.relay_metrics import RelayMetrics
 from services.contracts.topics import AUDIT_ANCHORS, SEGMENTS_CURRENT, SEGMENTS_PROPOSALS, dead_letters
-from services.segment_registry.adapters.atp_previews import HttpPreviews
+from services.segment_registry.adapters.atp_api import AtpApi
 from services.segment_registry.adapters.heartbeat import heartbeats
 from services.segment_registry.adapters.registry_store import SCHEMA, PostgresTransactions
 from services.segment_registry.application.ports import Cause, Commander
@@ -86,9 +86,9 @@ class _Registry:
             self._cache = RedisCache.open(settings.redis_url, prefix=NAME, wall=self._wall)
         budget = Budget(float(settings.registry_commands_per_second), settings.registry_commands_burst)
         self._limiter = RateLimiter(budget, wall=self._wall, cache=self._cache)
-        self._previews: HttpPreviews | None = None
+        self._atp: AtpApi | None = None
         if settings.registry_atp_url is not None and settings.registry_atp_key is not None:
-            self._previews = HttpPreviews(settings.registry_atp_url, settings.registry_atp_key.get_secret_value())
+            self._atp = AtpApi(settings.registry_atp_url, settings.registry_atp_key.get_secret_value())
         self._database: Database | None = None
         self._producer: Producer | None = None
         self._tasks: list[SideTask] = []
@@ -105,7 +105,7 @@ class _Registry:
             quiet=self._quiet,
             stir=self._stir,
             limiter=self._limiter,
-            previews=self._previews,
+            atp=self._atp,
         )
         return Service(
             name=NAME,
@@ -141,8 +141,8 @@ class _Registry:
             await self._database.close()
         if self._cache is not None:
             await self._cache.close()
-        if self._previews is not None:
-            await self._previews.close()
+        if self._atp is not None:
+            await self._atp.close()
 
     async def _check_business_time(self) -> None:
         connection = await asyncpg.connect(self._database_url, timeout=CONNECT_TIMEOUT_SECONDS)

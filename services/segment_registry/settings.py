@@ -18,9 +18,12 @@ class SegmentRegistrySettings(ChassisSettings):
         5_000, description="how fast bulk changes are published, so that an urgent one never waits behind them"
     )
     registry_atp_url: str | None = Field(
-        None, description="address of the ATP's API, which previews what a change request would touch; None: no preview"
+        None,
+        description="address of the ATP's API, for previews of change requests and figures of statements",
     )
-    registry_atp_key: SecretStr | None = Field(None, description="API key of the ATP with the scope atp.preview")
+    registry_atp_key: SecretStr | None = Field(
+        None, description="API key of the ATP with the scopes atp.preview and atp.read"
+    )
     registry_commands_per_second: Annotated[int, Field(ge=1, le=100_000)] = Field(
         1_000, description="of one caller in the long run; a bulk import is one command"
     )

@@ -11,7 +11,7 @@ import pytest
 
 from services.chassis.business_time import Phase, clear_replay, set_replay
 from services.chassis.database import Connection
-from services.segment_registry.adapters.atp_previews import HttpPreviews
+from services.segment_registry.adapters.atp_api import AtpApi
 from services.segment_registry.application.apply_proposals import ReceivedProposal, apply_proposals
 from services.segment_registry.application.dry_run import Effects, dry_run
 from services.segment_registry.application.ports import Cause, ProposalVerdict
@@ -340,7 +340,7 @@ async def test_a_dry_run_names_who_moves_and_asks_the_atp(registry: RegistryUnde
             return httpx.Response(200, json={"promises_changed": 3})
         raise httpx.ConnectError("gone")
 
-    previews = HttpPreviews("http://atp", "key", httpx.MockTransport(atp))
+    previews = AtpApi("http://atp", "key", httpx.MockTransport(atp))
     found = await dry_run(registry.transactions, request.request_id, change_of, previews)
     assert isinstance(found, Effects)
     assert found.preview == {"promises_changed": 3}

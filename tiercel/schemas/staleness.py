@@ -83,6 +83,10 @@ STALENESS: Final[Mapping[tuple[str, str], str]] = {
     ("segment_registry", "/v1/assignments"): (
         "Each page: everything committed before it was asked for; who goes on with the cursor misses no commit."
     ),
+    ("segment_registry", "/v1/tiers/{tier}/card"): _COMMITTED,
+    ("segment_registry", "/v1/tiers/{tier}/service-statement"): (
+        "Everything that was committed before the read began; figures are of the ATP's last closed month."
+    ),
     ("segment_registry", "/v1/change-rules"): _COMMITTED,
     ("segment_registry", "/v1/change-requests"): "Each page: everything committed before it was asked for.",
     ("segment_registry", "/v1/change-requests/{request_id}"): _COMMITTED,

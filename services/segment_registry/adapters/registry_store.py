@@ -35,10 +35,12 @@ from services.segment_registry.application.ports import (
     RegistryReader,
     RegistryTransaction,
     TierLock,
+    TierVersion,
 )
 from services.segment_registry.domain.change_requests import ChangeRequest, RequestState
 from services.segment_registry.domain.change_rules import ChangeRules
 from services.segment_registry.domain.customers import Customer, Identifier
+from services.segment_registry.domain.tier_cards import TierCard
 from services.segment_registry.domain.tiers import Tier
 
 SCHEMA: Final = "segment_registry"
@@ -91,6 +93,15 @@ class PostgresTransaction:
 
     async def save_tiers(self, tiers: Sequence[Tier], author: str, at: datetime) -> None:
         await tier_rows.save_tiers(self._connection, tiers, author, at)
+
+    async def tier_version(self, tier: str) -> TierVersion | None:
+        return await tier_rows.newest_version(self._connection, tier)
+
+    async def tier_cards(self) -> dict[str, TierCard]:
+        return await tier_rows.load_cards(self._connection)
+
+    async def save_tier_card(self, tier: str, card: TierCard) -> None:
+        await tier_rows.save_card(self._connection, tier, card)
 
     async def owners(self, identifiers: Collection[Identifier]) -> dict[Identifier, str]:
         return await customer_rows.load_owners(self._connection, identifiers)

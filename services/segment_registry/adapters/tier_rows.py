@@ -7,7 +7,8 @@ from typing import Final
 import orjson
 
 from services.chassis.database import Connection
-from services.segment_registry.application.ports import TierLock
+from services.segment_registry.application.ports import TierLock, TierVersion
+from services.segment_registry.domain.tier_cards import TierCard
 from services.segment_registry.domain.tiers import Tier
 
 # The tiers are locked as a whole by an advisory lock: row locks shared by every assignment would write to the row.
@@ -101,3 +102,28 @@ async def customers_in_tier(connection: Connection, tier: str, at: datetime) -> 
         at,
     )
     return count
+
+
+async def newest_version(connection: Connection, tier: str) -> TierVersion | None:
+    """Who defined the newest version when."""
+    row = await connection.fetchrow(
+        "SELECT version, author, defined_at FROM tier_version WHERE tier = $1 ORDER BY version DESC LIMIT 1", tier
+    )
+    return None if row is None else TierVersion(row["version"], row["author"], row["defined_at"])
+
+
+async def load_cards(connection: Connection) -> dict[str, TierCard]:
+    """The cards of the tiers that have one."""
+    rows = await connection.fetch("SELECT tier, owner, codes FROM tier_card ORDER BY tier")
+    return {row["tier"]: TierCard(row["owner"], orjson.loads(row["codes"])) for row in rows}
+
+
+async def save_card(connection: Connection, tier: str, card: TierCard) -> None:
+    """Store it whole."""
+    await connection.execute(
+        "INSERT INTO tier_card (tier, owner, codes) VALUES ($1, $2, $3)"
+        " ON CONFLICT (tier) DO UPDATE SET owner = excluded.owner, codes = excluded.codes",
+        tier,
+        card.owner,
+        orjson.dumps(dict(card.codes)).decode(),
+    )

@@ -8,8 +8,8 @@ from typing import Any, Final
 from services.segment_registry.application.changes import Change, EndChange, ImportChange, MoveChange, TierChange
 from services.segment_registry.application.handle_requests import RequestUnknown
 from services.segment_registry.application.ports import (
+    AtpUnavailable,
     Previews,
-    PreviewUnavailable,
     RegistryReader,
     Transactions,
 )
@@ -61,7 +61,7 @@ async def dry_run(
         return Effects(effects.customers, effects.moves, None, "no address of the ATP is configured")
     try:
         preview = await previews.of_tiers([(each.customer_id, each.to_tier) for each in effects.moves])
-    except PreviewUnavailable as error:
+    except AtpUnavailable as error:
         return Effects(effects.customers, effects.moves, None, str(error))
     return Effects(effects.customers, effects.moves, preview)
 

@@ -6,7 +6,7 @@ the locks.
 
     RegistryError
     |- LostRace             another transaction was first with the same identifier or key; the command is run again
-    `- PreviewUnavailable   the ATP does not say what a change would do; the dry run says so
+    `- AtpUnavailable       the ATP does not answer; what is shown then says so
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -23,6 +23,7 @@ from services.segment_registry.domain.change_requests import ChangeRequest, Requ
 from services.segment_registry.domain.change_rules import ChangeRules
 from services.segment_registry.domain.customers import Customer, Identifier
 from services.segment_registry.domain.proposals import Proposal, ProposalRefusal
+from services.segment_registry.domain.tier_cards import TierCard
 from services.segment_registry.domain.tiers import Tier
 from services.segment_registry.domain.timeline import Assignment
 
@@ -37,8 +38,8 @@ class LostRace(RegistryError):  # noqa: N818 - says what happened
     """Another transaction stored the same identifier, proposal or idempotency key first; nothing was stored."""
 
 
-class PreviewUnavailable(RegistryError):  # noqa: N818 - says what happened
-    """The ATP gave no preview; the text says why."""
+class AtpUnavailable(RegistryError):  # noqa: N818 - says what happened
+    """The ATP did not answer what it was asked; the text says why."""
 
 
 class TierLock(StrEnum):
@@ -108,6 +109,14 @@ class BothHands(NamedTuple):
     acted: tuple[tuple[str, str, int, int], ...]
 
 
+class TierVersion(NamedTuple):
+    """The newest version of a tier: who defined it when."""
+
+    version: int
+    author: str
+    defined_at: datetime
+
+
 class RegistryReader(Protocol):
     """Reads of one moment."""
 
@@ -117,6 +126,14 @@ class RegistryReader(Protocol):
 
     async def tiers(self) -> dict[str, Tier]:
         """All tiers, by priority rank."""
+        ...
+
+    async def tier_version(self, tier: str) -> TierVersion | None:
+        """Who defined the newest version of a tier; None if there is no such tier."""
+        ...
+
+    async def tier_cards(self) -> dict[str, TierCard]:
+        """The cards of the tiers that have one."""
         ...
 
     async def owners(self, identifiers: Collection[Identifier]) -> dict[Identifier, str]:
@@ -235,6 +252,10 @@ class RegistryTransaction(RegistryReader, Protocol):
         """Store new versions of tiers, in this order."""
         ...
 
+    async def save_tier_card(self, tier: str, card: TierCard) -> None:
+        """Store the card of a tier."""
+        ...
+
     async def save_customers(self, before: Mapping[str, Customer], after: Sequence[Customer], at: datetime) -> None:
         """Store customers that are new or were changed since `before`. Raises `LostRace`."""
         ...
@@ -311,8 +332,20 @@ class Previews(Protocol):
     """What the ATP says that other tiers of customers would do."""
 
     async def of_tiers(self, wanted: Sequence[tuple[str, str]]) -> dict[str, Any]:
-        """Customer ids and tiers, as if they counted from now on. Raises PreviewUnavailable."""
+        """Customer ids and tiers, as if they counted from now on. Raises AtpUnavailable."""
         ...
+
+
+class ServiceLevels(Protocol):
+    """What the ATP measured of a tier."""
+
+    async def closed_ratios(self, month: str, tier: str) -> dict[str, int | None] | None:
+        """Basis points by measure of a closed month (YYYY-MM); None if it is not closed. Raises AtpUnavailable."""
+        ...
+
+
+class Atp(Previews, ServiceLevels, Protocol):
+    """What the registry asks of the ATP."""
 
 
 class Transactions(Protocol):

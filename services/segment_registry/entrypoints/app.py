@@ -10,7 +10,7 @@ from services.chassis.auth import Authenticator
 from services.chassis.edge import Limiter
 from services.chassis.http import Readiness, create_app
 from services.chassis.quiet import Look, Stir, quiet_route
-from services.segment_registry.application.ports import Previews
+from services.segment_registry.application.ports import Atp
 from services.segment_registry.entrypoints.assignment_routes import assignment_routes
 from services.segment_registry.entrypoints.bulk_routes import IMPORT_BODY_MAX_BYTES, IMPORT_PATH, bulk_routes
 from services.segment_registry.entrypoints.change_request_routes import REQUESTS_PATH, change_request_routes
@@ -21,6 +21,7 @@ from services.segment_registry.entrypoints.feed_routes import feed_routes
 from services.segment_registry.entrypoints.merge_routes import merge_routes
 from services.segment_registry.entrypoints.record_routes import record_routes
 from services.segment_registry.entrypoints.tier_routes import tier_routes
+from services.segment_registry.entrypoints.tier_service_routes import tier_service_routes
 
 TITLE: Final = "Tiercel segment registry"
 DESCRIPTION: Final = (
@@ -43,11 +44,12 @@ def create_registry_app(
     quiet: Look,
     stir: Stir | None = None,
     limiter: Limiter | None = None,
-    previews: Previews | None = None,
+    atp: Atp | None = None,
 ) -> FastAPI:
     """The application. Without a desk it has health and metrics only.
 
-    `quiet` answers the driver of a replay, woken by `stir`. `previews` is the ATP's part of dry runs.
+    `quiet` answers the driver of a replay, woken by `stir`. `atp` previews change requests and tells what
+    was measured.
     """
     app = create_app(
         title=TITLE,
@@ -64,13 +66,14 @@ def create_registry_app(
         return app
     for router in (
         tier_routes(desk),
+        tier_service_routes(desk, atp),
         customer_routes(desk),
         assignment_routes(desk),
         record_routes(desk),
         merge_routes(desk),
         feed_routes(desk),
         change_rule_routes(desk),
-        change_request_routes(desk, previews),
+        change_request_routes(desk, atp),
         bulk_routes(desk),
         audit_routes(
             lambda after, limit: desk.transactions.read(lambda reader: reader.page_of_audit(after, limit)),

@@ -18,6 +18,7 @@ TIER_NOT_FOUND: Final = register(ProblemCode("tier_not_found", 404, "No such tie
 CONTRACT_TIER_UNKNOWN: Final = register(
     ProblemCode("contract_tier_unknown", 422, "The minimum tier of the contract is not defined")
 )
+CODE_TAKEN: Final = register(ProblemCode("code_taken", 409, "In this system the code means another tier"))
 UNKNOWN_ASSIGNMENT: Final = register(ProblemCode("unknown_assignment", 404, "The customer has no such assignment"))
 
 MERGED_CUSTOMER: Final = register(ProblemCode("merged_customer", 409, "The customer was merged into another one"))

@@ -1,0 +1,111 @@
+"""What a tier is promised, in words that may be given to a customer, beside what was delivered.
+
+Said is what a customer notices: dates, shares, carriers, parcels, limits. Weights between plans and the order of
+picking are ours and are left out. A share is in basis points; it is said in percent, exactly.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from services.segment_registry.domain.tiers import Tier
+
+BASIS_POINTS: Final = 100  # of one percent
+# Figures of the ATP by the target that they are held against, in words.
+MEASURES: Final[Mapping[str, tuple[str, str]]] = {
+    "fill_rate_target_bp": ("fill_rate", "of the units due in a month leave in time"),
+    "on_time_target_bp": ("on_time_in_full", "of the order lines due arrive complete on the day promised"),
+    "order_accuracy_target_bp": ("order_accuracy", "of the orders delivered are as ordered"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A measure beside its target; None is no target, or nothing to measure."""
+
+    measure: str
+    target_bp: int | None
+    delivered_bp: int | None
+    met: bool | None
+
+
+def promised(tier: Tier, tiers: Mapping[str, Tier], policy: Mapping[str, Any]) -> tuple[str, ...]:
+    """The policy of a tier in sentences."""
+    return (
+        _rank(tier, tiers),
+        f"An order without a date of its own is planned to arrive within {_days(policy['lead_time_days'])}.",
+        *(_target(policy[field], words) for field, (_, words) in MEASURES.items() if policy.get(field) is not None),
+        _carriers(policy.get("carrier_classes") or ()),
+        "An order may come in several shipments."
+        if policy.get("split_allowed", True)
+        else "An order comes in one shipment.",
+        *_parcels(policy),
+        *_limits(policy.get("validation") or {}),
+    )
+
+
+def delivered(policy: Mapping[str, Any], ratios: Mapping[str, int | None]) -> tuple[Delivered, ...]:
+    """What was delivered beside what was promised; `ratios` are basis points by measure."""
+    found = []
+    for field, (measure, _) in MEASURES.items():
+        target, achieved = policy.get(field), ratios.get(measure)
+        met = None if target is None or achieved is None else achieved >= target
+        found.append(Delivered(measure, target, achieved, met))
+    return tuple(found)
+
+
+def percent(basis_points: int) -> str:
+    """A share in percent, exact: 9750 is 97.5 %."""
+    whole, rest = divmod(basis_points, BASIS_POINTS)
+    return f"{whole}.{rest:02d}".rstrip("0").rstrip(".") + " %"
+
+
+def _rank(tier: Tier, tiers: Mapping[str, Tier]) -> str:
+    before = [each for each in tiers.values() if each.active and each.priority_rank < tier.priority_rank]
+    if not before:
+        return f"{tier.name} is served first."
+    next_above = max(before, key=lambda each: each.priority_rank)
+    return f"{tier.name} is served next after {next_above.name}."
+
+
+def _days(days: int) -> str:
+    return "one day" if days == 1 else f"{days} days"
+
+
+def _target(basis_points: int, words: str) -> str:
+    return f"At least {percent(basis_points)} {words}."
+
+
+def _carriers(classes: Sequence[str]) -> str:
+    if not classes:
+        return "Every class of carrier service may be used."
+    return f"Carrier services of these classes are used: {', '.join(classes)}."
+
+
+def _parcels(policy: Mapping[str, Any]) -> tuple[str, ...]:
+    said = []
+    if policy.get("packaging"):
+        said.append(f"Goods are packed as {policy['packaging']}.")
+    if policy.get("handling"):
+        said.append(f"They are handled so: {', '.join(policy['handling'])}.")
+    return tuple(said)
+
+
+def _limits(validation: Mapping[str, Any]) -> tuple[str, ...]:
+    said = []
+    for field, words in (
+        ("line_quantity_max", "A line is of at most {} units."),
+        ("order_quantity_max", "An order is of at most {} units."),
+        ("line_value_max", "A line is worth at most {}."),
+        ("order_value_min", "An order is worth at least {}."),
+        ("order_value_max", "An order is worth at most {}."),
+    ):
+        if validation.get(field) is not None:
+            said.append(words.format(validation[field]))
+    for field, words in (
+        ("permitted_channels", "Orders come by {}."),
+        ("permitted_zones", "Deliveries go to {}."),
+    ):
+        if validation.get(field):
+            said.append(words.format(", ".join(validation[field])))
+    return tuple(said)

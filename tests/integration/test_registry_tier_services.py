@@ -1,0 +1,108 @@
+"""Cards of tiers, their service statements, and tiers by the codes of other systems."""
+
+from collections.abc import AsyncIterator
+from datetime import date, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from services.segment_registry.adapters.atp_api import AtpApi
+from services.segment_registry.application.tier_services import Statement, service_statement
+from services.segment_registry.domain.service_statement import Delivered, percent
+from services.segment_registry.entrypoints.feed_routes import ChangedPage
+from services.segment_registry.entrypoints.tier_service_routes import StatementDocument
+from tests.support.registry_service import RegistryUnderTest, registry_over
+
+POLICY = {
+    "lead_time_days": 2,
+    "carrier_classes": ["express"],
+    "split_allowed": False,
+    "fill_rate_target_bp": 9750,
+    "on_time_target_bp": 9900,
+    "validation": {"order_quantity_max": 500, "permitted_channels": ["edi"]},
+}
+
+
+@pytest.fixture
+async def registry(database_url: str) -> AsyncIterator[RegistryUnderTest]:
+    async with registry_over(database_url) as running:
+        yield running
+
+
+async def gold_with_policy(registry: RegistryUnderTest) -> None:
+    body = {"name": "Gold", "priority_rank": 1, "policy": POLICY}
+    assert (await registry.client.put("/v1/tiers/gold", json=body)).status_code == 200
+
+
+async def test_a_tier_has_an_owner_and_codes_that_mean_it_alone(registry: RegistryUnderTest) -> None:
+    card = {"owner": "kim", "codes": {"sap": "A1", "wms": "G"}}
+    assert (await registry.client.put("/v1/tiers/gold/card", json=card)).json() == card
+    assert (await registry.client.get("/v1/tiers/gold/card")).json() == card
+    assert (await registry.client.get("/v1/tiers/silver/card")).json() == {"owner": None, "codes": {}}
+    taken = await registry.client.put("/v1/tiers/silver/card", json={"codes": {"sap": "A1"}})
+    assert (taken.status_code, taken.json()["code"], taken.json()["tier"]) == (409, "code_taken", "gold")
+    assert (await registry.client.put("/v1/tiers/silver/card", json={"codes": {"wms": "A1"}})).status_code == 200
+    assert (await registry.client.get("/v1/tiers/lead/card")).json()["code"] == "tier_not_found"
+    assert [row["action"] for row in await registry.audit("gold")][-1] == "tier.card_kept"
+    customer = await registry.new_customer("coded", "gold")
+    for system, code in (("sap", "A1"), ("tms", None)):
+        query = {"codes_for": system, "limit": "500"}
+        answer = await registry.client.get("/v1/assignments", params=query)
+        page = ChangedPage.model_validate_json(answer.content)
+        assert [each.tier_code for each in page.items if each.customer_id == customer] == [code]
+
+
+async def test_a_policy_is_said_in_words(registry: RegistryUnderTest) -> None:
+    await gold_with_policy(registry)
+    answer = await registry.client.get("/v1/tiers/gold/service-statement")
+    said = StatementDocument.model_validate_json(answer.content)
+    assert said.promised == (
+        "Gold is served first.",
+        "An order without a date of its own is planned to arrive within 2 days.",
+        "At least 97.5 % of the units due in a month leave in time.",
+        "At least 99 % of the order lines due arrive complete on the day promised.",
+        "Carrier services of these classes are used: express.",
+        "An order comes in one shipment.",
+        "An order is of at most 500 units.",
+        "Orders come by edi.",
+    )
+    assert (said.policy_author, said.month, said.delivered) == ("ann", None, ())
+    assert said.delivered_missing == "no address of the ATP is configured"
+    silver = await registry.client.get("/v1/tiers/silver/service-statement")
+    assert "Silver is served next after Gold." in silver.json()["promised"]
+    assert (await registry.client.get("/v1/tiers/lead/service-statement")).json()["code"] == "tier_not_found"
+
+
+async def test_beside_it_stands_the_last_closed_month(registry: RegistryUnderTest) -> None:
+    await gold_with_policy(registry)
+    last = date.today().replace(day=1) - timedelta(days=1)  # noqa: DTZ011 - the months around today are all asked for
+    before = last.replace(day=1) - timedelta(days=1)
+    asked: list[str] = []
+
+    def atp(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.params["month"])
+        ratios: dict[str, Any] = {
+            "fill_rate": {"achieved": 98, "total": 100, "basis_points": 9800},
+            "on_time_in_full": {"achieved": 9, "total": 10, "basis_points": 9000},
+            "order_accuracy": {"achieved": 0, "total": 0, "basis_points": None},
+        }
+        state = "closed" if len(asked) > 1 else "open"
+        return httpx.Response(200, json={"state": state, "tiers": [{"tier": "gold", "ratios": ratios}]})
+
+    api = AtpApi("http://atp", "key", httpx.MockTransport(atp))
+    found = await service_statement(registry.transactions, "gold", api)
+    await api.close()
+    assert isinstance(found, Statement)
+    assert asked == [f"{last:%Y-%m}", f"{before:%Y-%m}"]
+    assert found.month == f"{before:%Y-%m}"
+    assert found.delivered == (
+        Delivered("fill_rate", 9750, 9800, met=True),
+        Delivered("on_time_in_full", 9900, 9000, met=False),
+        Delivered("order_accuracy", None, None, met=None),
+    )
+
+
+@pytest.mark.parametrize(("basis_points", "text"), [(10_000, "100 %"), (9_750, "97.5 %"), (5, "0.05 %"), (0, "0 %")])
+def test_a_share_is_said_exactly(basis_points: int, text: str) -> None:
+    assert percent(basis_points) == text
