@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 
+import asyncpg
 import httpx
 import orjson
 
@@ -177,6 +178,8 @@ async def running_atp(
 ) -> AsyncIterator[Atp]:
     """An ATP on a migrated database, with its side tasks; everything is stopped in good order at the end."""
     await migrate(database_url, schema=SCHEMA, script_location=MIGRATIONS)
+    if store is None:
+        await _forget_offsets(database_url)
     store = store or MemoryStore()
     log = MemoryEventLog(store)
     await log.ensure_topics(
@@ -209,6 +212,15 @@ async def running_atp(
     finally:
         supervisor.request_stop("the test is over")
         await supervisor.run_until_stopped()
+
+
+async def _forget_offsets(database_url: str) -> None:
+    """How far projections had read is of the log of another test; a new log is read from its begin."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute(f"DELETE FROM {SCHEMA}.projection_offset")
+    finally:
+        await connection.close()
 
 
 def an_order(*lines: tuple[str, int], order_id: str | None = None, **fields: Any) -> dict[str, Any]:
