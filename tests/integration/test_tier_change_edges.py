@@ -314,3 +314,22 @@ async def test_when_an_override_ends_those_who_wait_fall_back_and_promises_are_k
     await comes(atp, item, 1)
     assert await has(atp, ahead, waiting) == [1, 1]
     assert (await customer.order(item, 1))["served_as"]["tier"] == "bronze"
+
+
+async def test_a_line_inside_its_lock_window_loses_nothing_by_a_downgrade(atp: Atp) -> None:
+    """Expected: the window of the tier that promised it holds; a line of the same tier outside of it gives up."""
+    winning, locked, falling = (unique("tier") for _ in range(3))
+    policy = {"as_soon_as_possible": False}
+    await atp.tier(winning, 500, strategy="win", **policy)
+    await atp.tier(locked, 600, lock_window_days=60, **policy)
+    await atp.tier(falling, 700, strategy="redistribute", **policy)
+    item = await atp.item(on_hand=4)
+    customer, other = await Customer(atp).begin(locked), await Customer(atp).begin(falling)
+    later = {"requested_arrival": in_days(20)}
+    kept, lost = await customer.order(item, 2, **later), await other.order(item, 2, **later)
+    await customer.moves(falling)
+    await settled(atp)
+    assert await has(atp, kept, lost) == [2, 2]
+    winner = await (await Customer(atp).begin(winning)).order(item, 3, **later)
+    await settled(atp)
+    assert await has(atp, kept, lost, winner) == [2, 0, 2]
