@@ -8,7 +8,9 @@ from typing import Annotated, Final
 
 import typer
 
+from tiercel import evidence_cli
 from tiercel.customers_cli import customers
+from tiercel.options import Data
 from tiercel.running import columns_of, reporting, run_to_end
 
 DATA: Final = Path(".tiercel")
@@ -25,11 +27,10 @@ app.add_typer(customers, name="customers")
 app.add_typer(dlq, name="dlq")
 app.add_typer(keys, name="keys")
 app.add_typer(ledger, name="ledger")
+app.command("backtest")(evidence_cli.backtest)
+app.command("check-subscriber")(evidence_cli.check_subscriber)
+app.command("reconcile")(evidence_cli.reconcile)
 
-Data = Annotated[
-    Path | None,
-    typer.Option("--data", help="The folder of an embedded deployment; without it, the one of the TIERCEL_ settings."),
-]
 SHOWN_MAX = 20  # of each kind of finding; the report has all
 Topic = Annotated[str, typer.Argument(help="The topic of the events, without .dlq.")]
 Partition = Annotated[int, typer.Option(min=0, help="Where the event was read.")]
@@ -80,36 +81,6 @@ def demo(
         raise typer.BadParameter("--form is embedded or distributed")
     wish = Wish(orders, columns_of(mapping), form, data, supply, kills=kills)
     raise typer.Exit(reporting(lambda: run(wish)))
-
-
-@app.command()
-def backtest(
-    rules: Annotated[
-        list[Path] | None, typer.Argument(help="Rule sets, JSON; without any, the shipped one.", exists=True)
-    ] = None,
-    *,
-    orders: Annotated[Path | None, typer.Option(help="An order history, CSV or Parquet.", exists=True)] = None,
-    mapping: Annotated[str, typer.Option("--map", help="Where the columns are, as in demo.")] = "",
-    recorded: Annotated[bool, typer.Option("--recorded", help="The orders that a deployment has recorded.")] = False,
-    source: Data = None,
-    supply: Annotated[int, typer.Option(min=1, max=500, help="Modelled supply, percent of demand.")] = 90,
-    landed_cost: Annotated[int, typer.Option(min=0, max=100, help="Modelled landed cost, percent of revenue.")] = 60,
-    output: Annotated[Path, typer.Option(help="Where report.html, backtest.json and moves.csv go.")] = Path(
-        "build/backtest"
-    ),
-) -> None:
-    """Try rule sets on recorded orders: who would move, when and why, and what would be promised at what cost.
-
-    Without --orders and --recorded, on a made-up history. The same orders and rule sets give the same hash.
-    """
-    from tiercel.commands.backtest import backtest as run
-
-    digest = reporting(
-        lambda: run(
-            rules or [], orders, mapping, source, recorded=recorded, supply=supply, landed=landed_cost, output=output
-        )
-    )
-    print(f"{output / 'report.html'}  sha256 {digest}")
 
 
 Address = Annotated[str, typer.Option("--url", help="Address of the ATP.")]
@@ -278,30 +249,6 @@ def replay_decision(
     from tiercel.commands.decisions import replay_decision as run
 
     if not run_to_end(run(data, identifier)):
-        raise typer.Exit(1)
-
-
-@app.command("check-subscriber")
-def check_subscriber(
-    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="The program and its arguments.")],
-    *,
-    question: Annotated[
-        list[str] | None, typer.Option(help="What it answers: tiers, picks, loads; repeat it. Without it, all three.")
-    ] = None,
-    histories: Annotated[int, typer.Option(min=1, max=10_000, help="Histories that it is told.")] = 25,
-    seed: Annotated[int, typer.Option(help="The same seed tells the same histories.")] = 1,
-) -> None:
-    """Tell a subscriber made-up histories with repetitions, rewinds, merges and tombstones, and compare its state.
-
-    Status 1 if an answer is wrong. docs/guides/following-events.md says how a program is told and asked.
-    """
-    from tiercel.commands.check_subscriber import check_subscriber as run
-    from tiercel.subscribers.check import QUESTIONS
-
-    asked = [each for each in QUESTIONS if question is None or each in question]
-    if question is not None and len(asked) < len(set(question)):
-        raise typer.BadParameter("--question is tiers, picks or loads")
-    if not reporting(lambda: run(command, asked, histories=histories, seed=seed)):
         raise typer.Exit(1)
 
 

@@ -41,10 +41,11 @@ def test_the_commands_of_the_guide_find_both_subscribers_right() -> None:
 
 MISTAKES = [
     ("wms.py", 'known is None or known["sequence"] < value["sequence"]', "True", "the last record wins"),
-    ("wms.py", 'place = (each["kind"] == "override", begins,', "place = (begins,", "an override is like any other"),
+    ("wms.py", 'place = (each.get("kind") == "override", begins,', "place = (begins,", "an override is like any other"),
     ("wms.py", "if begins <= at and", "if", "a planned move counts at once"),
     ("wms.py", "and (ends is None or at < datetime.fromisoformat(ends))", "", "an override never ends"),
     ("wms.py", 'customer = self.customers.get(customer["merged_into"])', "break", "a merge is not followed"),
+    ("wms.py", 'customer.get("status", "active") ==', 'customer["status"] ==', "what has its default is expected"),
     ("wms.py", "best, tier = None, self.default", "best, tier = None, None", "a stranger has no tier"),
     (
         "wms.py",

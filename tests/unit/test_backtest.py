@@ -2,11 +2,13 @@
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from tiercel.backtest.figures import Move, Tried, members, reversals, shortest_stay_days
 from tiercel.backtest.recorded import history_of
 from tiercel.backtest.report import page
 from tiercel.demo.history import History, HistoryLine, HistoryOrder
+from tiercel.recorded_orders import RecordedOrder, take
 
 BEGIN = datetime(2026, 1, 5, 8, tzinfo=UTC)
 
@@ -62,7 +64,7 @@ def test_the_report_runs_nothing_that_a_history_or_a_rule_set_says() -> None:
 def test_of_an_order_counts_its_highest_record_and_of_a_cancelled_one_what_had_shipped() -> None:
     line = {"line": "1", "sku": "TEA", "unit_price": "2.5"}
 
-    def record(order: str, sequence: int, change: str, quantity: int, shipped: int = 0) -> dict[str, object]:
+    def record(order: str, sequence: int, change: str, quantity: int, shipped: int = 0) -> dict[str, Any]:
         return {
             "order": {"source": "shop", "order_id": order, "version": 1},
             "change": change,
@@ -83,6 +85,9 @@ def test_of_an_order_counts_its_highest_record_and_of_a_cancelled_one_what_had_s
         record("gone", 1, "cancelled", 4),
     ]
     for told in (records, records[::-1], records * 2):
-        history = history_of(told)
+        known: dict[tuple[str, str], RecordedOrder] = {}
+        for number, each in enumerate(told):
+            take(known, str(number), each)
+        history = history_of(known.values())
         assert [[line.quantity for line in order.lines] for order in history.orders] == [[7], [2]]
         assert {order.customer_id for order in history.orders} == {"shop/c"}

@@ -157,7 +157,7 @@ class History:
 
     def _tell(self, place: int, kind: str, document: PromiseAnswered | PromiseChanged | PromiseAtRisk) -> None:
         promise = self._promises[place]
-        value = document.model_dump(mode="json")
+        value = document.model_dump(mode="json", exclude_defaults=self._random.randrange(2) == 0)
         told = Told(topics.PROMISES.name, promise.order.order_id, kind, promise.revision, value)
         self.partitions[place % PARTITIONS].append(told)
 
@@ -221,10 +221,10 @@ class Follower:
             for promise in self._promises.values()
             if promise["state"] in LIVE
             for line in promise["lines"]
-            for part in line["schedule"]
+            for part in line.get("schedule", ())
         ]
 
 
 def _priority(promise: dict[str, Any], part: dict[str, Any]) -> int:
     """Of the part's routing, else the rank of the tier that was served."""
-    return int(part["routing"]["pick_priority"] if part["routing"] else promise["served_as"]["priority_rank"])
+    return int(part["routing"]["pick_priority"] if part.get("routing") else promise["served_as"]["priority_rank"])

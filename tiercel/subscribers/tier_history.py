@@ -136,8 +136,12 @@ class History:
                 "identifiers": [{"system": system, "id": id_} for system, id_ in customer.identifiers],
                 "assignments": customer.assignments,
             }
-        ).model_dump(mode="json")
+        ).model_dump(mode="json", exclude_defaults=self._is_terse())
         self._record(self._told(customer, document))
+
+    def _is_terse(self) -> bool:
+        """Fields that have their default may be left out."""
+        return self._random.randrange(2) == 0
 
     def _record(self, told: Told) -> None:
         partition = sum(told.key.encode()) % PARTITIONS
@@ -156,7 +160,7 @@ class History:
     def _tell_tier(self, tier: str, version: int, rank: int) -> None:
         document = TierDefined(
             tier=tier, version=version, name=f"{tier} {version}", priority_rank=rank, is_default=tier == DEFAULT
-        ).model_dump(mode="json")
+        ).model_dump(mode="json", exclude_defaults=self._is_terse())
         self.partitions[PARTITIONS].append(
             Told(topics.SEGMENTS_POLICIES.name, tier, TIER_POLICY.name, version, document)
         )
@@ -175,7 +179,7 @@ class Follower:
         if told.value is None or told.type == SEGMENT_HEARTBEAT.name:
             return
         if told.type == TIER_POLICY.name:
-            self._default = told.key if told.value["is_default"] else self._default
+            self._default = told.key if told.value.get("is_default") else self._default
         elif self._customers.get(told.key, {"sequence": 0})["sequence"] < told.sequence:
             self._customers[told.key] = told.value
 
@@ -194,7 +198,7 @@ class Follower:
         """Names that one customer alone has: while a merge is half told, two may claim one."""
         claims: dict[Identifier, int] = {}
         for customer in self._customers.values():
-            for identifier in customer["identifiers"]:
+            for identifier in customer.get("identifiers", ()):
                 name = (identifier["system"], identifier["id"])
                 claims[name] = claims.get(name, 0) + 1
         return (name for name, count in claims.items() if count == 1)
@@ -204,20 +208,21 @@ class Follower:
         customer = self._survivor(name)
         found = [
             each
-            for each in (customer or {"assignments": []})["assignments"]
+            for each in (customer or {}).get("assignments", ())
             if datetime.fromisoformat(each["effective_from"]) <= at
-            and (each["effective_to"] is None or at < datetime.fromisoformat(each["effective_to"]))
+            and (each.get("effective_to") is None or at < datetime.fromisoformat(each["effective_to"]))
         ]
-        best = max(found, key=lambda each: (each["kind"] == "override", each["sequence"]), default=None)
+        best = max(found, key=lambda each: (each.get("kind") == "override", each["sequence"]), default=None)
         return str(self._default if best is None else best["tier"])
 
     def _survivor(self, name: Identifier) -> dict[str, Any] | None:
         system, id_ = name
         customer = next(
-            (each for each in self._customers.values() if {"system": system, "id": id_} in each["identifiers"]), None
+            (each for each in self._customers.values() if {"system": system, "id": id_} in each.get("identifiers", ())),
+            None,
         )
         for _ in range(MERGES_FOLLOWED_MAX):
-            if customer is None or customer["status"] != "merged":
+            if customer is None or customer.get("status") != "merged":
                 break
             customer = self._customers.get(customer["merged_into"])
-        return customer if customer is not None and customer["status"] == "active" else None
+        return customer if customer is not None and customer.get("status", "active") == "active" else None

@@ -31,7 +31,7 @@ class Tiers:
         value, kind = record["value"], record["headers"]["ce_type"]
         if value is None:
             return
-        if kind.startswith("tier.policy.") and value["is_default"]:
+        if kind.startswith("tier.policy.") and value.get("is_default"):
             self.default = value["tier"]
         if kind.startswith("segment.current."):
             known = self.customers.get(value["customer_id"])
@@ -42,10 +42,10 @@ class Tiers:
         """The tier at a moment; plans and overrides that end take effect without a further event."""
         customer = self._named(system, id_)
         best, tier = None, self.default
-        for each in customer["assignments"] if customer else ():
-            begins, ends = datetime.fromisoformat(each["effective_from"]), each["effective_to"]
+        for each in customer.get("assignments", ()) if customer else ():
+            begins, ends = datetime.fromisoformat(each["effective_from"]), each.get("effective_to")
             if begins <= at and (ends is None or at < datetime.fromisoformat(ends)):
-                place = (each["kind"] == "override", begins, each["sequence"])
+                place = (each.get("kind") == "override", begins, each["sequence"])
                 if best is None or place > best:
                     best, tier = place, each["tier"]
         return tier
@@ -53,12 +53,12 @@ class Tiers:
     def _named(self, system: str, id_: str) -> Record | None:
         """The customer of another system's id, merges followed; None if nobody has it, or it was deleted."""
         name = {"system": system, "id": id_}
-        customer = next((each for each in self.customers.values() if name in each["identifiers"]), None)
+        customer = next((each for each in self.customers.values() if name in each.get("identifiers", ())), None)
         for _ in range(MERGES_FOLLOWED_MAX):
-            if customer is None or customer["status"] != "merged":
+            if customer is None or customer.get("status") != "merged":
                 break
             customer = self.customers.get(customer["merged_into"])
-        return customer if customer is not None and customer["status"] == "active" else None
+        return customer if customer is not None and customer.get("status", "active") == "active" else None
 
 
 class Promises:
@@ -85,7 +85,7 @@ class Promises:
         for promise in self.promises.values():
             if promise["state"] in LIVE:
                 for line in promise["lines"]:
-                    for part in line["schedule"]:
+                    for part in line.get("schedule", ()):
                         yield promise, line, part
 
 
