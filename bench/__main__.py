@@ -4,7 +4,7 @@ import subprocess
 import sys
 from typing import Final
 
-BENCHES: Final = ("promise", "throughput", "tier_change", "redecision", "ledger", "capacity")
+BENCHES: Final = ("promise", "throughput", "tier_change", "redecision", "ledger", "capacity", "reclassification")
 
 
 def main() -> int:

@@ -1,0 +1,285 @@
+"""From orders to tiers: how soon an order moves its customer, how many are counted, how long everybody takes.
+
+Three cases, on the whole deployment and through real Kafka:
+
+* a customer's order, which the ATP has answered, to the first decision of the ATP by the tier that it leads to; the
+  move is made without a person. Inquiries follow each other without a pause: the figure includes the time of one;
+* records of orders, written to the log at once, until one reclassifier process has counted the last of them and
+  judged every customer: orders a second;
+* everybody judged by a new version of the rules, as one run (`--customers`, 1,000,000): seconds, and the most memory
+  that the process took. A twentieth of the customers is to move; their proposals await a person.
+"""
+
+import argparse
+import asyncio
+import statistics
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import asyncpg
+import orjson
+
+from bench.deployment import ATP, measured
+from bench.figures import Figure, write
+from bench.processor import per_piece, used
+from services.chassis.database import Database
+from services.chassis.envelope import Event, to_record
+from services.contracts.catalogue import ORDER_RECORDED
+from services.reclassifier.adapters.store import SCHEMA, PostgresTransactions
+from services.reclassifier.application.change_rule_set import approve_rule_set, change_rule_set
+from services.reclassifier.application.ports import ReclassifierTransaction
+from services.reclassifier.application.rule_set_document import RuleSetDocument
+from tiercel.demo.channels import ServiceClients
+from tiercel.stack.deployment import Deployment, Wanted
+
+MOVES: Final = 100
+RECORDS: Final = 50_000
+RECORD_CUSTOMERS: Final = 2_000
+CUSTOMERS: Final = 1_000_000
+ROWS_AT_ONCE: Final = 1_000
+WRITTEN_AT_ONCE: Final = 2_000
+WAIT_SECONDS_MAX: Final = 900.0
+POLL_SECONDS: Final = 0.05
+PUBLISH_SECONDS_MAX: Final = 30.0
+PROGRESS_SECONDS: Final = 5.0
+RULE_SET: Final = "activity"
+RULES: Final[dict[str, Any]] = {
+    "rungs": [
+        {
+            "tier": "gold",
+            "promote": {"feature": "value", "window_days": 90, "at_least": "1000"},
+            "demote": {"feature": "value", "window_days": 90, "below": "500"},
+        }
+    ],
+    "floor": "bronze",
+    "minimum_dwell_days": 0,
+}
+SEGMENTS: Final = """
+INSERT INTO segment (customer_id, sequence, status, assignments)
+SELECT 'bulk-' || n, 1, 'active', '[]'::jsonb FROM generate_series(1, $1::int) n
+"""
+OWNERS: Final = """
+INSERT INTO customer (owner, due_at) SELECT 'c:bulk-' || n, 'infinity' FROM generate_series(1, $1::int) n
+"""
+DAYS: Final = """
+INSERT INTO activity_day (owner, day, orders, units, value_micros, unpriced_lines)
+SELECT 'c:bulk-' || n, $2::int - (n % 30) - 29 * k, 1, 5, (n % 1000) * 350000::bigint, 0
+FROM generate_series(1, $1::int) n, generate_series(0, 2) k
+"""
+
+
+async def main() -> None:
+    """Measure and write `build/bench/reclassification.json`."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--moves", type=int, default=MOVES)
+    parser.add_argument("--records", type=int, default=RECORDS)
+    parser.add_argument("--customers", type=int, default=CUSTOMERS)
+    given = parser.parse_args()
+    with TemporaryDirectory() as folder:
+        rules = Path(folder) / "rules.json"
+        rules.write_bytes(orjson.dumps(RULES))
+        wanted = [
+            Wanted("reclassifier", (), {"TIERCEL_RECLASSIFIER_RULE_SET_FILE": str(rules)})
+            if one.service == "reclassifier"
+            else one
+            for one in ATP
+        ]
+        async with measured(wanted) as (deployment, clients):
+            figures = [await _order_to_tier(clients, given.moves)]
+            figures.append(await _orders(deployment, clients, given.records))
+            figures += await _everybody(deployment, given.customers)
+    write("reclassification", figures, moves=given.moves, records=given.records, customers=given.customers)
+
+
+async def _order_to_tier(clients: ServiceClients, moves: int) -> Figure:
+    await _import(clients, [f"R-{number}" for number in range(moves)])
+    found = []
+    for number in range(moves):
+        started = time.perf_counter()
+        await clients.call("atp", "POST", "/v1/promises", _order(f"R-{number}", f"move-{number}"))
+        answered = time.perf_counter()
+        await _served_as_gold(clients, f"R-{number}", started)
+        found.append(time.perf_counter() - answered)
+    return _latency("an order to the tier that it leads to", found)
+
+
+async def _served_as_gold(clients: ServiceClients, customer: str, started: float) -> None:
+    while time.perf_counter() - started < WAIT_SECONDS_MAX:
+        answer = await clients.call("atp", "POST", "/v1/promises:inquire", _order(customer, "asked"))
+        if answer["served_as"]["tier"] == "gold":
+            return
+    raise TimeoutError(f"{customer} was not moved within {WAIT_SECONDS_MAX:.0f} s")
+
+
+def _order(customer: str, order_id: str) -> dict[str, Any]:
+    return {
+        "order": {"source": "bench", "order_id": order_id},
+        "customer": {"system": "bench", "id": customer},
+        "lines": [{"line": "1", "sku": "BENCH-0001", "quantity": 10, "unit_price": "150"}],
+    }
+
+
+async def _import(clients: ServiceClients, names: list[str]) -> None:
+    for start in range(0, len(names), ROWS_AT_ONCE):
+        rows = [
+            {"identifiers": [{"system": "bench", "id": name}], "tier": "bronze"}
+            for name in names[start : start + ROWS_AT_ONCE]
+        ]
+        await clients.call("segment_registry", "POST", "/v1/imports", {"items": rows})
+
+
+async def _orders(deployment: Deployment, clients: ServiceClients, records: int) -> Figure:
+    names = [f"S-{number}" for number in range(RECORD_CUSTOMERS)]
+    await _import(clients, names)
+    producer = await deployment.event_log.producer("bench")
+    before, started = await used(deployment), time.perf_counter()
+    try:
+        for start in range(0, records, WRITTEN_AT_ONCE):
+            numbers = range(start, min(records, start + WRITTEN_AT_ONCE))
+            written = [to_record(_recorded(number, names[number % len(names)])) for number in numbers]
+            await producer.publish(written, deadline_seconds=PUBLISH_SECONDS_MAX)
+    finally:
+        await producer.close()
+    async with _connected(deployment) as connection:
+        await _until(
+            connection,
+            "SELECT (SELECT count(*) FROM recorded_order WHERE source = 'bench-log') >= $1"
+            " AND NOT EXISTS (SELECT FROM customer WHERE due_at = '-infinity')",
+            records,
+        )
+    seconds = time.perf_counter() - started
+    spent = per_piece(before, await used(deployment), records)
+    return Figure("recorded orders, one process", "throughput", "orders/s", records / seconds, processor_us=spent)
+
+
+def _recorded(number: int, customer: str) -> Event:
+    now = datetime.now(UTC)
+    data = {
+        "order": {"source": "bench-log", "order_id": str(number), "version": 1},
+        "change": "accepted",
+        "sequence": 1,
+        "customer_id": None,
+        "customer": {"system": "bench", "id": customer},
+        "tier": "bronze",
+        "channel": "default",
+        "zone": "*",
+        "ordered_at": now,
+        "occurred_at": now,
+        "lines": [{"line": "1", "sku": "BENCH-0001", "quantity": 1, "unit_price": "1.50", "promised_quantity": 1}],
+        "currency": "GBP",
+    }
+    name = f"bench-log-{number}"
+    return Event(
+        id=name,
+        type=ORDER_RECORDED.name,
+        source="bench",
+        topic=ORDER_RECORDED.topic.name,
+        key=f"bench/{customer}",
+        sequence=1,
+        time=now,
+        data=orjson.dumps(data),
+        correlation_id=name,
+        causation_id=name,
+        dataschema=ORDER_RECORDED.dataschema,
+    )
+
+
+async def _everybody(deployment: Deployment, customers: int) -> list[Figure]:
+    async with _connected(deployment) as connection:
+        await connection.execute(SEGMENTS, customers, timeout=WAIT_SECONDS_MAX)
+        await connection.execute(OWNERS, customers, timeout=WAIT_SECONDS_MAX)
+        await connection.execute(DAYS, customers, datetime.now(UTC).toordinal(), timeout=WAIT_SECONDS_MAX)
+        print(f"  {customers:,} customers with three order days each", flush=True)
+        await connection.execute("ANALYZE", timeout=WAIT_SECONDS_MAX)
+        before, started = await used(deployment), time.perf_counter()
+        await _put_in_force(deployment, {**RULES, "mode": "propose", "proposal_ttl_days": 30})
+        await _judged(connection, customers)
+        seconds = time.perf_counter() - started
+    spent = per_piece(before, await used(deployment), customers)
+    process = next(one.process for one in deployment.processes if one.wanted.service == "reclassifier")
+    return [
+        Figure(f"{customers:,} customers judged", "time", "s", seconds, processor_us=spent),
+        Figure(f"{customers:,} customers judged", "most memory", "MiB", _peak_mib(process.pid)),
+    ]
+
+
+async def _put_in_force(deployment: Deployment, document: dict[str, Any]) -> None:
+    checked = RuleSetDocument.model_validate(document)
+
+    async def put(transaction: ReclassifierTransaction) -> None:
+        rule_set = checked.to_domain(RULE_SET, 1)
+        stored, _ = await change_rule_set(transaction, rule_set, checked.to_json(), "bench")
+        await approve_rule_set(transaction, RULE_SET, stored.rule_set.version, stored.content_hash, "second")
+
+    database = await Database.open(deployment.database_url, schema=SCHEMA, name="bench")
+    try:
+        await PostgresTransactions(database).run(put, label="put in force")
+    finally:
+        await database.close()
+
+
+async def _judged(connection: "asyncpg.Connection[asyncpg.Record]", customers: int) -> None:
+    """Wait until the run is over, and say how far it is."""
+    started = shown = time.perf_counter()
+    while time.perf_counter() - started < WAIT_SECONDS_MAX:
+        sweeping, waiting, position = await connection.fetchrow(
+            "SELECT EXISTS (SELECT FROM sweep), EXISTS (SELECT FROM customer WHERE run_id IS NOT NULL),"
+            " (SELECT after_owner FROM sweep)"
+        ) or (False, False, None)
+        if not sweeping and not waiting:
+            return
+        if time.perf_counter() - shown > PROGRESS_SECONDS:
+            shown = time.perf_counter()
+            done = customers if position is None else await _until_owner(connection, position)
+            print(f"  {done:,} of {customers:,} customers looked at, {shown - started:.0f} s", flush=True)
+        await asyncio.sleep(POLL_SECONDS * 10)
+    raise TimeoutError("not everybody was judged")
+
+
+async def _until_owner(connection: "asyncpg.Connection[asyncpg.Record]", owner: str) -> int:
+    count: int = await connection.fetchval("SELECT count(*) FROM customer WHERE owner <= $1", owner)
+    return count
+
+
+async def _until(connection: "asyncpg.Connection[asyncpg.Record]", question: str, *values: object) -> None:
+    started = time.perf_counter()
+    while not await connection.fetchval(question, *values):
+        if time.perf_counter() - started > WAIT_SECONDS_MAX:
+            raise TimeoutError(question)
+        await asyncio.sleep(POLL_SECONDS)
+
+
+@asynccontextmanager
+async def _connected(deployment: Deployment) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """A connection to the reclassifier's schema."""
+    connection = await asyncpg.connect(deployment.database_url, server_settings={"search_path": SCHEMA})
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+def _peak_mib(pid: int) -> float:
+    """The most memory that the process held at once; 0 where the system does not say."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return 0.0
+    line = next(one for one in status.splitlines() if one.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
+def _latency(case: str, seconds: list[float]) -> Figure:
+    ordered = sorted(seconds)
+    median = statistics.median(ordered) * 1e3
+    p99 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] * 1e3
+    return Figure(case, "latency", "ms (median)", median, p50_ms=median, p99_ms=p99)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
