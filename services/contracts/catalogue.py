@@ -224,6 +224,7 @@ SEGMENT_PROPOSED: Final = EventType("segment.proposed.v1", segments.SegmentPropo
 TIER_POLICY_V1: Final = EventType("tier.policy.v1", published_tiers.TierDefined, topics.SEGMENTS_POLICIES)
 TIER_POLICY: Final = EventType("tier.policy.v2", segments.TierDefined, topics.SEGMENTS_POLICIES)
 SERVICE_BREACHED: Final = EventType("service.breached.v1", service.ServiceBreached, topics.SERVICE_BREACHES)
+ORDER_COSTED: Final = EventType("order.costed.v1", costs.OrderCosted, topics.ORDERS_COSTED)
 RECLASSIFICATION_STOPPED: Final = EventType(
     "reclassification.stopped.v1", reclassification.ReclassificationStopped, topics.RECLASSIFICATION
 )
@@ -285,6 +286,7 @@ ALL: Final = (
     TIER_POLICY_V1,
     TIER_POLICY,
     SERVICE_BREACHED,
+    ORDER_COSTED,
     RECLASSIFICATION_STOPPED,
     RECLASSIFICATION_RESUMED,
     FEEDBACK_GIVEN,

@@ -8,9 +8,21 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from services.contracts.orders import OrderRef
-from services.contracts.payload import Code, Day, Identifier, MinorUnits, Moment, Money, Payload, Quantity, Version
+from services.contracts.orders import CustomerRef, OrderRef
+from services.contracts.payload import (
+    Code,
+    Day,
+    Identifier,
+    MinorUnits,
+    Moment,
+    Money,
+    Payload,
+    Quantity,
+    QuantityOrZero,
+    Version,
+)
 
+COST_DAYS_MAX: Final = 4_000  # days on which something was done for one order: more than ten years of them
 ACTIVITIES: Final = ("order", "line", "pick", "pallet", "delivery", "return", "contact")
 Activity = Literal["order", "line", "pick", "pallet", "delivery", "return", "contact"]
 Amount = Annotated[Money, Field(description="in minor units of the currency; decimals are allowed")]
@@ -54,6 +66,34 @@ class ActivityReported(Payload):
     quantity: Quantity = 1
     occurred_at: Moment
     actual_cost_minor: MinorUnits | None = None
+
+
+class CostOfDay(Payload):
+    """What was done for an order on one day, as far as it is known. `missing` activities or units have no cost.
+
+    `cost_to_serve_minor` is everything but the goods, which are `goods_minor`.
+    """
+
+    day: Day
+    cost_to_serve_minor: Amount
+    goods_minor: Amount
+    missing: QuantityOrZero = 0
+
+
+class OrderCosted(Payload):
+    """`order.costed.v1`: what an order cost so far: totals by day, not differences; the highest `sequence` counts.
+
+    Published where anything of it is known, and again whenever it changes: by something that was done, told or
+    corrected, or by a rate. `customer_id` is the registry's, or null, as in `order.recorded.v1`.
+    """
+
+    order: OrderRef
+    sequence: Version
+    customer_id: Identifier | None
+    customer: CustomerRef
+    currency: Code
+    costed_at: Moment
+    days: Annotated[tuple[CostOfDay, ...], Field(max_length=COST_DAYS_MAX)]
 
 
 def exact(amount: Decimal | None) -> str | None:

@@ -142,6 +142,15 @@ ALL: Final = (
         "The event id is the same in every repetition; the highest `sequence` of each month and measure counts.",
     ),
     Guarantee(
+        topics.ORDERS_COSTED,
+        "What each order cost so far, by day: cost to serve and goods, once anything of it is known.",
+        "atp",
+        ("atp",),
+        ("reclassifier", SUBSCRIBERS),
+        "Events of one order carry its `sequence`, and each holds totals: the highest one counts alone.",
+        "The event id is the same in every repetition; keeping the highest `sequence` of each order is enough.",
+    ),
+    Guarantee(
         topics.RECLASSIFICATION,
         "Automatic moves of a rule set stopped because too many customers would move at once, or go on.",
         "reclassifier",

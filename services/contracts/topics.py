@@ -37,6 +37,7 @@ SEGMENTS_CHANGES: Final = Topic("segments.changes.v1", "customer id of the regis
 SEGMENTS_PROPOSALS: Final = Topic("segments.proposals.v1", "customer id of the registry")
 SEGMENTS_POLICIES: Final = Topic("segments.policies.v1", "tier id", Cleanup.COMPACT, partitions=1)
 SERVICE_BREACHES: Final = Topic("service.breaches.v1", "tier id", partitions=1)
+ORDERS_COSTED: Final = Topic("orders.costed.v1", "customer id of the registry")
 RECLASSIFICATION: Final = Topic("segments.reclassification.v1", "rule set id", partitions=1)
 CUSTOMER_FEEDBACK: Final = Topic("customer.feedback.v1", "customer id of the registry")
 AUDIT_ANCHORS: Final = Topic("audit.anchors.v1", "service and position", Cleanup.COMPACT, partitions=1)
@@ -53,6 +54,7 @@ ALL: Final = (
     SEGMENTS_PROPOSALS,
     SEGMENTS_POLICIES,
     SERVICE_BREACHES,
+    ORDERS_COSTED,
     RECLASSIFICATION,
     CUSTOMER_FEEDBACK,
     AUDIT_ANCHORS,

@@ -35,12 +35,20 @@ from services.chassis.quiet import Stir, look_twice
 from services.chassis.relay import Relay
 from services.chassis.relay_metrics import RelayMetrics
 from services.contracts import catalogue
-from services.contracts.topics import AUDIT_ANCHORS, CUSTOMER_FEEDBACK, ORDERS_RECORDED, SEGMENTS_CURRENT, dead_letters
+from services.contracts.topics import (
+    AUDIT_ANCHORS,
+    CUSTOMER_FEEDBACK,
+    ORDERS_COSTED,
+    ORDERS_RECORDED,
+    SEGMENTS_CURRENT,
+    dead_letters,
+)
 from services.reclassifier.adapters.store import SCHEMA, PostgresTransaction, PostgresTransactions
 from services.reclassifier.application.change_rule_set import store_first_rule_set
 from services.reclassifier.application.report_quiet import backlog
 from services.reclassifier.application.rule_set_document import RuleSetDocument
 from services.reclassifier.entrypoints.app import create_reclassifier_app
+from services.reclassifier.entrypoints.costed_orders import CostedOrdersHandler
 from services.reclassifier.entrypoints.desk import Desk
 from services.reclassifier.entrypoints.evaluator import Evaluator
 from services.reclassifier.entrypoints.housekeeping import keep_house
@@ -187,11 +195,14 @@ class _Reclassifier:
             self._transactions, self._metrics, self._evaluator, currency=self._settings.currency
         )
         feedback = FeedbackHandler(self._transactions, self._metrics)
+        costs = CostedOrdersHandler(
+            self._transactions, self._metrics, self._evaluator, currency=self._settings.currency
+        )
         told = ConsumerRunner(
             self._event_log,
             GROUP,
             list(TOPICS),
-            ByTopic({ORDERS_RECORDED.name: orders, CUSTOMER_FEEDBACK.name: feedback}),
+            ByTopic({ORDERS_RECORDED.name: orders, ORDERS_COSTED.name: costs, CUSTOMER_FEEDBACK.name: feedback}),
             batch_max=self._settings.reclassifier_batch_max,
             dead_letters=dead_letters,
             metrics=self._consumer_metrics,

@@ -27,6 +27,12 @@ class ReclassifierMetrics:
             "Surveys and complaints: with news, or older than or equal to what was known.",
             {"outcome": RECORD_OUTCOMES},
         )
+        self.costs = counter(
+            registry,
+            "reclassifier_cost_records_total",
+            "Costs of orders: with news, or older than or equal to what was known.",
+            {"outcome": RECORD_OUTCOMES},
+        )
         self.proposals = counter(
             registry, "reclassifier_proposals_total", "Proposals made, by direction.", {"direction": DIRECTIONS}
         )

@@ -6,11 +6,16 @@ The measures are kept by adding differences; `bench.recount` counts the same fro
 import random
 from collections.abc import AsyncIterator
 from datetime import date, timedelta
+from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 
+from services.atp.adapters.service_months import figures_of, following
+from services.atp.domain.service_figures import GOODS, cost_to_serve, costs
 from services.chassis.business_time import clear_replay
+from services.contracts import topics
 from tests.support.atp import Atp, running_atp
 from tests.support.measured_company import Company, forget_measures
 
@@ -75,3 +80,36 @@ async def test_the_measures_of_a_random_history_are_what_the_events_say(atp: Atp
     closed = await company.measured(f"{start:%Y-%m}")
     assert closed["state"] == "closed"
     assert closed["corrections"], "deliveries of forty days change a month that was closed after ten"
+    assert await _costs_by_month(atp, start) == await _ledger_by_month(atp, start)
+
+
+async def _costs_by_month(atp: Atp, start: date) -> dict[date, tuple[Decimal, Decimal]]:
+    """What was published of orders, the newest word on each, by month from the start on: cost to serve, and goods."""
+    newest: dict[str, dict[str, Any]] = {}
+    for one in await atp.published(topics.ORDERS_COSTED):
+        if one["sequence"] > newest.get(one["order"]["order_id"], {"sequence": 0})["sequence"]:
+            newest[one["order"]["order_id"]] = one
+    found: dict[date, tuple[Decimal, Decimal]] = {}
+    for day in (day for one in newest.values() for day in one["days"]):
+        month = date.fromisoformat(day["day"]).replace(day=1)
+        if month < start.replace(day=1) or month.year > start.year:
+            continue
+        serve, goods = found.get(month, (Decimal(0), Decimal(0)))
+        found[month] = (serve + Decimal(day["cost_to_serve_minor"]), goods + Decimal(day["goods_minor"]))
+    return {month: costs for month, costs in found.items() if any(costs)}
+
+
+async def _ledger_by_month(atp: Atp, start: date) -> dict[date, tuple[Decimal, Decimal]]:
+    """The exact figures of the months over all tiers."""
+    found = {}
+    month = start.replace(day=1).toordinal()
+    while date.fromordinal(month).year == start.year:
+        after = date(start.year + 1, 1, 1).toordinal()
+        figures = await atp.database.read(partial(figures_of, month=month, today=after))
+        by_tier = [costs(own) for own in figures.values()]
+        goods = sum((one.rate_minor for own in by_tier for one in own if one.component == GOODS), Decimal(0))
+        serve = sum((cost_to_serve(own) for own in by_tier), Decimal(0))
+        if serve or goods:
+            found[date.fromordinal(month)] = (serve, goods)
+        month = following(month)
+    return found

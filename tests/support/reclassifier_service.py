@@ -18,7 +18,14 @@ from services.chassis.envelope import Event, to_record
 from services.chassis.event_log.port import Received
 from services.chassis.lifecycle import Quiet
 from services.chassis.migrations import migrate
-from services.contracts.catalogue import FEEDBACK_GIVEN, ORDER_RECORDED, SEGMENT_CURRENT, EventType, decode
+from services.contracts.catalogue import (
+    FEEDBACK_GIVEN,
+    ORDER_COSTED,
+    ORDER_RECORDED,
+    SEGMENT_CURRENT,
+    EventType,
+    decode,
+)
 from services.contracts.segments import SegmentProposed
 from services.reclassifier.adapters.store import SCHEMA, PostgresTransaction, PostgresTransactions
 from services.reclassifier.application.change_rule_set import approve_rule_set, change_rule_set
@@ -27,6 +34,7 @@ from services.reclassifier.application.rule_set_document import RuleSetDocument
 from services.reclassifier.bootstrap import MIGRATIONS
 from services.reclassifier.domain.features import Detail
 from services.reclassifier.entrypoints.app import create_reclassifier_app
+from services.reclassifier.entrypoints.costed_orders import CostedOrdersHandler
 from services.reclassifier.entrypoints.desk import Desk
 from services.reclassifier.entrypoints.evaluator import Evaluator
 from services.reclassifier.entrypoints.published_segments import apply_published
@@ -72,6 +80,24 @@ def record(order_id: str, customer_id: str | None = "c1", **changed: Any) -> dic
         "occurred_at": NOON.isoformat(),
         "lines": lines,
         "currency": "GBP",
+        **changed,
+    }
+
+
+def costed(
+    order_id: str, to_serve: str, goods: str = "0", customer_id: str | None = "c1", **changed: Any
+) -> dict[str, Any]:
+    """The payload of what an order cost, in minor units, all of it on the day of noon."""
+    missing = changed.pop("missing", 0)
+    day = {"day": NOON.date().isoformat(), "cost_to_serve_minor": to_serve, "goods_minor": goods, "missing": missing}
+    return {
+        "order": {"source": "shop", "order_id": order_id},
+        "sequence": 1,
+        "customer_id": customer_id,
+        "customer": {"system": "shop", "id": "x"},
+        "currency": "GBP",
+        "costed_at": NOON.isoformat(),
+        "days": [day],
         **changed,
     }
 
@@ -139,6 +165,12 @@ class ReclassifierUnderTest:
         """Count a batch of feedback; what was rejected."""
         self.events += 1
         batch = [delivery(FEEDBACK_GIVEN, one, name=f"f{self.events}.{index}") for index, one in enumerate(feedback)]
+        return [(one.index, one.code) for one in await self.handler(batch)]
+
+    async def cost(self, *costs: dict[str, Any]) -> list[tuple[int, str]]:
+        """Count a batch of costs of orders; what was rejected."""
+        self.events += 1
+        batch = [delivery(ORDER_COSTED, one, name=f"k{self.events}.{index}") for index, one in enumerate(costs)]
         return [(one.index, one.code) for one in await self.handler(batch)]
 
     async def publish(self, *segments: Any) -> None:
@@ -232,7 +264,11 @@ async def reclassifier_over(database_url: str) -> AsyncIterator[ReclassifierUnde
     evaluator = Evaluator(transactions, metrics, rule_set_id=RULE_SET)
     orders = RecordedOrdersHandler(transactions, metrics, evaluator, currency="GBP")
     handler = ByTopic(
-        {ORDER_RECORDED.topic.name: orders, FEEDBACK_GIVEN.topic.name: FeedbackHandler(transactions, metrics)}
+        {
+            ORDER_RECORDED.topic.name: orders,
+            ORDER_COSTED.topic.name: CostedOrdersHandler(transactions, metrics, evaluator, currency="GBP"),
+            FEEDBACK_GIVEN.topic.name: FeedbackHandler(transactions, metrics),
+        }
     )
     limited = credentials.headers(*scopes, subject="carl", account_groups=["north"])
     async with client_of(app, credentials.headers(*scopes, subject="ann")) as client:

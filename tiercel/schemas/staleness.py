@@ -109,6 +109,9 @@ STALENESS: Final[Mapping[tuple[str, str], str]] = {
     ("reclassifier", "/v1/rule-sets"): _COMMITTED,
     ("reclassifier", "/v1/rule-sets/{rule_set_id}"): _COMMITTED,
     ("reclassifier", "/v1/rule-sets/{rule_set_id}/fuse"): _COMMITTED,
+    ("reclassifier", "/v1/customer-months/{month}"): (
+        "Orders and costs as far as their events were read; costs are as old as the last measuring of the ATP."
+    ),
     ("reclassifier", "/v1/runs"): _COMMITTED,
     ("reclassifier", "/v1/runs/{run_id}"): _COMMITTED,
 }

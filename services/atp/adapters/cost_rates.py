@@ -5,6 +5,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
+from services.atp.adapters.order_costs import measure_anew_since
 from services.atp.adapters.service_months import closed_since, correct
 from services.atp.application.cost_inputs import RateKind, RateRow
 from services.atp.domain.model import Day
@@ -87,7 +88,9 @@ async def store_rates(connection: Connection, rows: Sequence[RateRow], author: s
         author,
     )
     if stored:
-        months = await closed_since(connection, min(row["effective_day"] for row in stored))
+        first_day = min(row["effective_day"] for row in stored)
+        await measure_anew_since(connection, first_day)
+        months = await closed_since(connection, first_day)
         names = [f"{row.kind}/{row.name}@{date.fromordinal(row.effective_day)}" for row in ordered]
         await correct(connection, months, await business_now(connection), "cost_input", names)
     return len(stored)

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import orjson
 
+from services.atp.adapters.order_costs import publish_costs
 from services.atp.adapters.order_records import StoredOrder, load_orders
 from services.atp.adapters.service_months import correct, month_of
 from services.atp.domain.model import Day
@@ -114,11 +115,12 @@ async def _portion(connection: Connection, state: Pass) -> _Portion | None:
     through = await connection.fetchval(_LOCK)
     if through is None:
         return None
-    at = through if state.at is None else state.at
+    anew = through == 0 and state.at is not None  # a rate changed meanwhile: begin again
+    at = through if state.at is None or anew else state.at
     rows = await connection.fetch(_CHANGED, at, CHANGES_PER_PORTION)
     oldest = rows[0]["oldest"] if state.oldest is None else state.oldest
     changed = [row for row in rows if row["promise_id"] is not None]
-    promise_ids = sorted({row["promise_id"] for row in changed} - state.measured)
+    promise_ids = sorted({row["promise_id"] for row in changed} - (set() if anew else state.measured))
     months: dict[Day, dict[str, None]] = {}
     for start in range(0, len(promise_ids), ORDERS_AT_ONCE):
         await _measure(connection, promise_ids[start : start + ORDERS_AT_ONCE], months)
@@ -152,6 +154,8 @@ async def _measure(connection: Connection, promise_ids: Sequence[UUID], months: 
                 months.setdefault(month_of(key[0]), {})[order.name] = None
     await _add(connection, changes)
     await _keep(connection, measured)
+    costed = [(order, one.amounts) for order, one in zip(orders, measured, strict=True)]
+    await publish_costs(connection, costed, await business_now(connection))
 
 
 async def _add(connection: Connection, changes: Mapping[TotalKey, int]) -> None:

@@ -79,6 +79,7 @@ class StoredOrder:
     name: str
     record: OrderRecord
     answered_at: datetime
+    document: Mapping[str, Any]
     taken_over: bool = False
 
 
@@ -184,7 +185,7 @@ def _order(promise: asyncpg.Record, rows: _Rows, days: LocalDays) -> StoredOrder
     )
     answered_at = [at for cause, at in made if not cause or cause in RESETS][-1]
     name = f"{promise['source']}/{promise['order_id']}"
-    return StoredOrder(promise["promise_id"], name, record, answered_at, promise["taken_over"])
+    return StoredOrder(promise["promise_id"], name, record, answered_at, documents[-1] or {}, promise["taken_over"])
 
 
 def _revision(document: Mapping[str, Any], cause: str, at: datetime, days: LocalDays) -> Revision:

@@ -15,7 +15,7 @@ import structlog
 from services.chassis.clocks import WallClock
 from services.chassis.database import Connection, Database, DatabaseError
 
-BY_ID: Final = ("promise", "promise_history", "commitment", "decision_batch", "measured_order")
+BY_ID: Final = ("promise", "promise_history", "commitment", "decision_batch", "measured_order", "costed_order")
 BY_TIME: Final = (
     "movement",
     "status_movement",

@@ -8,6 +8,7 @@ from operator import itemgetter
 from typing import Final
 
 from services.chassis.database import Connection
+from services.reclassifier.adapters.cost_rows import forget_costs, load_costs, move_costs
 from services.reclassifier.adapters.outcome_rows import forget_outcomes, load_outcomes, move_outcomes
 from services.reclassifier.domain.features import Detail, Features, Window
 from services.reclassifier.domain.orders import Activity, Day, Outcomes, OwnedDay
@@ -76,6 +77,7 @@ async def move_days(connection: Connection, moves: Mapping[str, str]) -> list[st
     """Add the days of the first owner of each pair to those of the second; the second ones that got any."""
     rows = await connection.fetch(_MOVE, list(moves), list(moves.values()))
     await move_outcomes(connection, moves)
+    await move_costs(connection, moves)
     return sorted({row["owner"] for row in rows})
 
 
@@ -98,6 +100,9 @@ async def load_features(
         outcomes = await load_outcomes(connection, owners, today, lengths)
         for owner, own in windows.items():
             own.update((at, replace(one, outcomes=outcomes.get((owner, at), Outcomes()))) for at, one in own.items())
+    if Detail.COSTS in detail:
+        for (owner, at), (costs, first) in (await load_costs(connection, owners, today, lengths)).items():
+            windows[owner][at] = replace(windows[owner][at], costs=costs, first_cost_day=first)
     if Detail.RHYTHM in detail:
         days = await _order_days(connection, owners, today)
         for owner, own in windows.items():
@@ -127,4 +132,5 @@ async def forget_days(connection: Connection, today: Day, limit: int) -> int:
         limit,
     )
     forgotten = int(status.rpartition(" ")[2])
-    return forgotten + await forget_outcomes(connection, today - KEEP_DAYS, limit - forgotten)
+    forgotten += await forget_outcomes(connection, today - KEEP_DAYS, limit - forgotten)
+    return forgotten + await forget_costs(connection, today - KEEP_DAYS, limit - forgotten)

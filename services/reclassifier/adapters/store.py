@@ -11,6 +11,7 @@ from services.chassis.business_time import Phase, business_now, replay_state
 from services.chassis.database import Connection, Database, DatabaseUnavailable
 from services.chassis.envelope import Event
 from services.reclassifier.adapters import (
+    cost_rows,
     customer_rows,
     day_rows,
     feedback_rows,
@@ -27,6 +28,7 @@ from services.reclassifier.application.ports import (
     Cut,
     Evaluated,
     FuseState,
+    OwnersMonth,
     Proposal,
     ProposalState,
     ReclassifierReader,
@@ -36,6 +38,7 @@ from services.reclassifier.application.ports import (
     Segment,
     StoredRuleSet,
 )
+from services.reclassifier.domain.costs import Costs, OwnedCost
 from services.reclassifier.domain.features import Detail, Features
 from services.reclassifier.domain.feedback import FeedbackKey, HeardFeedback
 from services.reclassifier.domain.orders import (
@@ -124,6 +127,21 @@ class PostgresTransaction:
 
     async def lock_feedback(self, keys: Collection[FeedbackKey]) -> dict[FeedbackKey, HeardFeedback]:
         return await feedback_rows.lock_feedback(self._connection, keys)
+
+    async def lock_costs(self, keys: Collection[OrderKey]) -> dict[OrderKey, OwnedCost]:
+        return await cost_rows.lock_costs(self._connection, keys)
+
+    async def save_costs(self, costs: Sequence[OwnedCost]) -> None:
+        await cost_rows.save_costs(self._connection, costs)
+
+    async def add_costs(self, changes: Mapping[OwnedDay, Costs]) -> None:
+        await cost_rows.add_costs(self._connection, changes)
+
+    async def month(self, first: Day, last: Day, after: str, limit: int) -> list[OwnersMonth]:
+        return await cost_rows.load_month(self._connection, first, last, after, limit)
+
+    async def month_totals(self, first: Day, last: Day) -> dict[bool, OwnersMonth]:
+        return await cost_rows.load_month_totals(self._connection, first, last)
 
     async def save_feedback(self, heard: Sequence[HeardFeedback]) -> None:
         await feedback_rows.save_feedback(self._connection, heard)

@@ -24,7 +24,7 @@ from services.reclassifier.domain.rhythm import DemandProfile
 DEPTH_MAX: Final = 8  # deeper than anybody can read
 NODES_MAX: Final = 100  # of one condition; evaluation stays in microseconds
 WINDOW_DAYS_MAX: Final = 730  # two years; days are kept a little longer (see adapters.day_rows)
-SIGNED: Final = (Measure.TREND,)  # measures that may be below zero
+SIGNED: Final = (Measure.TREND, Measure.MARGIN)  # measures that may be below zero
 LIMIT_PATTERN: Final = r"^-?[0-9]{1,12}(\.[0-9]{1,6})?$"
 
 WindowDays = Annotated[int, Field(strict=True, ge=1, le=WINDOW_DAYS_MAX)]

@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 from services.chassis.audit.chain import AuditEntry, AuditRecord
 from services.chassis.envelope import Event
 from services.reclassifier.domain.classification import Held
+from services.reclassifier.domain.costs import Costs, OwnedCost
 from services.reclassifier.domain.features import Detail, Features
 from services.reclassifier.domain.feedback import FeedbackKey, HeardFeedback
 from services.reclassifier.domain.leaves import Finding, TopKey
@@ -174,6 +175,18 @@ class FuseState:
     limit: int
 
 
+@dataclass(frozen=True, slots=True)
+class OwnersMonth:
+    """What an owner of orders brought and cost in some days; the owner is empty in a sum."""
+
+    owner: str
+    value_micros: int = 0
+    returned_value_micros: int = 0
+    to_serve_nanos: int = 0
+    goods_nanos: int = 0
+    missing: int = 0
+
+
 class ReclassifierReader(Protocol):
     """Reads of one moment."""
 
@@ -221,6 +234,14 @@ class ReclassifierReader(Protocol):
 
     async def fuse(self, rule_set_id: str) -> FuseState | None:
         """The fuse as it is; None if it never blew."""
+        ...
+
+    async def month(self, first: Day, last: Day, after: str, limit: int) -> list[OwnersMonth]:
+        """What each owner brought and cost from one day to another, by owner after the one given."""
+        ...
+
+    async def month_totals(self, first: Day, last: Day) -> dict[bool, OwnersMonth]:
+        """The same in sum: True for customers of the registry, False for whom nobody has resolved yet."""
         ...
 
     async def page_of_audit(self, after: int, limit: int) -> list[AuditRecord]:
@@ -277,6 +298,18 @@ class ReclassifierTransaction(ReclassifierReader, Protocol):
 
     async def lock_feedback(self, keys: Collection[FeedbackKey]) -> dict[FeedbackKey, HeardFeedback]:
         """Those of these pieces of feedback that are stored; nobody else stores any until the commit."""
+        ...
+
+    async def lock_costs(self, keys: Collection[OrderKey]) -> dict[OrderKey, OwnedCost]:
+        """Those of these orders whose cost is stored; nobody else stores any until the commit."""
+        ...
+
+    async def save_costs(self, costs: Sequence[OwnedCost]) -> None:
+        """Store what orders cost now."""
+        ...
+
+    async def add_costs(self, changes: Mapping[OwnedDay, Costs]) -> None:
+        """Add to days, in the order given."""
         ...
 
     async def save_feedback(self, heard: Sequence[HeardFeedback]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from services.reclassifier.domain.costs import Costs
 from services.reclassifier.domain.orders import Activity, Day, Outcomes
 from services.reclassifier.domain.rhythm import OrderDay, Rhythm, rhythm_of
 
@@ -17,6 +18,7 @@ class Detail(StrEnum):
 
     OUTCOMES = "outcomes"
     RHYTHM = "rhythm"
+    COSTS = "costs"
 
 
 EVERY_DETAIL = tuple(Detail)
@@ -26,7 +28,8 @@ EVERY_DETAIL = tuple(Detail)
 class Window:
     """Sums over one window; `first_day` is its oldest day with any activity, the next one to fall out.
 
-    `outcomes` and `rhythm` are None where they were not asked for.
+    `outcomes`, `rhythm` and `costs` are None where they were not asked for, or nothing was told; `first_cost_day` is
+    the oldest day with a cost.
     """
 
     days: int
@@ -37,6 +40,8 @@ class Window:
     first_day: Day | None = None
     outcomes: Outcomes | None = None
     rhythm: Rhythm | None = None
+    costs: Costs | None = None
+    first_cost_day: Day | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ def features_of(
     windows: Iterable[int],
     *,
     outcomes: Mapping[Day, Outcomes] | None = None,
+    costs: Mapping[Day, Costs] | None = None,
     detail: Iterable[Detail] = (),
 ) -> Features:
     """The features from a customer's days. The database computes the same in bulk; this is the definition."""
@@ -72,6 +78,8 @@ def features_of(
     if Detail.RHYTHM in asked:
         rows = [OrderDay(day, active[day].units, active[day].value_micros) for day in sorted(active)]
         found = {length: replace(one, rhythm=rhythm_of(rows, today, length)) for length, one in found.items()}
+    if Detail.COSTS in asked:
+        found = {length: _with_costs(one, costs or {}, today) for length, one in found.items()}
     return Features(
         today,
         found,
@@ -96,3 +104,11 @@ def _sum(outcomes: Mapping[Day, Outcomes], today: Day, length: int) -> Outcomes:
         if today - length < day <= today:
             total = total.plus(one)
     return total
+
+
+def _with_costs(window: Window, costs: Mapping[Day, Costs], today: Day) -> Window:
+    inside = [day for day, one in costs.items() if today - window.days < day <= today and one.days > 0]
+    total = Costs()
+    for day in inside:
+        total = total.plus(costs[day])
+    return replace(window, costs=total if inside else None, first_cost_day=min(inside, default=None))

@@ -196,7 +196,7 @@ def score_of(parts: tuple[ScorePart, ...], features: Features) -> Fraction | Non
     total = Fraction(0)
     for part in parts:
         found = measured(part.measure, part.window_days, features, part.prior)
-        if found is None or found.is_lower_bound:
+        if found is None or found.is_lower_bound or found.is_upper_bound:
             return None
         numerator, denominator = found.ratio
         above_zero = numerator - part.zero_at * denominator
@@ -214,6 +214,8 @@ def _measure_truth(leaf: Leaf, features: Features) -> Truth:
     upward = leaf.comparison in (Comparison.AT_LEAST, Comparison.ABOVE)
     if found.is_lower_bound and holds is not upward:  # more could turn it
         return Truth.UNKNOWN
+    if found.is_upper_bound and holds is upward:  # less could turn it
+        return Truth.UNKNOWN
     return _yes_or_no(holds)
 
 
@@ -228,7 +230,8 @@ def _top_truth(leaf: InTop, features: Features) -> Truth:
 def _turns(looked: Looked, features: Features) -> Day | None:
     if looked.measure is Measure.RECENCY:  # inside a score every day of silence counts
         return features.next_day if features.last_order_day is None else features.today + 1
-    first_day = features.windows[looked.window_days].first_day
+    window = features.windows[looked.window_days]
+    first_day = _earliest(window.first_day, window.first_cost_day)
     if first_day is None:
         return features.next_day
     if looked.detail is Detail.RHYTHM:
@@ -269,7 +272,8 @@ def _value(measure: Measure, leaf: Leaf | TopKey, features: Features) -> str:
     found = measured(measure, leaf.window_days, features, prior)
     if found is None:
         return "unknown"
-    return f"{shown(measure, found.ratio)} or more" if found.is_lower_bound else shown(measure, found.ratio)
+    bound = " or more" if found.is_lower_bound else " or less" if found.is_upper_bound else ""
+    return shown(measure, found.ratio) + bound
 
 
 def _name(measure: Measure, window_days: int) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeAlias
 
+from services.reclassifier.domain.costs import NANOS_PER_MICRO
 from services.reclassifier.domain.features import Detail, Features, Window
 from services.reclassifier.domain.orders import MICROS_PER_UNIT
 from services.reclassifier.domain.rhythm import Ratio
@@ -29,6 +30,7 @@ class Measure(StrEnum):
     REPEAT_SHARE = "repeat_share"
     LAPSE_RISK = "lapse_risk"
     TREND = "trend"
+    MARGIN = "margin"
 
 
 COUNTS: Final = (Measure.ORDERS, Measure.UNITS, Measure.RECENCY)  # whole numbers; all others may have decimals
@@ -37,6 +39,7 @@ _DETAIL: Final = {
     Measure.REPEAT_SHARE: Detail.RHYTHM,
     Measure.LAPSE_RISK: Detail.RHYTHM,
     Measure.TREND: Detail.RHYTHM,
+    Measure.MARGIN: Detail.COSTS,
 }
 
 
@@ -55,10 +58,11 @@ class Prior:
 
 
 class Measured(NamedTuple):
-    """A number as it was found. `is_lower_bound`: the true one may be higher."""
+    """A number as it was found. `is_lower_bound`: the true one may be higher; `is_upper_bound`: it may be lower."""
 
     ratio: Ratio
     is_lower_bound: bool = False
+    is_upper_bound: bool = False
 
 
 Limit: TypeAlias = int  # in counts, or in millionths of a major unit or of a percent; see `scale`
@@ -139,6 +143,23 @@ def _trend(window: Window) -> Measured | None:
     return _shared(None if window.rhythm is None or window.unpriced_lines else window.rhythm.trend)
 
 
+def margin_of(window: Window) -> Ratio | None:
+    """Value less returns, goods and cost to serve, in millionths of the major unit; None while no cost is known."""
+    if window.costs is None:
+        return None
+    returned = 0 if window.outcomes is None else window.outcomes.returned_value_micros
+    spent = window.costs.to_serve_nanos + window.costs.goods_nanos
+    return Ratio((window.value_micros - returned) * NANOS_PER_MICRO - spent, NANOS_PER_MICRO)
+
+
+def _margin(window: Window) -> Measured | None:
+    """Without a price the value is a lower bound, without a rate the margin an upper one; with both it is nothing."""
+    margin, missing = margin_of(window), window.costs is not None and window.costs.missing > 0
+    if margin is None or (missing and window.unpriced_lines):
+        return None
+    return Measured(margin, is_lower_bound=window.unpriced_lines > 0, is_upper_bound=missing)
+
+
 def _shared(ratio: Ratio | None) -> Measured | None:
     return None if ratio is None else Measured(_percent(ratio))
 
@@ -156,4 +177,5 @@ _OF_WINDOW: Final[Mapping[Measure, Callable[[Window], Measured | None]]] = {
     Measure.REPEAT_SHARE: _repeat_share,
     Measure.LAPSE_RISK: _lapse_risk,
     Measure.TREND: _trend,
+    Measure.MARGIN: _margin,
 }

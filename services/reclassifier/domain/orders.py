@@ -12,7 +12,7 @@ Days are proleptic ordinals in UTC, quantities base units, values millionths of 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, Self, TypeVar
 
 Day = int
 MICROS_PER_UNIT = 1_000_000
@@ -97,10 +97,10 @@ class Activity(NamedTuple):
     value_micros: int = 0
     unpriced_lines: int = 0
 
-    def plus(self, other: "Activity") -> "Activity":
+    def plus(self, other: Self) -> Self:
         """The sum of both."""
         orders, units, value_micros, unpriced_lines = self
-        return Activity(orders + other[0], units + other[1], value_micros + other[2], unpriced_lines + other[3])
+        return type(self)(orders + other[0], units + other[1], value_micros + other[2], unpriced_lines + other[3])
 
     def negated(self) -> "Activity":
         """What takes this off again."""
@@ -121,16 +121,26 @@ class Outcomes(NamedTuple):
     score_points: int = 0
     complaints: int = 0
 
-    def plus(self, other: "Outcomes") -> "Outcomes":
+    def plus(self, other: Self) -> Self:
         """The sum of both."""
-        return Outcomes(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+        return type(self)(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
     def negated(self) -> "Outcomes":
         """What takes this off again."""
         return Outcomes(*(-part for part in self))
 
 
-Sums = TypeVar("Sums", Activity, Outcomes)
+class Summed(Protocol):
+    """Numbers of a day that add up."""
+
+    def plus(self, other: Self) -> Self:
+        """The sum of both."""
+        ...
+
+    def __iter__(self) -> Iterator[int]: ...
+
+
+Sums = TypeVar("Sums", bound=Summed)
 
 
 class LineTotals(NamedTuple):

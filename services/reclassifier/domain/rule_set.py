@@ -112,6 +112,8 @@ class RuleSet:
     def detail(self) -> tuple[Detail, ...]:
         """What must be computed of features beyond the plain sums."""
         needed = {each.detail for leaf in self.leaves for each in looks_at(leaf)}
+        if Detail.COSTS in needed:  # a margin is after returns
+            needed.add(Detail.OUTCOMES)
         return tuple(one for one in Detail if one in needed)
 
     @cached_property

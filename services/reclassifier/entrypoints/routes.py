@@ -17,6 +17,7 @@ from services.reclassifier.entrypoints.documents import (
     features_document,
     proposal_document,
 )
+from services.reclassifier.entrypoints.month_routes import add_months
 from services.reclassifier.entrypoints.review_routes import add_reviews, add_runs
 from services.reclassifier.entrypoints.rule_set_routes import add_rule_sets
 
@@ -28,6 +29,7 @@ def routes(desk: Desk) -> APIRouter:
     """All routes of the reclassifier's own."""
     router = APIRouter()
     _add_customers(router, desk)
+    add_months(router, desk)
     _add_proposals(router, desk)
     add_reviews(router, desk)
     add_runs(router, desk)

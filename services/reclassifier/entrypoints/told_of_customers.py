@@ -7,14 +7,14 @@ from services.chassis.deliveries import Delivery, Handler, Rejected
 from services.chassis.envelope import Event
 from services.contracts.catalogue import INVALID_PAYLOAD, WRONG_TOPIC, EventRefused, decode
 from services.contracts.feedback import FeedbackGiven
-from services.contracts.topics import CUSTOMER_FEEDBACK, ORDERS_RECORDED
+from services.contracts.topics import CUSTOMER_FEEDBACK, ORDERS_COSTED, ORDERS_RECORDED
 from services.reclassifier.application.ports import Cause, Transactions
 from services.reclassifier.application.record_feedback import record_feedback
 from services.reclassifier.domain.feedback import Feedback, FeedbackKey, FeedbackKind
 from services.reclassifier.domain.orders import Reference
 from services.reclassifier.metrics import ReclassifierMetrics
 
-TOPICS: Final = (ORDERS_RECORDED.name, CUSTOMER_FEEDBACK.name)
+TOPICS: Final = (ORDERS_RECORDED.name, ORDERS_COSTED.name, CUSTOMER_FEEDBACK.name)
 REGISTRY_SYSTEM: Final = "tiercel"  # the system name under which a customer's registry id is given
 
 

@@ -1,13 +1,16 @@
 """A customer's numbers over one window, as they are answered. Formulas are in docs/reclassification.md."""
 
 from decimal import Decimal
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
 from services.reclassifier.domain.features import Window
-from services.reclassifier.domain.measures import PERCENT, Prior, expected_value
+from services.reclassifier.domain.measures import PERCENT, Prior, expected_value, margin_of
 from services.reclassifier.domain.orders import MICROS_PER_UNIT
 from services.reclassifier.domain.rhythm import DemandProfile, Ratio, Rhythm
+
+NANOS_PER_UNIT: Final = 1_000_000_000
 
 
 class Answer(BaseModel):
@@ -30,7 +33,8 @@ class WindowDocument(Answer):
     """Numbers over the `days` days that end with the day of `as_of`, days in UTC; shares and trend in percent.
 
     `value` is net of the customer's own cancellations, `unpriced_lines` says how far it is only a lower bound. What
-    came back or was late counts on the day of its order.
+    came back or was late counts on the day of its order. Costs are null while none is known, and `margin`, which is
+    `value` less returns, goods and cost to serve, is an upper bound where `costs_missing` is not 0.
     """
 
     days: int
@@ -54,6 +58,10 @@ class WindowDocument(Answer):
     lapse_risk: Decimal | None
     trend: Decimal | None
     demand: DemandDocument
+    cost_to_serve: Decimal | None
+    goods_cost: Decimal | None
+    costs_missing: int | None
+    margin: Decimal | None
 
 
 def window_document(window: Window, prior: Prior | None) -> WindowDocument:
@@ -84,6 +92,10 @@ def window_document(window: Window, prior: Prior | None) -> WindowDocument:
         lapse_risk=_percent(rhythm.lapse_risk),
         trend=None if window.unpriced_lines else _percent(rhythm.trend),
         demand=_demand(rhythm),
+        cost_to_serve=None if window.costs is None else cost_amount(window.costs.to_serve_nanos),
+        goods_cost=None if window.costs is None else cost_amount(window.costs.goods_nanos),
+        costs_missing=None if window.costs is None else window.costs.missing,
+        margin=_margin(window),
     )
 
 
@@ -92,6 +104,18 @@ def amount(micros: int) -> Decimal:
     sign = "-" if micros < 0 else ""
     whole, rest = divmod(abs(micros), MICROS_PER_UNIT)
     return Decimal(f"{sign}{whole}.{rest:06d}")  # as text: arithmetic would round to the context's digits
+
+
+def cost_amount(nanos: int) -> Decimal:
+    """An exact cost in the major unit."""
+    sign = "-" if nanos < 0 else ""
+    whole, rest = divmod(abs(nanos), NANOS_PER_UNIT)
+    return Decimal(f"{sign}{whole}.{rest:09d}")
+
+
+def _margin(window: Window) -> Decimal | None:
+    margin = margin_of(window)
+    return None if margin is None else cost_amount(margin.numerator)
 
 
 def _demand(rhythm: Rhythm) -> DemandDocument:

@@ -12,6 +12,20 @@ VALID: Final[dict[str, dict[str, Any]]] = {
     "catalog.activity_rate.v1": {
         "pick": {"activity": "pick", "effective_from": "2026-01-01", "rate_minor": "38.5", "version": 1}
     },
+    "order.costed.v1": {
+        "shipped": {
+            "order": ORDER,
+            "sequence": 3,
+            "customer_id": "0198c7d2-5b1e-7000-8000-000000000001",
+            "customer": {"system": "shop", "id": "C-1001"},
+            "currency": "GBP",
+            "costed_at": "2026-03-05T18:00:00Z",
+            "days": [
+                {"day": "2026-03-03", "cost_to_serve_minor": "57.5", "goods_minor": "0"},
+                {"day": "2026-03-04", "cost_to_serve_minor": "645", "goods_minor": "4250.25", "missing": 1},
+            ],
+        }
+    },
     "fulfilment.activity.v1": {
         "pallets": {
             "source": "wms",
@@ -80,5 +94,8 @@ BROKEN: Final[dict[str, dict[str, tuple[str, Any]]]] = {
     "catalog.activity_rate.v1": {"activity_unknown": ("activity", "coffee")},
     "fulfilment.activity.v1": {"quantity_zero": ("quantity", 0)},
     "fulfilment.discrepancy.v1": {"kind_unknown": ("kind", "ugly")},
+    "order.costed.v1": {
+        "cost_below_zero": ("days", [{"day": "2026-03-03", "cost_to_serve_minor": "-1", "goods_minor": "0"}])
+    },
     "service.breached.v1": {"month_without_year": ("month", "03"), "target_above_all": ("target_bp", 10_001)},
 }
