@@ -359,6 +359,25 @@ async def test_an_order_taken_over_books_whatever_there_is(atp: Atp, dc: str) ->
     assert await promised(atp, item, 5, 1) == 5
 
 
+async def test_whoever_must_win_takes_the_place_on_a_full_day_from_those_that_may_fall(atp: Atp, dc: str) -> None:
+    await atp.tier("platinum", 2, strategy="win")
+    await atp.tier("copper", 9, strategy="redistribute")
+    await atp.customer("p", assigned("platinum"))
+    await atp.customer("c", assigned("copper"))
+    item = await atp.item(on_hand=100, location=dc)
+    closed = [{"day": in_days(0), "units": 0}]  # what ships today is within everybody's lock window
+    await limit(atp, line(dc, 10, exceptions=closed, shares=[{"tier": "copper", "quantity": 1}]))
+    assert await promised(atp, item, 10, 1, "c") == 10
+    assert (await booked(atp, dc), await booked(atp, f"{dc}/copper")) == ({1: 10}, {1: 10})
+    answer = await atp.place(an_order_by(item, 4, 1, "p"))
+    path = f"/v1/promises/{answer.json()['promise_id']}"
+    async with asyncio.timeout(60):
+        while (await atp.client.get(path)).json()["lines"][0]["promised"] < 4:  # noqa: ASYNC110 - it is done elsewhere
+            await asyncio.sleep(0.05)
+    await until_waiting(atp, item, 4)
+    assert (await booked(atp, dc), await booked(atp, f"{dc}/copper")) == ({1: 10}, {1: 6})
+
+
 async def test_decisions_under_a_capacity_can_be_made_again(atp: Atp, dc: str) -> None:
     item = await atp.item(on_hand=100, location=dc)
     await limit(atp, line(dc, 10, shares=[{"tier": "gold", "quantity": 3}]))

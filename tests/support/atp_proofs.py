@@ -8,11 +8,11 @@ from tests.support.atp import Atp
 
 
 async def prove(atp: Atp) -> None:
-    """Aggregates are what the ledger says, nothing was oversold, and every decision is made again from its record."""
+    """Aggregates are the ledger's, nothing was oversold or overbooked, every decision is made again from its record."""
     report = await verify(atp.database)
     assert (report.drifted, report.drifts) == (0, ())
     oversold = await audit(atp.database)
-    assert (oversold.oversold, oversold.broken_chains) == ({}, {})
+    assert (oversold.oversold, oversold.broken_chains, oversold.overbooked) == ({}, {}, {})
     reader = PostgresDecisionReader(atp.database)
     for (batch,) in await atp.fetch("SELECT decision_id FROM decision_batch ORDER BY 1"):
         for name in await reader.names(batch):

@@ -39,6 +39,8 @@ WHERE decision_id = ANY($1::uuid[])
 """
 _FIRST: Final = UUID(int=0)
 Place = tuple[str, str]
+NOTHING: Final[Mapping[Place, list[tuple[int, int]]]] = {}
+GIVEN_UP: Final = 2  # the place of what contenders gave up in a recorded run
 
 
 @dataclass(slots=True)
@@ -130,11 +132,16 @@ def _replay(
     bookings = Bookings(record)
     index = 0
     for kind, step in record["steps"]:
-        if kind in ("decide", "serve"):
+        if kind in ("decide", "serve", "redecide"):
             report.decisions += 1
+            given_up = step[GIVEN_UP] if kind == "redecide" else ()
+            before = {place: _availability(stocks[place], items, place, today) for place in map(_place, given_up)}
+            for part in given_up:
+                _give(stocks, part, part["quantity"])
+                bookings.give_back(part)
             overbooked = bookings.take(_leaves(taken.get(index, ())))
             report.overbooked |= {key: found for key, found in overbooked.items() if key not in report.overbooked}
-            _take(stocks, items, taken.get(index, ()), today, report)
+            _take(stocks, items, taken.get(index, ()), today, report, before=before)
             index += 1
         elif kind == "cut_over":
             report.taken_over += 1
@@ -172,9 +179,13 @@ def _take(
     report: OversellReport,
     *,
     cut_over: bool = False,
+    before: Mapping[Place, list[tuple[int, int]]] = NOTHING,
 ) -> None:
-    """Let one decision take its quantities; accuse it where A(s) ends up negative and lower than before."""
-    touched: dict[Place, list[tuple[int, int]]] = {}
+    """Let one decision take its quantities; accuse it where A(s) ends up negative and lower than before.
+
+    `before` is how it was where the same decision has given something back already.
+    """
+    touched: dict[Place, list[tuple[int, int]]] = dict(before)
     for item_id, location_id, day, quantity, assumed, *_ in taken:
         place = (item_id, location_id)
         stock = stocks.get(place)
@@ -187,9 +198,9 @@ def _take(
         stock.committed[day] = stock.committed.get(day, 0) + quantity
         if assumed:
             stock.receipts = _with_assumed(stock.receipts, day, quantity)
-    for place, before in touched.items():
+    for place, levels in touched.items():
         for day, level in _availability(stocks[place], items, place, today):
-            was = max((entry for entry in before if entry[0] <= day), default=before[0])[1]
+            was = max((entry for entry in levels if entry[0] <= day), default=levels[0])[1]
             if level < 0 and level < was:
                 report.accuse(place, f"A on day {day} went from {was} to {level}", cut_over=cut_over)
 

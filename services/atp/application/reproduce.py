@@ -56,7 +56,7 @@ def reproduce(compressed: bytes) -> list[Decision]:
             case "serve":
                 decisions.append(workbook.serve([_backorder(each) for each in step]))
             case "redecide":
-                contenders, through = step
+                contenders, through, *_ = step
                 place = None if through is None else (tuple(through[0]), through[1])
                 decisions.append(workbook.redecide([_contender(each) for each in contenders], place).moves)
             case "cut_over":

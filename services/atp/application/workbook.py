@@ -63,10 +63,13 @@ class Workbook:
         return answers
 
     def redecide(self, contenders: Sequence[Contender], through: Place | None = None) -> Redecided:
-        """Decide anew what contenders have; see `services.atp.domain.redecision.redecide`."""
-        self._steps.append(("redecide", (contenders, through)))
+        """Decide anew what contenders have; see `services.atp.domain.redecision.redecide`.
+
+        Recorded beside it is what they gave up: for whoever looks at the record without deciding again.
+        """
         self.decisions += 1
         found = redecision.redecide(self.book, contenders, through)
+        self._steps.append(("redecide", (contenders, through, _given_up(found.moves))))
         self._decided.append(found.moves)
         return found
 
@@ -157,6 +160,13 @@ def digest_of(decisions: Sequence[Decision]) -> str:
     """The digest of the decisions of a batch, in hexadecimal; by it one decided again is known to be the same."""
     answers = [each if isinstance(each, OrderDecision) else [_answer(one) for one in each] for each in decisions]
     return hashlib.sha256(orjson.dumps(answers, default=_plain)).hexdigest()
+
+
+def _given_up(moves: Sequence[Move]) -> list[Planned]:
+    """What contenders of a run have no more of what they held."""
+    pairs = [pair for move in moves for pair in zip(move.contender.held, move.kept, strict=True)]
+    given = [releasing.divide(held.planned, kept.quantity)[1] for held, kept in pairs]
+    return [part for part in given if part.quantity]
 
 
 def _answer(one: tuple[OpenBackorder, LineDecision] | Move) -> tuple[object, ...]:
