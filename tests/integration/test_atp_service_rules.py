@@ -158,6 +158,20 @@ async def test_those_who_wait_are_served_by_the_new_rule_once_there_is_one(atp: 
     assert await promised(atp, cheap, dear) == [0, 1]
 
 
+async def test_a_preview_shows_who_would_gain_and_lose_by_another_rule_and_changes_nothing(atp: Atp) -> None:
+    item = await atp.item()
+    gold = await waits(atp, item, customer=await gold_customer(atp))
+    dear = await waits(atp, item, price=900)
+    await atp.execute("UPDATE position SET on_hand = 1 WHERE item_id = $1", item)
+    await atp.execute("UPDATE movement SET on_hand_change = 1, quantity = 1 WHERE item_id = $1", item)
+    found = await atp.client.post("/v1/previews", json={"service_rule": BY_VALUE})
+    assert found.status_code == 200, found.text
+    gains = {each["promise_id"]: each["gained"] for each in found.json()["promises"]}
+    assert (gains.get(gold), gains.get(dear)) == (None, 1)
+    assert await promised(atp, gold, dear) == [0, 0]
+    assert (await atp.client.get("/v1/service-rule")).json()["version"] == 0
+
+
 async def test_a_rule_counts_from_its_date_on_and_not_before(atp: Atp) -> None:
     item = await atp.item()
     gold = await waits(atp, item, customer=await gold_customer(atp))

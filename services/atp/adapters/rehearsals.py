@@ -21,8 +21,9 @@ from services.atp.adapters.capacities import items_awaited_at
 from services.atp.adapters.closings import close, orders_open_at
 from services.atp.adapters.customers import customers as read_customers
 from services.atp.adapters.routing_documents import store_routing
+from services.atp.adapters.service_rules import store_rule
 from services.atp.adapters.transactions import PostgresSession, PostgresTransactions
-from services.atp.adapters.waking import items_awaited, mark_customers
+from services.atp.adapters.waking import items_awaited, mark_customers, mark_items
 from services.atp.application.closings import TriedClosing
 from services.atp.application.content import CustomerKey, OrderKey
 from services.atp.application.customers import Customer, TierAssignment
@@ -43,6 +44,7 @@ from services.atp.application.preview_changes import (
 )
 from services.atp.application.redecide import ITEMS_AT_ONCE_MAX, PORTION_LINES_MAX
 from services.atp.application.routing import RoutingDraft
+from services.atp.application.service_rules import RuleDraft
 from services.atp.application.supply_entries import Reference
 from services.atp.application.waiting_lines import MarkedItem
 from services.atp.domain.model import PositionKey
@@ -73,6 +75,7 @@ COPIES: Final[Mapping[str, str | None]] = {
     "location_closing": "true",
     "allocation_document": _OF_DOCUMENTS,
     "routing_document": "true",
+    "service_rule": "true",
     "configuration": "true",
     "usage": """
         (o.kind IN ('protection', 'shipped', 'asked')
@@ -220,6 +223,12 @@ class _PostgresRehearsal:
         assert version is not None  # noqa: S101 - of documents without a source's version every one is the next
         return version
 
+    async def set_rule(self, draft: RuleDraft) -> int:
+        """See the port."""
+        version = await store_rule(self._connection, replace(draft, effective_from=None))
+        await mark_items(self._connection, self.items, await business_now(self._connection), allocations.CAUSE)
+        return version
+
     async def change_tiers(self, changes: Sequence[TierChange]) -> None:
         """See the port."""
         tiers = (await self.session.configuration()).tiers
@@ -289,7 +298,7 @@ def _standing(document: Mapping[str, Any], line: Mapping[str, Any], at_risk: int
 async def _scope(connection: Connection, changes: Changes) -> _Scope:
     """What the changes concern. Raises NotKnown, PreviewTooLarge."""
     named: dict[str, None] = {change.name.position.item_id: None for change in changes.receipts}
-    everything = bool(changes.routing)
+    everything = bool(changes.routing) or changes.service_rule is not None
     for draft in changes.drafts:
         concerned = await allocations.items_concerned(connection, draft)
         everything = everything or concerned is None

@@ -28,6 +28,7 @@ from services.atp.application.read_availability import ReadAvailability, View, t
 from services.atp.application.redecide import PORTION_LINES_MAX
 from services.atp.application.review_deficits import ReviewDeficits
 from services.atp.application.routing import RoutingDraft
+from services.atp.application.service_rules import RuleDraft
 from services.atp.application.supply_entries import Reference
 from services.atp.application.take_supply import ScheduleReceipt
 from services.atp.application.waiting_lines import MarkedItem
@@ -90,6 +91,7 @@ class Changes:
     receipts: tuple[ReceiptChange, ...] = ()
     tiers: tuple[TierChange, ...] = ()
     closings: tuple[TriedClosing, ...] = ()
+    service_rule: RuleDraft | None = None
 
 
 class PromiseHead(NamedTuple):
@@ -149,6 +151,10 @@ class Rehearsal(Protocol):
         """Write a document of routing rules, in effect at once; its version. Raises as `RoutingDocuments.store`."""
         ...
 
+    async def set_rule(self, draft: RuleDraft) -> int:
+        """Let a rule say who is served first, from now on, and all who wait be asked anew; its version."""
+        ...
+
     async def change_tiers(self, changes: Sequence[TierChange]) -> None:
         """Let customers be in these tiers, and those of their orders that wait be asked anew. Raises NotKnown."""
         ...
@@ -198,6 +204,8 @@ async def preview(rehearsals: Rehearsals, engine: Engine, changes: Changes) -> P
         before = await settling.picture()
         versions = [await rehearsal.store(draft) for draft in changes.drafts]
         versions += [await rehearsal.store_routing(draft) for draft in changes.routing]
+        if changes.service_rule is not None:
+            versions.append(await rehearsal.set_rule(changes.service_rule))
         if changes.receipts:
             await settling.decide(await _schedule(rehearsal, changes.receipts))
         if changes.tiers:

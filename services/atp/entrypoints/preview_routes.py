@@ -24,6 +24,7 @@ from services.atp.application.preview_changes import (
     preview,
 )
 from services.atp.application.routing import TooManyRules
+from services.atp.application.service_rules import RuleDraft
 from services.atp.application.supply_entries import Reference
 from services.atp.domain.model import PositionKey
 from services.atp.domain.shifts import LineStanding, Totals, by_tier, totals
@@ -42,6 +43,7 @@ from services.atp.entrypoints.problem_codes import (
     TOO_MANY_RULES,
 )
 from services.atp.entrypoints.routing_routes import routing_draft
+from services.atp.entrypoints.service_rule_routes import RuleBody
 from services.chassis.auth import Principal, require
 from services.chassis.problems import OVERLOADED, PRECONDITION_FAILED, Problem, problem_responses
 from services.contracts.orders import CustomerRef
@@ -132,7 +134,7 @@ class TriedLocation(Payload):
 
 
 class PreviewRequest(Payload):
-    """What to try, in this order: documents, receipts, tiers, closings."""
+    """What to try, in this order: documents, the rule of who is served first, receipts, tiers, closings."""
 
     protections: Annotated[tuple[TriedProtections, ...], Field(max_length=DOCUMENTS_MAX)] = ()
     quotas: Annotated[tuple[TriedQuotas, ...], Field(max_length=DOCUMENTS_MAX)] = ()
@@ -143,6 +145,7 @@ class PreviewRequest(Payload):
     receipts: Annotated[tuple[TriedReceipt, ...], Field(max_length=RECEIPTS_MAX)] = ()
     tiers: Annotated[tuple[TriedTier, ...], Field(max_length=CUSTOMERS_MAX)] = ()
     closings: Annotated[tuple[TriedLocation, ...], Field(max_length=CLOSINGS_MAX)] = ()
+    service_rule: RuleBody | None = None
 
     @model_validator(mode="after")
     def _something_once(self) -> Self:
@@ -154,7 +157,8 @@ class PreviewRequest(Payload):
         for names in (documents, receipts, customers, closings):
             if len(dict.fromkeys(names)) < len(names):
                 raise ValueError("a document, a receipt, a customer or a location is tried once")
-        if not (documents or receipts or customers or closings) or len(documents) > DOCUMENTS_MAX:
+        something = documents or receipts or customers or closings or self.service_rule is not None
+        if not something or len(documents) > DOCUMENTS_MAX:
             raise ValueError(f"something is tried, and {DOCUMENTS_MAX} documents at most")
         return self
 
@@ -329,7 +333,8 @@ def _changes(body: PreviewRequest, author: str) -> Changes:
     ]
     rules: Sequence[TriedSourcingRules | TriedFulfilmentModes] = (*body.sourcing_rules, *body.fulfilment_modes)
     routing = [routing_draft(each.document, each.document_id, author, base=each.base_version) for each in rules]
-    return Changes(tuple(drafts), tuple(routing), tuple(receipts), tuple(tiers), tuple(closings))
+    rule = None if body.service_rule is None else RuleDraft(body.service_rule.stored(), None, author)
+    return Changes(tuple(drafts), tuple(routing), tuple(receipts), tuple(tiers), tuple(closings), rule)
 
 
 def _promises(found: Preview) -> list[dict[str, Any]]:
