@@ -68,9 +68,7 @@ def test_no_table_topic_export_or_log_holds_what_was_erased(served: Served, tmp_
     ask("segment_registry", "POST", f"{path}/assignments", {"tier": "standard", "reason": "new"})
     ask("segment_registry", "PUT", f"{path}/record", {"strategic": True})
     assert asyncio.run(_holding(served.data, PLANTED[0])) == ['"segment_registry"."customer_personal"']
-    assert asyncio.run(
-        _holding(served.data, "C-7310042")
-    )  # ids are elsewhere too: the search sees them
+    assert asyncio.run(_holding(served.data, "C-7310042"))  # ids are elsewhere too: the search sees them
     bad = served.ask("segment_registry", "PUT", f"{path}/personal", PERSONAL | {"email": 7})
     assert bad.status_code == 422
     ask("segment_registry", "POST", f"{path}:erase", {"reason": "asked for"})

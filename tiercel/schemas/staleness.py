@@ -84,6 +84,7 @@ STALENESS: Final[Mapping[tuple[str, str], str]] = {
         "Each page: everything committed before it was asked for; who goes on with the cursor misses no commit."
     ),
     ("segment_registry", "/v1/tiers/{tier}/card"): _COMMITTED,
+    ("segment_registry", "/v1/tiers/{tier}/versions"): _COMMITTED,
     ("segment_registry", "/v1/tiers/{tier}/service-statement"): (
         "Everything that was committed before the read began; figures are of the ATP's last closed month."
     ),

@@ -22,6 +22,7 @@ from services.segment_registry.adapters import (
     effect_rows,
     feed_rows,
     merge_rows,
+    planned_tier_rows,
     proposal_rows,
     record_rows,
     tier_rows,
@@ -35,11 +36,13 @@ from services.segment_registry.application.ports import (
     RegistryReader,
     RegistryTransaction,
     TierLock,
+    TierOfTime,
     TierVersion,
 )
 from services.segment_registry.domain.change_requests import ChangeRequest, RequestState
 from services.segment_registry.domain.change_rules import ChangeRules
 from services.segment_registry.domain.customers import Customer, Identifier
+from services.segment_registry.domain.planned_tiers import PlannedTier
 from services.segment_registry.domain.tier_cards import TierCard
 from services.segment_registry.domain.tiers import Tier
 
@@ -96,6 +99,24 @@ class PostgresTransaction:
 
     async def tier_version(self, tier: str) -> TierVersion | None:
         return await tier_rows.newest_version(self._connection, tier)
+
+    async def tier_versions(self, tier: str, limit: int) -> list[TierOfTime]:
+        return await planned_tier_rows.versions_of(self._connection, tier, limit)
+
+    async def tier_at(self, tier: str, at: datetime) -> TierOfTime | None:
+        return await planned_tier_rows.version_at(self._connection, tier, at)
+
+    async def tier_plans(self, tier: str) -> list[PlannedTier]:
+        return await planned_tier_rows.plans_of(self._connection, tier)
+
+    async def due_tier_plan(self, now: datetime) -> PlannedTier | None:
+        return await planned_tier_rows.due_plan(self._connection, now)
+
+    async def save_tier_plan(self, plan: PlannedTier) -> None:
+        await planned_tier_rows.save_plan(self._connection, plan)
+
+    async def drop_tier_plan(self, tier: str, effective_from: datetime) -> None:
+        await planned_tier_rows.drop_plan(self._connection, tier, effective_from)
 
     async def tier_cards(self) -> dict[str, TierCard]:
         return await tier_rows.load_cards(self._connection)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import Enum
 
 from services.segment_registry.application.assign_tier import move_customers
@@ -12,6 +13,7 @@ from services.segment_registry.application.end_assignment import end_assignment
 from services.segment_registry.application.import_customers import import_customers
 from services.segment_registry.application.keep_records import ContractTierUnknown, SequenceMoved, keep_record
 from services.segment_registry.application.merge_customers import merge_customers, split_customer
+from services.segment_registry.application.plan_tiers import PlanRefused, plan_tier
 from services.segment_registry.application.ports import Commander, RegistryTransaction
 from services.segment_registry.domain.change_rules import ChangeRules, RulesRefused
 from services.segment_registry.domain.customers import Customer
@@ -53,6 +55,7 @@ class TierChange:
 
     definition: Tier
     base_version: int | None
+    effective_from: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +107,8 @@ async def carry_out(transaction: RegistryTransaction, change: Change, commander:
         case ImportChange(rows):
             await import_customers(transaction, rows, commander, approved=True)
             return None
-        case TierChange(definition, base_version):
-            defined = await define_tier(
-                transaction, definition, expected_version=base_version, commander=commander, approved=True
-            )
-            return _failure(defined)
+        case TierChange():
+            return await _carry_out_of_tier(transaction, change, commander)
         case RulesChange(rules, base_version):
             view = await define_change_rules(
                 transaction, rules, expected_version=base_version, commander=commander, approved=True
@@ -116,6 +116,18 @@ async def carry_out(transaction: RegistryTransaction, change: Change, commander:
             return _failure(view)
         case MergeChange() | RecordChange():
             return await _carry_out_of_customer(transaction, change, commander)
+
+
+async def _carry_out_of_tier(
+    transaction: RegistryTransaction, change: TierChange, commander: Commander
+) -> Failure | None:
+    if change.effective_from is not None:
+        plan = await plan_tier(transaction, change.definition, change.effective_from, commander, approved=True)
+        return Failure(plan.reason) if isinstance(plan, PlanRefused) else None
+    defined = await define_tier(
+        transaction, change.definition, expected_version=change.base_version, commander=commander, approved=True
+    )
+    return _failure(defined)
 
 
 async def _carry_out_of_customer(

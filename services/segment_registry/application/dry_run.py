@@ -74,7 +74,7 @@ async def _effects(reader: RegistryReader, change: Change) -> Effects:
             return await _of_moves(reader, await _known_rows(reader, change))
         case EndChange():
             return await _of_end(reader, change)
-        case TierChange(definition):
+        case TierChange(definition=definition):
             return Effects(await reader.customers_in_tier(definition.tier, await reader.now()), ())
         case _:
             return Effects(0, ())

@@ -22,6 +22,7 @@ from services.chassis.outbox import Lane
 from services.segment_registry.domain.change_requests import ChangeRequest, RequestState
 from services.segment_registry.domain.change_rules import ChangeRules
 from services.segment_registry.domain.customers import Customer, Identifier
+from services.segment_registry.domain.planned_tiers import PlannedTier
 from services.segment_registry.domain.proposals import Proposal, ProposalRefusal
 from services.segment_registry.domain.tier_cards import TierCard
 from services.segment_registry.domain.tiers import Tier
@@ -117,6 +118,14 @@ class TierVersion(NamedTuple):
     defined_at: datetime
 
 
+class TierOfTime(NamedTuple):
+    """A version of a tier: who made it, and since when it was in effect."""
+
+    tier: Tier
+    author: str
+    defined_at: datetime
+
+
 class RegistryReader(Protocol):
     """Reads of one moment."""
 
@@ -130,6 +139,22 @@ class RegistryReader(Protocol):
 
     async def tier_version(self, tier: str) -> TierVersion | None:
         """Who defined the newest version of a tier; None if there is no such tier."""
+        ...
+
+    async def tier_versions(self, tier: str, limit: int) -> list[TierOfTime]:
+        """The newest versions of a tier, the newest first."""
+        ...
+
+    async def tier_at(self, tier: str, at: datetime) -> TierOfTime | None:
+        """The version of a tier that was in effect at a moment; None if there was none."""
+        ...
+
+    async def tier_plans(self, tier: str) -> list[PlannedTier]:
+        """What is planned for a tier, the earliest first."""
+        ...
+
+    async def due_tier_plan(self, now: datetime) -> PlannedTier | None:
+        """The earliest plan whose moment has come."""
         ...
 
     async def tier_cards(self) -> dict[str, TierCard]:
@@ -250,6 +275,14 @@ class RegistryTransaction(RegistryReader, Protocol):
 
     async def save_tiers(self, tiers: Sequence[Tier], author: str, at: datetime) -> None:
         """Store new versions of tiers, in this order."""
+        ...
+
+    async def save_tier_plan(self, plan: PlannedTier) -> None:
+        """Store a plan, in the place of one for the same moment."""
+        ...
+
+    async def drop_tier_plan(self, tier: str, effective_from: datetime) -> None:
+        """Forget a plan."""
         ...
 
     async def save_tier_card(self, tier: str, card: TierCard) -> None:

@@ -20,4 +20,6 @@ async def backlog(reader: RegistryReader) -> Backlog:
     collecting = await reader.collecting()
     proposals = 0 if collecting else await reader.proposals_waiting()
     effects = 0 if collecting else await reader.effects_waiting()
+    if not collecting and await reader.due_tier_plan(await reader.now()) is not None:
+        effects += 1
     return Backlog(await reader.audit_position(), await reader.events_unpublished(), proposals, effects)

@@ -20,6 +20,7 @@ from services.segment_registry.entrypoints.desk import Desk
 from services.segment_registry.entrypoints.feed_routes import feed_routes
 from services.segment_registry.entrypoints.merge_routes import merge_routes
 from services.segment_registry.entrypoints.record_routes import record_routes
+from services.segment_registry.entrypoints.tier_plan_routes import tier_plan_routes
 from services.segment_registry.entrypoints.tier_routes import tier_routes
 from services.segment_registry.entrypoints.tier_service_routes import tier_service_routes
 
@@ -66,6 +67,7 @@ def create_registry_app(
         return app
     for router in (
         tier_routes(desk),
+        tier_plan_routes(desk),
         tier_service_routes(desk, atp),
         customer_routes(desk),
         assignment_routes(desk),

@@ -87,11 +87,15 @@ class ImportContent(Payload):
 
 
 class TierContent(Payload):
-    """A tier, whole; see `PUT /v1/tiers/{tier}`. `base_version` is the version looked at (0: none yet, null: any)."""
+    """A tier, whole; see `PUT /v1/tiers/{tier}`. `base_version` is the version looked at (0: none yet, null: any).
+
+    With `effective_from` it is planned for that moment when the request is carried out.
+    """
 
     kind: Literal["tier"]
     tier: TierId
     base_version: BaseVersion | None = None
+    effective_from: Moment | None = None
     definition: TierBody
 
 
@@ -143,8 +147,8 @@ def change_of(content: str) -> Change:
             return MoveChange(tuple((each.customer_id, _wanted(each)) for each in moves))
         case ImportContent(items=items):
             return ImportChange(tuple(_row(index, each) for index, each in enumerate(items)))
-        case TierContent(tier=tier, base_version=base_version, definition=definition):
-            return TierChange(tier_draft(tier, definition), base_version)
+        case TierContent(tier=tier, base_version=version, effective_from=start, definition=definition):
+            return TierChange(tier_draft(tier, definition), version, start)
         case RulesContent(base_version=base_version, rules=rules):
             return RulesChange(rules_of(rules), base_version)
         case of_one:

@@ -1,5 +1,6 @@
 """Planned changes take effect by themselves: looked for at their time, and when a replay moves."""
 
+from services.segment_registry.application.plan_tiers import settle_plan
 from services.segment_registry.application.ports import Transactions
 from services.segment_registry.application.settle_effects import settle_due
 from services.segment_registry.entrypoints.rounds import Rounds
@@ -16,6 +17,8 @@ class PlannedEffects(Rounds):
 
     async def settle(self) -> None:
         """Work all that is due now."""
+        while (worked := await self._transactions.run(settle_plan, label="a planned tier takes effect")) is not None:
+            self._metrics.tier_versions.inc(worked.changed or 0)
         while True:
             moves = await self._transactions.run(settle_due, label="planned changes take effect")
             if moves is None:

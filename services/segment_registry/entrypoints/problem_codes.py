@@ -9,6 +9,7 @@ from services.segment_registry.domain.change_rules import RulesRefusal, RulesRef
 from services.segment_registry.domain.customers import IdentifierRefusal, IdentifiersRefused
 from services.segment_registry.domain.merging import MergeRefusal
 from services.segment_registry.domain.moves import BudgetRefusal, CustomerMerged, MoveRefusal, MoveRefused, TierUnusable
+from services.segment_registry.domain.planned_tiers import PlanRefusal
 from services.segment_registry.domain.second_person import SecondPersonNeeded
 from services.segment_registry.domain.tiers import TierRefusal, TierRefused
 from services.segment_registry.domain.timeline import TimelineRefusal
@@ -19,6 +20,13 @@ CONTRACT_TIER_UNKNOWN: Final = register(
     ProblemCode("contract_tier_unknown", 422, "The minimum tier of the contract is not defined")
 )
 CODE_TAKEN: Final = register(ProblemCode("code_taken", 409, "In this system the code means another tier"))
+PLAN_PROBLEMS: Final[Mapping[PlanRefusal, ProblemCode]] = {
+    PlanRefusal.PLAN_NOT_AHEAD: register(
+        ProblemCode("plan_not_ahead", 422, "A plan takes effect after now, and within ten years")
+    ),
+    PlanRefusal.TOO_MANY_PLANS: register(ProblemCode("too_many_plans", 409, "So much is planned for the tier already")),
+    PlanRefusal.PLAN_UNKNOWN: register(ProblemCode("plan_unknown", 404, "Nothing is planned for the tier then")),
+}
 UNKNOWN_ASSIGNMENT: Final = register(ProblemCode("unknown_assignment", 404, "The customer has no such assignment"))
 
 MERGED_CUSTOMER: Final = register(ProblemCode("merged_customer", 409, "The customer was merged into another one"))

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Depends, Header, Path, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
 from services.chassis.auth import Principal, require
 from services.chassis.problems import (
@@ -13,9 +13,10 @@ from services.chassis.problems import (
     Problem,
     problem_responses,
 )
+from services.contracts.payload import Moment
 from services.contracts.segments import TierDefined as TierDocument
 from services.segment_registry.application.define_tier import define_tier
-from services.segment_registry.application.ports import RegistryTransaction
+from services.segment_registry.application.ports import RegistryReader, RegistryTransaction
 from services.segment_registry.application.publishing import tier_document
 from services.segment_registry.domain.second_person import SecondPersonNeeded
 from services.segment_registry.domain.tiers import Tier, TierDefined, TierRefused, TierUnchanged
@@ -37,6 +38,12 @@ Writer = Annotated[Principal, Depends(require("registry.write"))]
 def tier_routes(desk: Desk) -> APIRouter:
     """The routes."""
     router = APIRouter(tags=["tiers"])
+    _add_reads(router, desk)
+    _add_definition(router, desk)
+    return router
+
+
+def _add_reads(router: APIRouter, desk: Desk) -> None:
 
     @router.get("/v1/tiers", response_model=TierList, summary="All tiers, the one served first at the head")
     async def list_tiers(_: Reader) -> Response:
@@ -46,15 +53,25 @@ def tier_routes(desk: Desk) -> APIRouter:
     @router.get(
         "/v1/tiers/{tier}",
         response_model=TierDocument,
-        summary="A tier with its service policy",
+        summary="A tier with its service policy, as it is or as it was at a moment",
         responses=problem_responses(TIER_NOT_FOUND),
     )
-    async def get_tier(_: Reader, tier: Annotated[TierId, Path()]) -> Response:
-        found = (await desk.transactions.read(lambda reader: reader.tiers())).get(tier)
+    async def get_tier(
+        _: Reader, tier: Annotated[TierId, Path()], at: Annotated[Moment | None, Query()] = None
+    ) -> Response:
+        async def look(reader: RegistryReader) -> Tier | None:
+            if at is None:
+                return (await reader.tiers()).get(tier)
+            version = await reader.tier_at(tier, at)
+            return None if version is None else version.tier
+
+        found = await desk.transactions.read(look)
         if found is None:
             raise Problem(TIER_NOT_FOUND)
         return response(answer(tier_document(found)), etag(found.version))
 
+
+def _add_definition(router: APIRouter, desk: Desk) -> None:
     @router.put(
         "/v1/tiers/{tier}",
         response_model=TierDocument,
@@ -100,8 +117,6 @@ def tier_routes(desk: Desk) -> APIRouter:
             case TierDefined(defined, changed, created):
                 desk.metrics.tier_versions.inc(len(changed))
                 return response(answer(tier_document(defined), 201 if created else 200), etag(defined.version))
-
-    return router
 
 
 def tier_draft(tier: str, body: TierBody) -> Tier:

@@ -1,0 +1,127 @@
+"""Define tiers by date: planned now, in effect from a moment on, with every version and plan to be seen."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import orjson
+
+from services.chassis.audit.chain import AuditEntry
+from services.chassis.ids import new_id
+from services.segment_registry.application.define_tier import define_tier
+from services.segment_registry.application.ports import (
+    Cause,
+    Commander,
+    RegistryReader,
+    RegistryTransaction,
+    TierLock,
+    TierOfTime,
+)
+from services.segment_registry.domain.planned_tiers import PlannedTier, PlanRefusal, refusal_of_plan
+from services.segment_registry.domain.second_person import Need, SecondPersonNeeded
+from services.segment_registry.domain.tiers import Tier, TierDefined, TierRefused
+
+VERSIONS_MAX: Final = 100  # of one answer, the newest
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRefused:
+    """Nothing was altered."""
+
+    reason: PlanRefusal
+
+
+@dataclass(frozen=True, slots=True)
+class TierTimes:
+    """The newest versions of a tier, the newest first, and what is planned, the earliest first."""
+
+    versions: list[TierOfTime]
+    plans: list[PlannedTier]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanWorked:
+    """A plan whose moment came: `changed` versions were made; None where it could not be."""
+
+    changed: int | None
+
+
+async def plan_tier(
+    transaction: RegistryTransaction,
+    definition: Tier,
+    effective_from: datetime,
+    commander: Commander,
+    *,
+    approved: bool = False,
+) -> PlannedTier | PlanRefused | SecondPersonNeeded:
+    """Plan a definition of a tier, one that exists or a new one."""
+    await transaction.lock_tiers(TierLock.EXCLUSIVE)
+    now = await transaction.now()
+    refusal = refusal_of_plan(await transaction.tier_plans(definition.tier), effective_from, now)
+    if refusal is not None:
+        return PlanRefused(refusal)
+    if not approved and (await transaction.change_rules()).tier_definitions:
+        return SecondPersonNeeded((Need.TIER_DEFINITION,))
+    plan = PlannedTier(definition, effective_from, commander.author, now)
+    await transaction.save_tier_plan(plan)
+    await transaction.append_audit([_entry(plan, commander.author, "tier.planned")], now)
+    return plan
+
+
+async def withdraw_plan(
+    transaction: RegistryTransaction, tier: str, effective_from: datetime, commander: Commander
+) -> PlannedTier | PlanRefused:
+    """Withdraw what is planned for a tier at a moment."""
+    await transaction.lock_tiers(TierLock.EXCLUSIVE)
+    found = [each for each in await transaction.tier_plans(tier) if each.effective_from == effective_from]
+    if not found:
+        return PlanRefused(PlanRefusal.PLAN_UNKNOWN)
+    now = await transaction.now()
+    await transaction.drop_tier_plan(tier, effective_from)
+    await transaction.append_audit([_entry(found[0], commander.author, "tier.plan_withdrawn")], now)
+    return found[0]
+
+
+async def tier_times(reader: RegistryReader, tier: str) -> TierTimes:
+    """Versions and plans of a tier."""
+    return TierTimes(await reader.tier_versions(tier, VERSIONS_MAX), await reader.tier_plans(tier))
+
+
+async def settle_plan(transaction: RegistryTransaction) -> PlanWorked | None:
+    """Let the earliest plan that is due come into effect; None when there is none, or while a replay collects.
+
+    One that is not possible any more is dropped with an entry in the audit trail that says why.
+    """
+    if await transaction.collecting():
+        return None
+    if await transaction.due_tier_plan(await transaction.now()) is None:
+        return None
+    await transaction.lock_tiers(TierLock.EXCLUSIVE)
+    now = await transaction.now()
+    plan = await transaction.due_tier_plan(now)
+    if plan is None:
+        return None
+    start = str(new_id())
+    commander = Commander(plan.author, Cause(start, start))
+    await transaction.drop_tier_plan(plan.definition.tier, plan.effective_from)
+    outcome = await define_tier(transaction, plan.definition, expected_version=None, commander=commander, approved=True)
+    if isinstance(outcome, TierRefused):
+        entry = _entry(plan, plan.author, "tier.plan_failed", refusal=outcome.reason)
+        await transaction.append_audit([entry], now)
+        return PlanWorked(None)
+    return PlanWorked(len(outcome.changed) if isinstance(outcome, TierDefined) else 0)
+
+
+def _entry(plan: PlannedTier, author: str, action: str, *, refusal: str | None = None) -> AuditEntry:
+    tier = plan.definition
+    detail = {
+        "effective_from": plan.effective_from,
+        "name": tier.name,
+        "priority_rank": tier.priority_rank,
+        "is_default": tier.is_default,
+        "active": tier.active,
+        "policy": orjson.Fragment(tier.policy),
+    }
+    if refusal is not None:
+        detail["refusal"] = refusal
+    return AuditEntry(author, action, tier.tier, detail)
