@@ -44,7 +44,7 @@ LocalTime = Annotated[
 
 
 class LocationTerms(Payload):
-    """A place that ships. Goods due at its dock can be promised from `dock_to_stock_days` later.
+    """A place that ships. Goods due at its dock can be promised from `dock_to_stock_days` working days later.
 
     These days count for receipts and transfers that are said, or said again, from then on. Processing takes working
     days of `calendar`; without one, any days. Its day is that of its time zone.

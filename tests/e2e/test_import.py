@@ -91,6 +91,44 @@ def test_an_allocation_document_goes_out_is_edited_looked_at_and_comes_back(serv
     assert (bad.returncode, [line for line, _ in _aside(aside)]) == (1, ["4"]), bad.stdout + bad.stderr
 
 
+RULES = """document,effective_from,rule,tier,zone,item_group,locations,in_turn
+R-UK,,near,,GB,,DC-R=1;ST-R=2,yes
+R-BAD,,wrong,,,,DC-R=first,no
+R-UK,,all,,,,DC-R,
+R-TWICE,2027-01-01T00:00:00Z,one,,,,DC-R,no
+R-TWICE,,two,,,,DC-R,no
+"""
+MODES = """document,rule,criticality,attempts
+R-MODES,vital,vital,"distribution_center/express | third_party,drop_ship/ | /"
+"""
+
+
+def test_rules_are_imported_a_document_at_a_time_and_the_same_file_again_writes_no_version(
+    served: Served, tmp_path: Path
+) -> None:
+    for location, kind in (("DC-R", "distribution_center"), ("ST-R", "store")):
+        assert served.ask("atp", "PUT", f"/v1/locations/{location}", {"kind": kind}).status_code < 300
+    rules, modes, aside = tmp_path / "rules.csv", tmp_path / "modes.csv", tmp_path / "aside.csv"
+    rules.write_text(RULES)
+    modes.write_text(MODES)
+    to = ("--url", served.urls["atp"], "--key", served.key, "--set-aside", str(aside))
+    for _ in range(2):
+        done = tiercel("import", "sourcing-rules", str(rules), *to)
+        assert "5 rows: 2 sent, 3 set aside" in done.stdout, done.stdout + done.stderr
+        assert [line for line, _ in _aside(aside)] == ["3", "5", "6"]
+    document = served.ask("atp", "GET", "/v1/sourcing-rules/R-UK").json()
+    assert (document["version"], [rule["rule"] for rule in document["rules"]]) == (1, ["near", "all"])
+    assert document["rules"][0]["locations"] == [{"location": "DC-R", "rank": 1}, {"location": "ST-R", "rank": 2}]
+    assert document["rules"][0]["in_turn"]
+    assert "1 rows: 1 sent" in tiercel("import", "fulfilment-modes", str(modes), *to).stdout
+    [mode] = served.ask("atp", "GET", "/v1/fulfilment-modes/R-MODES").json()["rules"]
+    assert mode["attempts"] == [
+        {"kinds": ["distribution_center"], "carrier_classes": ["express"]},
+        {"kinds": ["third_party", "drop_ship"], "carrier_classes": []},
+        {"kinds": [], "carrier_classes": []},
+    ]
+
+
 def test_every_template_names_the_columns_of_its_kind() -> None:
     for kind, sheet in SHEETS.items():
         told = tiercel("import", "--template", kind)

@@ -192,3 +192,44 @@ async def test_terms_that_are_not_of_a_kind_are_refused(atp: Atp) -> None:
     ):
         answer = await atp.client.put(f"/v1/locations/{unique('L')}", json=terms)
         assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed"), terms
+
+
+async def test_what_is_due_at_the_dock_counts_after_working_days_of_the_location(atp: Atp) -> None:
+    zone = unique("Z")
+    dc = await source(atp, "third_party", calendar=await open_only(atp, 1, 2, 6, 7, 8), dock_to_stock_days=2)
+    await lane(atp, zone, dc, "road", 1, 100, unique("road"))
+    sku = await item(atp, **{dc: 0})
+    receipt = {
+        "source": "erp",
+        "reference": unique("PO"),
+        "sku": sku,
+        "location": dc,
+        "quantity": 5,
+        "due": str(in_days(2)),
+        "certainty": "confirmed",
+        "version": 1,
+    }
+    assert (await atp.client.post("/v1/supply/receipts", json={"items": [receipt]})).status_code == 200
+    part = (await promised(atp, sku, 5, {"zone": zone}))["lines"][0]["schedule"][0]
+    assert (part["ship_date"], part["arrival_date"]) == (str(in_days(7)), str(in_days(8)))  # six and seven are open
+    later = {**receipt, "days_later": 0}
+    tried = {name: later[name] for name in ("source", "reference", "sku", "location", "days_later")}
+    seen = await atp.client.post("/v1/previews", json={"receipts": [tried]})
+    assert (seen.status_code, seen.json()["promises_changed"]) == (200, 0)
+
+
+async def test_a_vendor_without_a_limit_of_stock_sends_no_more_on_a_day_than_its_capacity(atp: Atp) -> None:
+    zone = unique("Z")
+    vendor = await source(atp, "drop_ship", lead_time_days=1)
+    await lane(atp, zone, vendor, "road", 1, 100, unique("road"))
+    sku = await item(atp, **{vendor: 0})
+    document = {"lines": [{"location": vendor, **dict.fromkeys(WEEK, 10)}]}
+    answer = await atp.client.put(f"/v1/capacities/{unique('CAP')}", json=document)
+    assert answer.status_code == 200, answer.text
+    days = [(await promised(atp, sku, 8, {"zone": zone}))["lines"][0]["schedule"] for _ in range(3)]
+    by_day: dict[str, int] = {}
+    for part in (part for schedule in days for part in schedule):
+        by_day[part["ship_date"]] = by_day.get(part["ship_date"], 0) + part["quantity"]
+    assert sum(by_day.values()) == 24
+    assert max(by_day.values()) <= 10
+    await prove(atp)

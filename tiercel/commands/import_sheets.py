@@ -13,6 +13,7 @@ from services.contracts.cut_over import OpenOrder
 from services.contracts.items import CatalogItem
 from services.contracts.network import CatalogCalendar, CatalogLane, CatalogLocation, CatalogService, CatalogZone
 from services.contracts.payload import Payload
+from services.contracts.routing import CatalogFulfilmentModes, CatalogSourcingRules, CatalogSubstitutions
 from services.contracts.supply import Buffer, Discrepancy, ScheduledReceipt, SupplyMovement, SupplySnapshot
 
 NUMBER_CHARS_MAX: Final = 18
@@ -36,6 +37,8 @@ WHOLE_NUMBERS: Final = frozenset(
         "rule_accumulation_periods",
         "processing_days",
         "dock_to_stock_days",
+        "ready_minutes",
+        "lead_time_days",
         "transit_days",
         "rank",
         "cost_shipment_minor",
@@ -53,6 +56,7 @@ FLAGS: Final = frozenset({"active", "planned_receipts_count", "ship_complete", "
 LISTS: Final = frozenset({"groups", "substitutes", "weekdays", "closed", "opened"})
 ORDER: Final = {"order_source": "source", "order_id": "order_id"}
 BACKORDERS: Final = {"backorder_policy": "policy", "backorder_until": "until", "backorder_limit": "limit"}
+HOLIDAYS: Final = {"holiday_country": "country", "holiday_subdivision": "subdivision"}
 RULES: Final = {
     "promising_rule": "kind",
     "rule_period_days": "period_days",
@@ -134,6 +138,8 @@ SHEETS: Final[Mapping[str, Sheet]] = {
             "weekdays": "mon;tue;wed;thu;fri",
             "closed": "2026-12-25;2027-01-01",
             "opened": "",
+            "holiday_country": "GB",
+            "holiday_subdivision": "",
         },
     ),
     "locations": Sheet(
@@ -144,10 +150,14 @@ SHEETS: Final[Mapping[str, Sheet]] = {
         ("location", "version"),
         {
             "location": "DC-1",
+            "kind": "distribution_center",
             "time_zone": "Europe/London",
             "calendar": "WORKING-DAYS",
             "processing_days": "0",
             "dock_to_stock_days": "0",
+            "closes_at": "",
+            "ready_minutes": "",
+            "lead_time_days": "",
             "active": "yes",
         },
     ),
@@ -157,7 +167,13 @@ SHEETS: Final[Mapping[str, Sheet]] = {
         "/v1/services",
         ("pick_up_calendar",),
         ("service", "version"),
-        {"service": "parcel", "pick_up_calendar": "WORKING-DAYS", "cut_off": "15:00", "active": "yes"},
+        {
+            "service": "parcel",
+            "pick_up_calendar": "WORKING-DAYS",
+            "cut_off": "15:00",
+            "pick_up_time": "16:30",
+            "active": "yes",
+        },
     ),
     "lanes": Sheet(
         CatalogLane,
@@ -192,6 +208,60 @@ SHEETS: Final[Mapping[str, Sheet]] = {
             "zone": "GB-HIGHLANDS",
             "active": "yes",
         },
+    ),
+    "sourcing-rules": Sheet(
+        CatalogSourcingRules,
+        "PUT",
+        "/v1/sourcing-rules/{document}",
+        (),
+        ("document",),
+        {
+            "document": "UK",
+            "effective_from": "",
+            "rule": "all",
+            "tier": "",
+            "zone": "",
+            "item_group": "",
+            "locations": "DC-1=1",
+            "in_turn": "no",
+        },
+        ("document", "rule", "locations"),
+    ),
+    "fulfilment-modes": Sheet(
+        CatalogFulfilmentModes,
+        "PUT",
+        "/v1/fulfilment-modes/{document}",
+        (),
+        ("document",),
+        {
+            "document": "MODES",
+            "effective_from": "",
+            "rule": "vital",
+            "tier": "",
+            "zone": "",
+            "criticality": "vital",
+            "attempts": "distribution_center/standard | /",
+        },
+        ("document", "rule", "attempts"),
+    ),
+    "substitutions": Sheet(
+        CatalogSubstitutions,
+        "PUT",
+        "/v1/substitutions/{document}",
+        ("sku",),
+        ("document",),
+        {
+            "document": "TEA",
+            "effective_from": "",
+            "rule": "bags",
+            "sku": "TEA-1",
+            "substitute": "TEA-2",
+            "tier": "",
+            "zone": "",
+            "quantity": "1",
+            "substitute_quantity": "80",
+        },
+        ("document", "rule", "sku", "substitute"),
     ),
     "stock": Sheet(
         SupplySnapshot,
@@ -350,6 +420,8 @@ def values_of(cells: Mapping[str, str]) -> dict[str, Any]:
             found.setdefault("backorders", {})[BACKORDERS[name]] = value
         elif name in RULES:
             found.setdefault("promising_rule", {})[RULES[name]] = value
+        elif name in HOLIDAYS:
+            found.setdefault("holidays", {})[HOLIDAYS[name]] = value
         elif name in ORDER:
             found.setdefault("order", {})[ORDER[name]] = value
         else:

@@ -10,7 +10,7 @@ or its version: an import that was broken off is begun again.
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -22,6 +22,8 @@ from services.contracts.payload import Payload
 from tiercel.commands.csv_files import FileRefused, Row, open_report, read_rows
 from tiercel.commands.import_sheets import OPEN_ORDERS, SHEETS, Sheet, values_of
 from tiercel.commands.open_orders import by_order, order_of
+from tiercel.commands.routing_rules import KINDS as RULE_KINDS
+from tiercel.commands.routing_rules import by_document, document_of
 
 ROWS_AT_ONCE: Final = 1_000
 SECONDS_MAX: Final = 120.0
@@ -122,7 +124,10 @@ class _Import:
         bodies = [entry.payload.model_dump(mode="json", exclude_none=True) for entry in entries]
         if "{" in self.sheet.path:  # one by one: the name is in the path
             for body in bodies:
-                path = self.sheet.path.format(location=body.pop("location"))
+                name = "document" if "{document}" in self.sheet.path else "location"
+                path = self.sheet.path.format(**{name: body.pop(name)})
+                if name == "document":
+                    del body["version"], body["author"]  # the next one, by whoever has the key
                 request(self.client, self.sheet.method, path, json=body)
             return
         answer = request(self.client, self.sheet.method, self.sheet.path, json={"items": bodies}).json()
@@ -164,7 +169,7 @@ def import_file(
 
 def _import(kind: str, rows: Iterator[Row], client: httpx.Client, set_aside: Path, *, dry_run: bool) -> Imported:
     sheet, known = SHEETS[kind], _Known(client)
-    groups = by_order(rows) if kind == OPEN_ORDERS else ([row] for row in rows)
+    groups = _groups(kind, rows)
     with set_aside.open("w", newline="", encoding="utf-8") as report:
         put_aside = open_report(report)
         put_aside(("line", "reason", "content"))
@@ -175,13 +180,26 @@ def _import(kind: str, rows: Iterator[Row], client: httpx.Client, set_aside: Pat
     return going.counts
 
 
+def _groups(kind: str, rows: Iterator[Row]) -> Iterable[Sequence[Row]]:
+    """The rows of each entry."""
+    if kind == OPEN_ORDERS:
+        return by_order(rows)
+    return by_document(rows) if kind in RULE_KINDS else ([row] for row in rows)
+
+
+def _values(kind: str, rows: Sequence[Row]) -> dict[str, Any] | str:
+    if kind == OPEN_ORDERS:
+        return order_of(rows)
+    return document_of(rows) if kind in RULE_KINDS else values_of(rows[0].cells)
+
+
 def _entry(kind: str, known: _Known, rows: Sequence[Row]) -> Payload | str:
     """The entry of rows, or why there is none."""
     sheet = SHEETS[kind]
     for row in rows:
         if row.surplus:
             return f"{row.surplus} more cells than columns"
-    values = order_of(rows) if kind == OPEN_ORDERS else values_of(rows[0].cells)
+    values = _values(kind, rows)
     if isinstance(values, str):
         return values
     try:

@@ -3,6 +3,7 @@
 Who changes one of them calls `raise_version` in the same transaction; a decision reads the number in its own.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
@@ -46,14 +47,18 @@ ARRAY(SELECT DISTINCT day FROM unnest(c.closed || c.holidays) AS days (day)
     WHERE day = ANY(c.closed) OR day <> ALL(c.opened) ORDER BY day) AS closed
 """
 _CALENDARS: Final = f"SELECT c.calendar_id, c.weekdays, {_ALL_CLOSED}, c.opened FROM calendar c"  # noqa: S608
+# Working days of locations. Nothing is assumed while the calendar is not known; goods at the dock wait any days then.
 _LEADS: Final = f"""
-SELECT o.location_id, o.lead_time_days, c.weekdays, {_ALL_CLOSED}, c.opened
-FROM location o LEFT JOIN calendar c ON c.calendar_id = o.calendar_id
-WHERE o.lead_time_days IS NOT NULL AND (o.calendar_id IS NULL OR c.calendar_id IS NOT NULL)
+SELECT o.location_id, o.{{days}} AS days, c.weekdays, {_ALL_CLOSED}, c.opened
+FROM location o LEFT JOIN calendar c ON c.calendar_id = o.calendar_id WHERE {{where}}
 """  # noqa: S608 - made of constants
+_LEAD_TIMES: Final = _LEADS.format(
+    days="lead_time_days",
+    where="o.lead_time_days IS NOT NULL AND (o.calendar_id IS NULL OR c.calendar_id IS NOT NULL)",
+)
+_DOCK_TO_STOCK: Final = _LEADS.format(days="dock_to_stock_days", where="o.dock_to_stock_days > 0")
 _ZONES_VERSION: Final = "SELECT zones_version FROM configuration"
 _ZONE_RULES: Final = "SELECT country, low, high, zone FROM zone_rule WHERE active"
-_DOCK_TO_STOCK: Final = "SELECT location_id, dock_to_stock_days FROM location WHERE dock_to_stock_days > 0"
 _PROCESSING: Final = "SELECT location_id, processing_days FROM location"
 _CLOSED: Final = "SELECT location_id, coalesce(through_day, 10000000) AS through_day FROM location_closing"
 _ANY_PROTECTION: Final = "SELECT EXISTS (SELECT FROM protection)"
@@ -145,7 +150,6 @@ async def _read(connection: Connection, version: int, zone_map: ZoneMap) -> Conf
             default = tier
     offers, clocks = await _offers(connection)
     protections: bool = await connection.fetchval(_ANY_PROTECTION)
-    dock_to_stock = {row["location_id"]: row["dock_to_stock_days"] for row in await connection.fetch(_DOCK_TO_STOCK)}
     blocks: bool = await connection.fetchval(ANY_BLOCK)
     return Configuration(
         version,
@@ -154,7 +158,7 @@ async def _read(connection: Connection, version: int, zone_map: ZoneMap) -> Conf
         offers,
         await read_quotas(connection),
         protections,
-        dock_to_stock,
+        await _leads(connection, _DOCK_TO_STOCK),
         blocks,
         zone_map,
         clocks,
@@ -164,7 +168,7 @@ async def _read(connection: Connection, version: int, zone_map: ZoneMap) -> Conf
         closed={row["location_id"]: row["through_day"] for row in await connection.fetch(_CLOSED)},
         divided=await read_shared_items(connection),
         routing=await read_rules(connection),
-        leads=await _leads(connection),
+        leads=await _leads(connection, _LEAD_TIMES),
         processing_days={row["location_id"]: row["processing_days"] for row in await connection.fetch(_PROCESSING)},
         service_rules=await read_service_rules(connection),
     )
@@ -173,7 +177,7 @@ async def _read(connection: Connection, version: int, zone_map: ZoneMap) -> Conf
 async def _offers(connection: Connection) -> tuple[dict[str, tuple[Offer, ...]], dict[OfferName, Clock]]:
     """The ways to serve each zone, and when the day ends for those of them for which that is not midnight in UTC."""
     calendars: dict[str | None, Calendar] = {
-        name: Calendar(tuple(flag == "1" for flag in weekdays), tuple(closed), tuple(opened))
+        name: _calendar(weekdays, closed, opened)
         for name, weekdays, closed, opened in await connection.fetch(_CALENDARS)
     }
     rows = await connection.fetch(_OFFERS)
@@ -194,17 +198,16 @@ async def _offers(connection: Connection) -> tuple[dict[str, tuple[Offer, ...]],
     return offers, clocks
 
 
-async def _leads(connection: Connection) -> dict[str, Lead]:
-    """Where supply is assumed from a lead time on. Nothing is, while the location's calendar is not known."""
+async def _leads(connection: Connection, query: str) -> dict[str, Lead]:
+    """Working days of locations, where they take any."""
     return {
-        row["location_id"]: Lead(
-            row["lead_time_days"],
-            None
-            if row["weekdays"] is None
-            else Calendar(tuple(flag == "1" for flag in row["weekdays"]), tuple(row["closed"]), tuple(row["opened"])),
-        )
-        for row in await connection.fetch(_LEADS)
+        name: Lead(days, None if weekdays is None else _calendar(weekdays, closed, opened))
+        for name, days, weekdays, closed, opened in await connection.fetch(query)
     }
+
+
+def _calendar(weekdays: str, closed: Sequence[int], opened: Sequence[int]) -> Calendar:
+    return Calendar(tuple(flag == "1" for flag in weekdays), tuple(closed), tuple(opened))
 
 
 def _tier(tier: str, version: int, rank: int, policy: dict[str, Any]) -> Tier:

@@ -6,6 +6,7 @@ Whoever waits is asked anew when rules come into effect: at once when they are s
 from datetime import datetime
 from typing import Final
 
+import asyncpg
 import orjson
 
 from services.atp.adapters.configuration import raise_version
@@ -22,6 +23,12 @@ RULES_IN_EFFECT_MAX: Final = 10_000  # of all documents: every process holds the
 CAUSE: Final = "routing_changed"
 _LATEST: Final = """
 SELECT version, kind FROM routing_document WHERE document_id = $1 ORDER BY version DESC LIMIT 1
+"""
+_SAME: Final = """
+SELECT version FROM routing_document AS newest
+WHERE document_id = $1 AND kind = $2 AND body = $3::jsonb AND ($4::bigint IS NULL OR version = $4)
+    AND effective_from <= recorded_at AND effective_to IS NULL
+    AND version = (SELECT max(version) FROM routing_document WHERE document_id = newest.document_id)
 """
 _ADD: Final = """
 INSERT INTO routing_document (document_id, version, kind, effective_from, author, body, rules, recorded_at)
@@ -66,6 +73,9 @@ class PostgresRoutingDocuments:
         """See the port."""
 
         async def work(connection: Connection) -> int | None:
+            same = await connection.fetchval(_SAME, draft.document_id, draft.kind, draft.body.decode(), draft.base)
+            if same is not None and draft.version is None and draft.effective_from is None:
+                return int(same)  # what is sent again is no new version
             version = await store_routing(connection, draft)
             if version is not None:
                 detail = {"version": version, "rules": draft.rules, "effective_from": str(draft.effective_from or "")}
@@ -73,7 +83,10 @@ class PostgresRoutingDocuments:
                 await audit.append(connection, [entry], await business_now(connection))
             return version
 
-        return await self._database.run(work, label="routing rules")
+        try:
+            return await self._database.run(work, label="routing rules")
+        except asyncpg.UniqueViolationError as error:
+            raise VersionMoved(None) from error
 
     async def document(
         self, kind: RoutingKind, document_id: str, version: int | None, at: datetime | None

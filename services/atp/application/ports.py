@@ -138,7 +138,7 @@ class Configuration:
     offers: Mapping[str, tuple[Offer, ...]]
     quotas: tuple[EffectiveQuota, ...]
     protections: bool
-    dock_to_stock_days: Mapping[str, int] = field(default_factory=dict)  # by location, where there are any
+    dock_to_stock: Mapping[str, Lead] = field(default_factory=dict)  # by location, where it takes any days
     blocks: bool = False
     zone_map: ZoneMap = field(default_factory=ZoneMap)
     clocks: Mapping[OfferName, Clock] = field(default_factory=dict)  # where the day is not that of UTC, or ends earlier

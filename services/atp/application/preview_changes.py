@@ -27,7 +27,7 @@ from services.atp.application.ports import Session
 from services.atp.application.read_availability import ReadAvailability, View, tier_room
 from services.atp.application.redecide import PORTION_LINES_MAX
 from services.atp.application.review_deficits import ReviewDeficits
-from services.atp.application.routing import RoutingDraft
+from services.atp.application.routing import NO_DOCKING, RoutingDraft
 from services.atp.application.service_rules import RuleDraft
 from services.atp.application.supply_entries import Reference
 from services.atp.application.take_supply import ScheduleReceipt
@@ -35,6 +35,7 @@ from services.atp.application.waiting_lines import MarkedItem
 from services.atp.domain.model import PositionKey
 from services.atp.domain.scheduled_receipts import Scheduled
 from services.atp.domain.shifts import LineKey, LineStanding, Shift, shifts
+from services.atp.domain.shipping_days import at_dock
 from services.contracts.risks import RiskCause
 
 T = TypeVar("T")
@@ -297,13 +298,13 @@ async def _schedule(rehearsal: Rehearsal, changes: Sequence[ReceiptChange]) -> l
     commands = []
     for change in changes:
         receipt = known[change.name]
-        docking = configuration.dock_to_stock_days.get(change.name.position.location_id, 0)
+        docking = configuration.dock_to_stock.get(change.name.position.location_id, NO_DOCKING)
         commands.append(
             ScheduleReceipt(
                 change.name,
                 receipt.version + 1,
                 receipt.quantity if change.quantity is None else change.quantity,
-                receipt.due - docking + change.days_later,
+                at_dock(docking.calendar, receipt.due, docking.days) + change.days_later,
                 receipt.certainty,
                 _ORIGIN,
             )

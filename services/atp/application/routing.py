@@ -3,11 +3,11 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
-from services.atp.domain.made_to_order import after_working_days
 from services.atp.domain.model import Calendar, Day, Item, PositionKey
 from services.atp.domain.routing_rules import NOTHING_RULED, RoutingRules
+from services.atp.domain.shipping_days import after_working_days
 
 RoutingKind = Literal["sourcing_rules", "fulfilment_modes", "substitutions"]
 Values = dict[str, Any]
@@ -23,7 +23,7 @@ class EffectiveRules:
 
 
 class Lead(NamedTuple):
-    """How many working days after today supply of a location is assumed from."""
+    """So many working days of a location: until supply is assumed, or from the dock to the stock."""
 
     days: int
     calendar: Calendar | None
@@ -54,6 +54,9 @@ class NamedInRules:
     tiers: tuple[str, ...] = ()
     locations: tuple[str, ...] = ()
     items: tuple[str, ...] = ()
+
+
+NO_DOCKING: Final = Lead(0, None)
 
 
 class TooManyRules(Exception):  # noqa: N818 - says what is wrong
@@ -87,6 +90,12 @@ class RoutingDocuments(Protocol):
     async def unknown(self, names: NamedInRules) -> NamedInRules:
         """Those of the names that nobody knows."""
         ...
+
+
+def in_stock(docking: Mapping[str, Lead], location_id: str, due: Day) -> Day:
+    """From which day on goods count that are due at the dock of a location on a day."""
+    lead = docking.get(location_id)
+    return due if lead is None else after_working_days(lead.calendar, due, lead.days)
 
 
 def assumed_from(leads: Mapping[str, Lead], positions: Iterable[PositionKey], today: Day) -> dict[str, Day]:

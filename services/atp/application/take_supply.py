@@ -11,6 +11,7 @@ from typing import Final, Literal
 from services.atp.application.batch import Batch, Handler, Needs
 from services.atp.application.commands import Applied, Origin, Outcome, Remembered
 from services.atp.application.ports import Session
+from services.atp.application.routing import in_stock
 from services.atp.application.status_book import CountedStatus
 from services.atp.application.supply_book import item_at, load_supply, position_of, store_supply, supply_of
 from services.atp.application.supply_entries import CountedSince, Entry, Reference, StreamKey, TransferKey
@@ -219,7 +220,7 @@ class Scheduling(Handler[ScheduleReceipt]):
         """An older version changes nothing."""
         supply, key = supply_of(batch), command.name.position
         known = supply.scheduled.get(command.name, Scheduled())
-        due = command.due + batch.configuration.dock_to_stock_days.get(key.location_id, 0)
+        due = in_stock(batch.configuration.dock_to_stock, key.location_id, command.due)
         after = schedule(known, command.version, command.quantity, due, command.certainty)
         if after is known:
             return Applied("older" if command.version < known.version else "repeated")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from services.atp.application.batch import Batch, Handler, Needs
 from services.atp.application.commands import Applied, Origin, Outcome, Remembered
 from services.atp.application.ports import Session
+from services.atp.application.routing import in_stock
 from services.atp.application.supply_entries import TransferKey
 from services.atp.application.transfer_book import (
     find_transfers,
@@ -53,8 +54,8 @@ class Transferring(Handler[TransferStock]):
         book = transfers_of(batch)
         before = book.transfers.get(command.key, Transfer())
         said = command.transfer
-        dock_to_stock = batch.configuration.dock_to_stock_days.get(said.to_location, 0)
-        after = state(before, replace(said, due_day=said.due_day + dock_to_stock))
+        due = in_stock(batch.configuration.dock_to_stock, said.to_location, said.due_day)
+        after = state(before, replace(said, due_day=due))
         if after is before:
             return Applied("older" if command.transfer.version < before.version else "repeated")
         book.put(batch, command.key, after)

@@ -8,8 +8,7 @@ there besides it, for days before H. Goods that leave without having been receiv
 
 from dataclasses import replace
 
-from services.atp.domain.model import Book, Calendar, Day, Item
-from services.atp.domain.shipping_days import CLOSED_DAYS_MAX, is_open
+from services.atp.domain.model import Book, Item
 
 
 def item_at(book: Book, location_id: str, item: Item) -> Item:
@@ -21,13 +20,3 @@ def item_at(book: Book, location_id: str, item: Item) -> Item:
 def assumed_there(item: Item, days: int) -> Item:
     """An item of which supply is assumed from so many days after today on, and stands."""
     return replace(item, checking_horizon_days=days, supply_stands=True)
-
-
-def after_working_days(calendar: Calendar | None, today: Day, days: int) -> Day:
-    """The day so many working days after today; one that would be too far away is taken to be open."""
-    day = today
-    for _ in range(days):
-        last, day = day + CLOSED_DAYS_MAX, day + 1
-        while day < last and not is_open(calendar, day):
-            day += 1
-    return day

@@ -47,6 +47,24 @@ def last_available(offer: Offer, ships: Day) -> Day:
     return first + bisect_right(days, ships, key=lambda day: ship_day(offer, day)) - 1
 
 
+def after_working_days(calendar: Calendar | None, start: Day, days: int) -> Day:
+    """The day so many working days after one; one that would be too far away is taken to be open."""
+    day = start
+    for _ in range(days):
+        last, day = day + CLOSED_DAYS_MAX, day + 1
+        while day < last and not is_open(calendar, day):
+            day += 1
+    return day
+
+
+def at_dock(calendar: Calendar | None, ready: Day, days: int) -> Day:
+    """The last day from which so many working days later is `ready`; as many days before, if there is none."""
+    for day in range(ready, ready - CLOSED_DAYS_MAX, -1):
+        if after_working_days(calendar, day, days) == ready:
+            return day
+    return ready - days
+
+
 def _first_open(calendar: Calendar | None, other: Calendar | None, day: Day) -> Day:
     for later in range(day, day + CLOSED_DAYS_MAX):
         if is_open(calendar, later) and is_open(other, later):
