@@ -189,7 +189,15 @@ async def test_a_line_that_makes_no_sense_is_refused(atp: Atp, bad: dict[str, An
     assert answer.status_code == 422
 
 
+async def test_a_location_or_tier_that_nobody_knows_is_refused(atp: Atp) -> None:
+    wrong = line("nowhere", 1, shares=[{"tier": "nobody", "quantity": 1}])
+    answer = await atp.client.put("/v1/capacities/wrong", json={"lines": [wrong]})
+    assert (answer.status_code, answer.json()["code"]) == (422, "names_unknown")
+    assert (answer.json()["locations"], answer.json()["tiers"]) == (["nowhere"], ["nobody"])
+
+
 async def test_a_stale_base_is_refused_and_every_version_is_audited(atp: Atp, dc: str) -> None:
+    await atp.location(dc)
     document = await limit(atp, line(dc, 10))
     path = f"/v1/capacities/{document}"
     answer = await atp.client.put(path, json={"lines": [line(dc, 11)]}, headers={"If-Match": '"1"'})

@@ -10,6 +10,7 @@ from services.atp.application.planning import (
     AllocationKind,
     DocumentHead,
     Draft,
+    Names,
     OtherKind,
     PeriodsOverlap,
     Planning,
@@ -22,7 +23,7 @@ from services.atp.entrypoints.allocation_documents import (
     QuotaDocument,
 )
 from services.atp.entrypoints.capacity_documents import DAYS_MAX, CapacityDays, CapacityDocument
-from services.atp.entrypoints.problem_codes import DOCUMENT_KIND, DOCUMENT_UNKNOWN, PERIODS_OVERLAP
+from services.atp.entrypoints.problem_codes import DOCUMENT_KIND, DOCUMENT_UNKNOWN, NAMES_UNKNOWN, PERIODS_OVERLAP
 from services.chassis.auth import Principal, require
 from services.chassis.problems import BAD_REQUEST, CONFLICT, PRECONDITION_FAILED, VALIDATION_FAILED, Problem
 from services.chassis.problems import problem_responses as problems
@@ -96,6 +97,16 @@ async def store_draft(planning: Planning, draft: Draft) -> int:
         raise refusal(error) from None
 
 
+async def check_capacity_names(planning: Planning, draft: Draft) -> None:
+    """Raise Problem (422) for capacities of a location or tier that nobody knows: they would limit nothing, unseen."""
+    rows = draft.capacities()
+    locations = dict.fromkeys(row.location_id for row in rows)
+    tiers = dict.fromkeys(share.tier for row in rows for share in row.shares)
+    unknown = await planning.unknown(Names((), tuple(locations), tuple(tiers))) if rows else Names((), (), ())
+    if any(unknown):
+        raise Problem(NAMES_UNKNOWN, locations=list(unknown.locations), tiers=list(unknown.tiers))
+
+
 def refusal(error: PeriodsOverlap | OtherKind | VersionMoved) -> Problem:
     """Why a version is not written."""
     match error:
@@ -134,6 +145,7 @@ def _add_document(router: APIRouter, planning: Planning, shape: Shape) -> None:
         principal: Planner, response: Response, document_id: DocumentId, body: Any, if_match: IfMatch = None
     ) -> dict[str, Any]:
         draft = draft_of(body, document_id, principal.subject, base=base_of(if_match))
+        await check_capacity_names(planning, draft)
         version = await store_draft(planning, draft)
         response.headers["etag"] = f'"{version}"'
         return {"document_id": document_id, "version": version}
@@ -165,7 +177,7 @@ def _add_document(router: APIRouter, planning: Planning, shape: Shape) -> None:
         name=f"put_{name}",
         summary=f"Write the next version of a {shape.noun}",
         description="It replaces the former one from its effective date on.",
-        responses=WRITTEN,
+        responses={**WRITTEN, **problems(NAMES_UNKNOWN)} if shape.kind == "capacity" else WRITTEN,
     )(put)
     router.get(
         path,
