@@ -24,6 +24,8 @@ from services.contracts.payload import (
 )
 
 HOLD_SECONDS_MAX = 90 * 86_400  # a quote's life; what is kept for longer is an order
+ATTRIBUTES_MAX = 20  # of one order: each rule looks at a few
+AttributeValue = Annotated[int, Field(strict=True, ge=-1_000_000_000, le=1_000_000_000)]
 
 
 class OrderRef(Payload):
@@ -83,6 +85,7 @@ class OrderPlaced(Payload):
     """`order.placed.v2`: a customer wants these items; also the body of `POST /v1/promises`.
 
     With `hold_seconds` it is a hold: what can be promised is kept for so long and given back unless it is confirmed.
+    `attributes` are numbers by name that a rule of who is served first may look at (`GET /v1/service-rule`).
     """
 
     order: OrderRef
@@ -95,6 +98,7 @@ class OrderPlaced(Payload):
     latest_acceptable_arrival: Day | None = None
     ship_complete: bool = False
     hold_seconds: Annotated[int, Field(strict=True, ge=1, le=HOLD_SECONDS_MAX)] | None = None
+    attributes: dict[Code, AttributeValue] = Field(default_factory=dict, max_length=ATTRIBUTES_MAX)
 
 
 class OrderConfirmed(Payload):

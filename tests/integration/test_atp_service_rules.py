@@ -138,6 +138,8 @@ async def test_a_rule_is_written_in_versions_with_author_and_bound_and_audited(a
         {"criteria": [{"attribute": "age"}], "ageing": {"points": 1, "days": 1}},
         {"criteria": [{"attribute": "tier_rank", "values": {"a": 1}}]},
         {"criteria": [{"attribute": "luck"}]},
+        {"criteria": [{"attribute": "order_attribute"}]},
+        {"criteria": [{"attribute": "tier_rank", "name": "urgency"}]},
         {"criteria": [{"attribute": "tier_rank"}], "ageing": {"points": 0, "days": 1}},
     ],
 )
@@ -156,6 +158,19 @@ async def test_those_who_wait_are_served_by_the_new_rule_once_there_is_one(atp: 
     await comes(atp, item, 1)
     await settled(atp)
     assert await promised(atp, cheap, dear) == [0, 1]
+
+
+async def test_a_rule_may_look_at_a_number_that_the_order_brings_with_it(atp: Atp) -> None:
+    await rule(atp, {"criteria": [{"attribute": "order_attribute", "name": "urgency", "otherwise": 50}]})
+    item = await atp.item()
+    plain = await waits(atp, item)
+    later = await waits(atp, item, attributes={"urgency": 60})
+    urgent = await waits(atp, item, attributes={"urgency": 1, "colour": 7})
+    await comes(atp, item, 2)
+    await settled(atp)
+    assert await promised(atp, plain, later, urgent) == [1, 0, 1]
+    body = {**an_order((item, 1)), "attributes": {"urgency": "high"}}
+    assert (await atp.place(body)).status_code == 422
 
 
 async def test_a_preview_shows_who_would_gain_and_lose_by_another_rule_and_changes_nothing(atp: Atp) -> None:

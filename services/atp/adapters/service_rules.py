@@ -52,7 +52,8 @@ def rule_of(row: asyncpg.Record, ranks: int) -> ServiceRule:
     version: int = row["version"]
     ageing: Mapping[str, int] = body["ageing"] or {"points": 0, "days": 1}
     criteria = tuple(
-        Criterion(**{**each, "values": tuple(sorted(each["values"].items()))}) for each in body["criteria"]
+        Criterion(**{**each, "values": tuple(sorted(each["values"].items())), "name": each.get("name") or ""})
+        for each in body["criteria"]
     )
     basis = version * BASIS_PER_RULE + ranks
     return ServiceRule(version, body["kind"], criteria, ageing["points"], ageing["days"], basis)

@@ -63,6 +63,7 @@ class Content:
     country: str | None = None
     postcode: str | None = None
     pick_up_at: str | None = None
+    attributes: tuple[tuple[str, int], ...] = ()
 
     @property
     def ways(self) -> tuple[str, ...]:
@@ -98,6 +99,7 @@ def content_of(order: OrderPlaced) -> Content:
         to.country,
         to.postcode,
         to.pick_up_at,
+        tuple(sorted(order.attributes.items())) if order.attributes else (),
     )
 
 
@@ -106,6 +108,8 @@ def encode(content: Content) -> bytes:
     ship_to: dict[str, object] = {} if content.country is None else {"ship_to": (content.country, content.postcode)}
     if content.pick_up_at is not None:
         ship_to["pick_up_at"] = content.pick_up_at
+    if content.attributes:
+        ship_to["attributes"] = content.attributes
     return orjson.dumps(
         {
             **ship_to,
@@ -143,6 +147,7 @@ def decode(encoded: bytes) -> Content:
         ship_complete=fields["ship_complete"],
         lines=tuple(ContentLine(*line) for line in fields["lines"]),
         pick_up_at=fields.get("pick_up_at"),
+        attributes=tuple((name, value) for name, value in fields.get("attributes", ())),
     )
 
 

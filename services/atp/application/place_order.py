@@ -209,6 +209,7 @@ def request_of(
         released,
         customer_id=served.customer_id,
         value=_value(content) if served.by_value else None,
+        attributes=content.attributes,
         pick_up_at=content.pick_up_at,
     )
 

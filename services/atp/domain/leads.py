@@ -32,6 +32,7 @@ class Ranked:
     customer: str | None
     item_criticality: str | None
     order_value: int
+    attributes: tuple[tuple[str, int], ...] = ()
 
 
 def ranked_line(request: Request, wanted: Day, criticality: str | None) -> Ranked:
@@ -45,6 +46,7 @@ def ranked_line(request: Request, wanted: Day, criticality: str | None) -> Ranke
         request.customer_id,
         criticality,
         request.value or 0,
+        request.attributes,
     )
 
 
@@ -128,6 +130,8 @@ def points_of(criterion: Criterion, ranked: Ranked) -> int:
     }
     if criterion.attribute in numbers:
         return numbers[criterion.attribute]
+    if criterion.attribute == "order_attribute":
+        return next((value for name, value in ranked.attributes if name == criterion.name), criterion.otherwise)
     names = {
         "customer": ranked.customer,
         "channel": ranked.channel,

@@ -369,6 +369,7 @@ class Request:
     location_id: str | None = None
     customer_id: str | None = None
     value: int | None = None
+    attributes: tuple[tuple[str, int], ...] = ()
     pick_up_at: str | None = None
     max_shipments: int | None = None
     shipments: tuple[tuple[str, str, Day], ...] = ()

@@ -19,6 +19,7 @@ from services.atp.domain.model import Request, RequestLine
 from services.atp.domain.promising import wanted_arrival
 from services.atp.domain.service_rule import SERVED_BY_TIER, Criterion, ServiceRule
 
+ATTRIBUTE_MAX: Final = 10**9  # of an order's own numbers, above and below 0, as the edge lets them in
 _BIAS: Final = 2**63  # makes values of 64 bits sort as text of 16 hexadecimal digits
 
 
@@ -86,6 +87,8 @@ def _span(criterion: Criterion, ranks: Sequence[int]) -> int:
             return criterion.at_most
         case "age":
             return 0
+        case "order_attribute":
+            return 2 * ATTRIBUTE_MAX
         case _:
             values = [criterion.otherwise, *(value for _, value in criterion.values)]
             return max(values) - min(values)

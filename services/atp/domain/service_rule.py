@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """One attribute that a rule looks at.
+    """One attribute that a rule looks at; `name` says which of an order's own numbers `order_attribute` is.
 
     `values` are points by name, for attributes that are names; `otherwise` for names that are not among them. `weight`
     counts in a score; `reverse` turns a sequence round. `at_most` bounds what an order's value counts for.
@@ -18,6 +18,7 @@ class Criterion:
     values: tuple[tuple[str, int], ...] = ()
     otherwise: int = 0
     at_most: int = 1_000_000
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

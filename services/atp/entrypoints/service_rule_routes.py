@@ -15,7 +15,7 @@ from services.atp.entrypoints.allocation_routes import IfMatch, base_of
 from services.chassis.auth import Principal, require
 from services.chassis.problems import BAD_REQUEST, PRECONDITION_FAILED, VALIDATION_FAILED, Problem
 from services.chassis.problems import problem_responses as problems
-from services.contracts.payload import Identifier, Moment, Payload
+from services.contracts.payload import Code, Identifier, Moment, Payload
 
 CRITERIA_MAX: Final = 8  # attributes of a rule: there are no more
 NAMES_MAX: Final = 1_000  # of one attribute: every decision's record carries the rule
@@ -33,13 +33,23 @@ class Criterion(Payload):
     """One attribute. `values` are points by name, for attributes that are names (a customer by the registry's id).
 
     In a sequence the lower number is first (the lower rank, the earlier day, the longer wait, the fewer points), of
-    order values the higher; `reverse` turns it round. In a score, `weight` points count for each; the highest score is
-    first, so that a rank usually has a negative weight. `requested_date` counts days from the order's own day.
+    order values the higher; `reverse` turns it round. An order without the attribute `name` counts as `otherwise`. In a
+    score, `weight` points count for each; the highest score is first, so that a rank usually has a negative weight.
+    `requested_date` counts days from the order's own day.
     """
 
     attribute: Literal[
-        "tier_rank", "requested_date", "order_value", "age", "channel", "customer", "zone", "item_criticality"
+        "tier_rank",
+        "requested_date",
+        "order_value",
+        "age",
+        "channel",
+        "customer",
+        "zone",
+        "item_criticality",
+        "order_attribute",
     ]
+    name: Annotated[Code | None, Field(description="which of the order's `attributes`")] = None
     weight: Annotated[int, Field(strict=True, ge=-WEIGHT_MAX, le=WEIGHT_MAX)] = 1
     reverse: bool = False
     values: Annotated[dict[Identifier, Points], Field(default_factory=dict, max_length=NAMES_MAX)]
@@ -50,8 +60,13 @@ class Criterion(Payload):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.attribute not in NAMED and (self.values or self.otherwise):
+        own = self.attribute == "order_attribute"
+        if (self.attribute not in NAMED and self.values) or (
+            self.otherwise and not own and self.attribute not in NAMED
+        ):
             raise ValueError("points by name go with attributes that are names")
+        if own != (self.name is not None):
+            raise ValueError("a name goes with the attribute of an order, and with nothing else")
         return self
 
 
@@ -72,7 +87,7 @@ class RuleBody(Payload):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        names = [each.attribute for each in self.criteria]
+        names = [f"{each.attribute} {each.name or ''}".strip() for each in self.criteria]
         if len(dict.fromkeys(names)) < len(names):
             raise ValueError("each attribute is named once")
         if "age" in names and (self.kind == "score" or (self.ageing is not None and names[0] == "age")):
