@@ -1,4 +1,5 @@
 import gc
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -217,3 +218,32 @@ def test_the_order_of_service_is_rank_then_date_then_age() -> None:
         service_key(_request(tier=silver), replace(line, requested_arrival=None), early),
     ]
     assert keys == sorted(keys)
+
+
+def _calls_of(lines: int) -> int:
+    """Calls of functions that it takes to decide an order of which every other line finds nothing."""
+    names = [f"I{number}" for number in range(lines)]
+    positions = {
+        PositionKey(name, "L1"): Position(PositionKey(name, "L1"), 1, 9 * (number % 2))
+        for number, name in enumerate(names)
+    }
+    express = replace(LANE, service="express", rank=2, transit_days=1, cost_unit_minor=30)
+    book = Book(TODAY, {name: Item(name) for name in names}, positions, {"*": (LANE, express)})
+    request = _request(*(RequestLine(str(number), name, 4) for number, name in enumerate(names)))
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        decision = decide(book, request)
+    finally:
+        sys.setprofile(None)
+    assert [line.outcome for line in decision.lines].count("promised") == lines // 2
+    return calls
+
+
+def test_an_order_that_lacks_many_items_is_not_searched_where_nothing_can_be_gained() -> None:
+    assert _calls_of(200) < 200 * 500

@@ -93,36 +93,50 @@ def _whole_key(plans: Sequence[Plan]) -> PlanKey:
 
 
 def _is_settled(draft: Draft, wanted: Sequence[Wanted], plans: Sequence[Plan]) -> bool:
-    """Whether plans are whole, in time and by one shipment, and no other plan can cost less."""
+    """Whether plans give all that can be had, in time and by one shipment, and no other plan can cost less."""
     opened = sum(plan.key[2] for plan in plans)
     if opened > 1 or draft.shipments_count:
         return False
     for each, plan in zip(wanted, plans, strict=True):
         ask = each.ask
-        if plan.units < ask.quantity or any(piece.lane.arrival(piece.day) > ask.wanted for piece in plan.pieces):
+        if any(piece.lane.arrival(piece.day) > ask.wanted for piece in plan.pieces):
             return False
-    return sum(plan.cost for plan in plans) <= _least_cost(draft, wanted)
+        if plan.units < ask.quantity and plan.units < _most(draft, each):
+            return False
+    rest = sum(each.ask.quantity for each in wanted) - sum(plan.units for plan in plans)
+    cost = sum(plan.cost for plan in plans) - draft.request.tier.backorder_penalty_minor * rest
+    return cost <= _least_cost(draft, [(each, plan.units) for each, plan in zip(wanted, plans, strict=True)])
 
 
-def _least_cost(draft: Draft, wanted: Sequence[Wanted]) -> int:
-    """What no plan of an order that has no shipment yet costs less than: by one shipment, or by two or more."""
+def _most(draft: Draft, wanted: Wanted) -> int:
+    """What a line cannot get more than, whatever the others take: the most that each position ever has for it."""
+    outlook, pack = Outlook.of(draft, wanted.ask, wanted.lanes), wanted.ask.item.pack_size
+    rooms = [max(room.quantities, default=0) for room in outlook.rooms_beside_quotas.values()]
+    return sum(room - room % pack for room in rooms if room > 0)
+
+
+def _least_cost(draft: Draft, taken: Sequence[tuple[Wanted, int]]) -> int:
+    """What no plan of these units costs less than, for an order without a shipment yet: by one shipment, or by more."""
     shipment: dict[tuple[str, str], int] = {}
     carriage: dict[tuple[str, str], int] = {}
     lines: dict[tuple[str, str], int] = {}
-    least = 0
-    for ask, lanes in wanted:
+    least = served = 0
+    for (ask, lanes), units in taken:
+        if not units:
+            continue
+        served += 1
         cheapest: int | None = None
         for lane in lanes:
             offer = lane.offer
             name = (offer.location_id, offer.service)
-            cost = lane.carriage(ask.item, ask.quantity)
+            cost = lane.carriage(ask.item, units)
             shipment[name] = offer.cost_shipment_minor
             carriage[name] = carriage.get(name, 0) + cost
             lines[name] = lines.get(name, 0) + 1
             unit = offer.cost_unit_minor * GRAMS + offer.cost_kg_minor * ask.item.weight_grams
             cheapest = unit if cheapest is None else min(cheapest, unit)
-        least += (cheapest or 0) * ask.quantity // GRAMS
-    ones = [shipment[name] + carriage[name] for name, count in lines.items() if count == len(wanted)]
+        least += (cheapest or 0) * units // GRAMS
+    ones = [shipment[name] + carriage[name] for name, count in lines.items() if count == served]
     two = 2 * min(shipment.values())  # perhaps by the same service on two days
     return min([*ones, two + draft.request.tier.split_penalty_minor + least])
 

@@ -25,7 +25,8 @@ from services.atp.domain.taking import GRAMS
 LINES_EXACT: Final = 3
 LOCATIONS_EXACT: Final = 3
 SERVICES_EXACT: Final = 2
-NEAR_NODES_MAX: Final = 60_000  # choices looked at in the neighbourhoods of one order; some 50 ms of a processor
+# Choices and lines looked at, and pieces taken again, in the neighbourhoods of one order; some 50 ms of a processor.
+NEAR_NODES_MAX: Final = 90_000
 BRANCHES_MAX: Final = 20_000  # branches of a small order; seldom more than some hundred are needed
 NEIGHBOURS_MAX: Final = 24  # shipments added or exchanged that are tried, the most promising first
 FORBIDDING: Final = 10**12  # thousandths of a minor unit: more than any unit costs
@@ -133,6 +134,7 @@ class _Neighbourhood:
 
     def _rebuilt(self, current: Plan, lines: Sequence[int], allowed: Sequence[int] | None) -> Plan:
         """Lines planned anew beside all others, each by what costs least a unit then."""
+        self.nodes += len(current[1])
         for choice, quantity in current[1]:
             if choice.line not in lines:
                 self._state.take(choice, quantity)
@@ -188,6 +190,7 @@ class _Neighbourhood:
 
     def _filled_in(self, order: Sequence[int], allowed: Sequence[int]) -> Plan:
         state = self._state
+        self.nodes += len(order)
         for line in order:
             mark, wish, choices = len(state.taken), self._problem.wishes[line], self._within(line, allowed)
             if self._problem.split_allowed:
@@ -229,6 +232,7 @@ class _Neighbourhood:
     def _greedy(self, order: Sequence[int], take: Take, allowed: Sequence[int] | None = None) -> Plan:
         """Line by line, again and again what is taken first then; within a set of shipments, if there is one."""
         state = self._state
+        self.nodes += len(order)
         for line in order:
             mark, wish = len(state.taken), self._problem.wishes[line]
             choices = wish.choices if allowed is None else self._within(line, allowed)

@@ -50,6 +50,14 @@ from services.atp.domain.validation import PASSED, needs_validation, verdict
 Stopped = Mapping[str, tuple[str, tuple[Binding, ...]]]
 
 
+class _Vain(NamedTuple):
+    """A line that gets nothing beside all others, and why."""
+
+    outlook: Outlook
+    plan: Plan | None
+    why: tuple[Binding, ...]
+
+
 def decide(book: Book, request: Request, *, in_turn: bool = False) -> OrderDecision:
     """Decide an order and take what it is promised off the book.
 
@@ -149,11 +157,16 @@ def _alone(draft: Draft, line: _Line) -> LineDecision:
 def _together(draft: Draft, lines: Sequence[_Line]) -> list[LineDecision]:
     """Decide several lines; each answer says what bound its line beside all others."""
     planned = planned_together(draft, [line.wanted for line in lines])
+    in_vain = _in_vain(draft, lines, planned)
     answers: list[LineDecision] = []
     for place, line in enumerate(lines):
         ask, lanes = line.wanted
         if not lanes:
             answers.append(_without_lanes(draft, line.routes.offers, line.packs, ask.wanted))
+            continue
+        if place in in_vain:
+            outlook, plan, why = in_vain[place]
+            answers.append(_answered(outlook, line.packs, plan, why))
             continue
         if _is_served(ask, planned[place]):
             answers.append(_answer(line.packs, ask.wanted, "promised", _take(draft, line, planned[place]), ()))
@@ -167,6 +180,27 @@ def _together(draft: Draft, lines: Sequence[_Line]) -> list[LineDecision]:
         draft.undo(mark)
         answers.append(_answered(outlook, line.packs, plan, why))
     return answers
+
+
+def _in_vain(draft: Draft, lines: Sequence[_Line], planned: Sequence[Sequence[Piece]]) -> dict[int, _Vain]:
+    """Lines that get nothing, by place, with what bound them beside all others, which are taken once for all of them.
+
+    One by one they would take time by the square of the lines.
+    """
+    empty = [place for place, line in enumerate(lines) if line.wanted.lanes and not planned[place]]
+    if len(empty) < 2:  # noqa: PLR2004 - a single one is looked at in its turn
+        return {}
+    found: dict[int, _Vain] = {}
+    mark = draft.mark()
+    for line, pieces in zip(lines, planned, strict=True):
+        _take(draft, line, pieces)
+    for place in empty:
+        outlook = Outlook.of(draft, *lines[place].wanted)
+        plan = best_plan(outlook)
+        if plan is None or not plan.units:
+            found[place] = _Vain(outlook, plan, _why(outlook, plan))
+    draft.undo(mark)
+    return found
 
 
 def _is_served(ask: Ask, pieces: Sequence[Piece]) -> bool:
