@@ -145,6 +145,10 @@ async def test_a_merge_is_no_way_around_a_second_person_and_no_rule_moves_a_merg
     content = {"kind": "merge", "customer_id": twin, "into": other, "reason": "one firm"}
     asked = await registry.client.post("/v1/change-requests", json={"reason": "one firm", "content": content})
     path = f"/v1/change-requests/{asked.json()['request_id']}"
+    effects = (await registry.client.get(f"{path}/effects")).json()
+    assert [(each["customer_id"], each["to_tier"], each["needs"]) for each in effects["moves"]] == [
+        (twin, "gold", ["jump"])
+    ]
     approved = await registry.client.post(
         f"{path}:approve", json={"content_sha256": asked.json()["content_sha256"]}, headers=registry.keys["approver"]
     )

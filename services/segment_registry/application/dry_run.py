@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from services.segment_registry.application.changes import Change, EndChange, ImportChange, MoveChange, TierChange
+from services.segment_registry.application.changes import (
+    Change,
+    EndChange,
+    ImportChange,
+    MergeChange,
+    MoveChange,
+    TierChange,
+)
 from services.segment_registry.application.handle_requests import RequestUnknown
 from services.segment_registry.application.ports import (
     AtpUnavailable,
@@ -13,8 +20,9 @@ from services.segment_registry.application.ports import (
     RegistryReader,
     Transactions,
 )
-from services.segment_registry.domain import moves
+from services.segment_registry.domain import merging, moves
 from services.segment_registry.domain.customers import Customer
+from services.segment_registry.domain.merging import MergeRefused
 from services.segment_registry.domain.moves import Moved, MoveRequest
 from services.segment_registry.domain.second_person import Need, needs_of_move
 from services.segment_registry.domain.timeline import Grounds, Kind
@@ -74,6 +82,8 @@ async def _effects(reader: RegistryReader, change: Change) -> Effects:
             return await _of_moves(reader, await _known_rows(reader, change))
         case EndChange():
             return await _of_end(reader, change)
+        case MergeChange():
+            return await _of_merge(reader, change)
         case TierChange(definition=definition):
             return Effects(await reader.customers_in_tier(definition.tier, await reader.now()), ())
         case _:
@@ -115,6 +125,31 @@ async def _of_end(reader: RegistryReader, change: EndChange) -> Effects:
     if not isinstance(outcome, Moved):
         return Effects(0, ())
     return Effects(1, (_touched(customer, outcome, needs_of_move(rules, customer, tiers, outcome.move, now)),))
+
+
+async def _of_merge(reader: RegistryReader, change: MergeChange) -> Effects:
+    """A merge or a split touches one customer; it moves if another tier serves it by that."""
+    now = await reader.now()
+    tiers, rules = await reader.tiers(), await reader.change_rules()
+    other = change.into or await reader.root_of(change.customer_id)
+    if other is None:
+        return Effects(0, ())
+    customers = await reader.customers([change.customer_id, other], ended_too=True)
+    if change.customer_id not in customers or other not in customers:
+        return Effects(0, ())
+    duplicate, grounds = customers[change.customer_id], Grounds(change.reason, "")
+    if change.into is None:
+        done = merging.split(duplicate, customers[other], tiers, grounds, now)
+    else:
+        below = await reader.merged_below(change.customer_id)
+        height = max((depth for _, depth in below), default=0)
+        done = merging.merge(duplicate, customers[other], height, tiers, grounds, now)
+    if isinstance(done, MergeRefused):
+        return Effects(0, ())
+    if done.move is None:
+        return Effects(1, ())
+    move, needs = done.move, needs_of_move(rules, duplicate, tiers, done.move, now)
+    return Effects(1, (Touched(move.customer_id, move.from_tier or "", move.to_tier, move.effective_from, needs),))
 
 
 def _touched(customer: Customer, outcome: Moved, needs: tuple[Need, ...]) -> Touched:
