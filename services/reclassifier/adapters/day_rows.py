@@ -96,13 +96,16 @@ async def load_features(
             row["first_day"],
         )
     ends = {row["owner"]: row for row in await connection.fetch(_ENDS, list(owners), today)}
-    if Detail.OUTCOMES in detail:
-        outcomes = await load_outcomes(connection, owners, today, lengths)
-        for owner, own in windows.items():
-            own.update((at, replace(one, outcomes=outcomes.get((owner, at), Outcomes()))) for at, one in own.items())
     if Detail.COSTS in detail:
         for (owner, at), (costs, first) in (await load_costs(connection, owners, today, lengths)).items():
             windows[owner][at] = replace(windows[owner][at], costs=costs, first_cost_day=first)
+    asked = _whose_outcomes(windows, detail)
+    if asked:
+        outcomes = await load_outcomes(connection, list(asked), today, lengths)
+        for owner, own in asked.items():
+            for at, one in own.items():
+                if one.costs is not None or Detail.OUTCOMES in detail:
+                    own[at] = replace(one, outcomes=outcomes.get((owner, at), Outcomes()))
     if Detail.RHYTHM in detail:
         days = await _order_days(connection, owners, today)
         for owner, own in windows.items():
@@ -114,6 +117,13 @@ async def load_features(
         else Features(today, windows[owner])
         for owner in owners
     }
+
+
+def _whose_outcomes(windows: dict[str, dict[int, Window]], detail: Sequence[Detail]) -> dict[str, dict[int, Window]]:
+    """A margin is after returns: where only costs are asked for, those owners of whom any is known."""
+    if Detail.OUTCOMES in detail:
+        return windows
+    return {owner: own for owner, own in windows.items() if any(one.costs is not None for one in own.values())}
 
 
 async def _order_days(connection: Connection, owners: Sequence[str], today: Day) -> dict[str, list[OrderDay]]:

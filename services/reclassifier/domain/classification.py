@@ -141,7 +141,7 @@ def _waits(rule_set: RuleSet, standing: Standing, memory: Memory, falling_since:
 
 
 def _numbers_turn_at(rule_set: RuleSet, features: Features) -> datetime | None:
-    days = [leaf_turns(leaf, features) for leaf in rule_set.leaves]
+    days = [leaf_turns(leaf, features) for leaf in rule_set.turning]
     first = min((day for day in days if day is not None), default=None)
     return None if first is None else start_of(first)
 

@@ -79,7 +79,7 @@ def features_of(
         rows = [OrderDay(day, active[day].units, active[day].value_micros) for day in sorted(active)]
         found = {length: replace(one, rhythm=rhythm_of(rows, today, length)) for length, one in found.items()}
     if Detail.COSTS in asked:
-        found = {length: _with_costs(one, costs or {}, today) for length, one in found.items()}
+        found = {length: _with_costs(one, costs or {}, outcomes or {}, today) for length, one in found.items()}
     return Features(
         today,
         found,
@@ -106,9 +106,13 @@ def _sum(outcomes: Mapping[Day, Outcomes], today: Day, length: int) -> Outcomes:
     return total
 
 
-def _with_costs(window: Window, costs: Mapping[Day, Costs], today: Day) -> Window:
+def _with_costs(window: Window, costs: Mapping[Day, Costs], outcomes: Mapping[Day, Outcomes], today: Day) -> Window:
+    """A margin is after returns: where a cost is known, so is what came back."""
     inside = [day for day, one in costs.items() if today - window.days < day <= today and one.days > 0]
     total = Costs()
     for day in inside:
         total = total.plus(costs[day])
-    return replace(window, costs=total if inside else None, first_cost_day=min(inside, default=None))
+    if not inside:
+        return window
+    came_back = _sum(outcomes, today, window.days)
+    return replace(window, outcomes=came_back, costs=total, first_cost_day=min(inside))

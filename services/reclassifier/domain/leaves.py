@@ -168,6 +168,20 @@ def leaf_turns(leaf: AnyLeaf, features: Features) -> Day | None:
     return _earliest(*(_turns(each, features) for each in looks_at(leaf)))
 
 
+def turns_with(leaf: AnyLeaf) -> object:
+    """Leaves with an equal one of these turn on the same days."""
+    if isinstance(leaf, Leaf) and leaf.measure is Measure.RECENCY:
+        return leaf
+    return tuple(
+        sorted(
+            {
+                (each.window_days, each.measure is Measure.RECENCY or each.detail is Detail.RHYTHM)
+                for each in looks_at(leaf)
+            }
+        )
+    )
+
+
 def leaf_finding(leaf: AnyLeaf, features: Features) -> Finding:
     """The number beside its limit."""
     match leaf:

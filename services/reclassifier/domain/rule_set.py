@@ -6,7 +6,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from services.reclassifier.domain.features import Detail
-from services.reclassifier.domain.leaves import AnyLeaf, InTop, TopKey, looks_at
+from services.reclassifier.domain.leaves import AnyLeaf, InTop, TopKey, looks_at, turns_with
 from services.reclassifier.domain.measures import Prior
 from services.reclassifier.domain.predicates import Predicate, leaves, with_limits
 
@@ -104,6 +104,14 @@ class RuleSet:
         return tuple(dict.fromkeys(found))
 
     @cached_property
+    def turning(self) -> tuple[AnyLeaf, ...]:
+        """Of the leaves that turn by the day alone on the same days, one."""
+        found: dict[object, AnyLeaf] = {}
+        for leaf in self.leaves:
+            found.setdefault(turns_with(leaf), leaf)
+        return tuple(found.values())
+
+    @cached_property
     def windows(self) -> tuple[int, ...]:
         """The lengths of the windows that are looked at, in days, ascending."""
         return tuple(sorted({each.window_days for leaf in self.leaves for each in looks_at(leaf) if each.window_days}))
@@ -112,8 +120,6 @@ class RuleSet:
     def detail(self) -> tuple[Detail, ...]:
         """What must be computed of features beyond the plain sums."""
         needed = {each.detail for leaf in self.leaves for each in looks_at(leaf)}
-        if Detail.COSTS in needed:  # a margin is after returns
-            needed.add(Detail.OUTCOMES)
         return tuple(one for one in Detail if one in needed)
 
     @cached_property
