@@ -26,6 +26,7 @@ from services.contracts.payload import (
 HOLD_SECONDS_MAX = 90 * 86_400  # a quote's life; what is kept for longer is an order
 ATTRIBUTES_MAX = 20  # of one order: each rule looks at a few
 AttributeValue = Annotated[int, Field(strict=True, ge=-1_000_000_000, le=1_000_000_000)]
+SHIPMENTS_MAX = 100  # of an order that limits them; more is no limit to anybody
 
 
 class OrderRef(Payload):
@@ -86,6 +87,7 @@ class OrderPlaced(Payload):
 
     With `hold_seconds` it is a hold: what can be promised is kept for so long and given back unless it is confirmed.
     `attributes` are numbers by name that a rule of who is served first may look at (`GET /v1/service-rule`).
+    `max_shipments`: the order comes in no more than so many shipments (location, service and ship day), now and later.
     """
 
     order: OrderRef
@@ -97,6 +99,7 @@ class OrderPlaced(Payload):
     requested_arrival: Day | None = None
     latest_acceptable_arrival: Day | None = None
     ship_complete: bool = False
+    max_shipments: Annotated[int, Field(strict=True, ge=1, le=SHIPMENTS_MAX)] | None = None
     hold_seconds: Annotated[int, Field(strict=True, ge=1, le=HOLD_SECONDS_MAX)] | None = None
     attributes: dict[Code, AttributeValue] = Field(default_factory=dict, max_length=ATTRIBUTES_MAX)
 

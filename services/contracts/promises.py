@@ -168,7 +168,8 @@ class Promise(Payload):
     """The promise of one order, whole. `revision` counts its changes and is the event's per-key sequence.
 
     `held_until` is there for a hold: until then it can be confirmed. The open rest of a hold does not wait; it does
-    from its confirmation on. That of a refused one never does.
+    from its confirmation on. That of a refused one never does. `budget_spent`: the search for its first plan ended at
+    its bound in nodes, so that a better one may exist.
     """
 
     promise_id: Identifier
@@ -185,6 +186,8 @@ class Promise(Payload):
     pick_up_at: Code | None = None
     channel: Code
     ship_complete: bool
+    max_shipments: Quantity | None = None
+    budget_spent: bool = False
     lines: tuple[PromisedLine, ...]
     cost_minor: int
     currency: Code

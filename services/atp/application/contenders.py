@@ -13,7 +13,7 @@ from services.atp.application.batch import Batch
 from services.atp.application.documents import load
 from services.atp.application.orders import OrderCopy, Part, PromiseCopy
 from services.atp.application.place_order import place_of, request_of
-from services.atp.application.rewriting import held_of, open_parts, shipped_by_line
+from services.atp.application.rewriting import beside, held_of, open_parts, shipped_by_line
 from services.atp.domain.contending import Contender, Holding
 from services.atp.domain.model import Day, Request, RequestLine, Tier
 from services.atp.domain.strategies import Strategy, falls
@@ -43,6 +43,7 @@ def contenders_of(
             continue
         served = batch.served(promise.content.customer, promise.ordered_at)
         whole = _as_measured(promise, request_of(order.key, promise.content, served, promise.ordered_at))
+        whole = beside(whole, promise.parts)
         if whole.ship_complete:
             if any(concerns(line) for line in whole.lines):
                 contender = _contender(batch, promise, whole, whole.lines, strategies)

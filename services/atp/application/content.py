@@ -64,6 +64,7 @@ class Content:
     postcode: str | None = None
     pick_up_at: str | None = None
     attributes: tuple[tuple[str, int], ...] = ()
+    max_shipments: int | None = None
 
     @property
     def ways(self) -> tuple[str, ...]:
@@ -100,19 +101,22 @@ def content_of(order: OrderPlaced) -> Content:
         to.postcode,
         to.pick_up_at,
         tuple(sorted(order.attributes.items())) if order.attributes else (),
+        order.max_shipments,
     )
 
 
 def encode(content: Content) -> bytes:
     """The canonical bytes."""
-    ship_to: dict[str, object] = {} if content.country is None else {"ship_to": (content.country, content.postcode)}
+    said: dict[str, object] = {} if content.country is None else {"ship_to": (content.country, content.postcode)}
     if content.pick_up_at is not None:
-        ship_to["pick_up_at"] = content.pick_up_at
+        said["pick_up_at"] = content.pick_up_at
     if content.attributes:
-        ship_to["attributes"] = content.attributes
+        said["attributes"] = content.attributes
+    if content.max_shipments is not None:
+        said["max_shipments"] = content.max_shipments
     return orjson.dumps(
         {
-            **ship_to,
+            **said,
             "customer": tuple(content.customer),
             "zone": content.zone,
             "channel": content.channel,
@@ -148,6 +152,7 @@ def decode(encoded: bytes) -> Content:
         lines=tuple(ContentLine(*line) for line in fields["lines"]),
         pick_up_at=fields.get("pick_up_at"),
         attributes=tuple((name, value) for name, value in fields.get("attributes", ())),
+        max_shipments=fields.get("max_shipments"),
     )
 
 

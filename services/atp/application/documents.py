@@ -58,6 +58,7 @@ def answer_body(
 ) -> Document:
     """What an inquiry and a promise have in common."""
     collected = {} if content.pick_up_at is None else {"pick_up_at": content.pick_up_at}
+    limited = {} if content.max_shipments is None else {"max_shipments": content.max_shipments}
     return {
         "order": order_reference(key, version),
         "customer": {"system": content.customer.system, "id": content.customer.id},
@@ -69,6 +70,7 @@ def answer_body(
         **collected,
         "channel": content.channel,
         "ship_complete": content.ship_complete,
+        **limited,
         "lines": lines,
         "cost_minor": cost_minor,
         "currency": currency,

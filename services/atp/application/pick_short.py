@@ -20,7 +20,7 @@ from services.atp.application.orders import OrderCopy, Part, PromiseCopy
 from services.atp.application.place_order import add_backorder, request_of
 from services.atp.application.ports import Session
 from services.atp.application.revision import revise
-from services.atp.application.rewriting import add_parts, line_outcome
+from services.atp.application.rewriting import add_parts, beside, line_outcome
 from services.atp.application.supply_book import load_supply, position_of, store_supply, supply_of
 from services.atp.application.supply_entries import Entry, FulfilmentEntry, Reference, StreamKey
 from services.atp.domain.model import LineDecision, PositionKey, Request
@@ -132,7 +132,7 @@ class Picking(Handler[PickShort]):
                 continue
             asked = next(each for each in whole.lines if each.line == line["line"])
             rest = replace(asked, quantity=lost[asked.line], minimum_quantity=0)
-            (decision,) = batch.workbook.decide(replace(accepted, lines=(rest,))).lines
+            (decision,) = batch.workbook.decide(beside(replace(accepted, lines=(rest,)), promise.parts)).lines
             add_parts(batch, promise, [decision], served.tier)
             _rewrite(batch, promise, whole, line, decision)
         _show_tier(document, served)

@@ -90,7 +90,8 @@ class Placing(Handler[PlaceOrder]):
         if command.hold_seconds is not None:
             _hold(batch, order, promise, command.hold_seconds)
         take_decision(batch, promise, request, decision)
-        return answer_first(batch, command, order, served=served, lines=lines, cost_minor=decision.cost_minor)
+        spent, cost = decision.budget_spent, decision.cost_minor
+        return answer_first(batch, command, order, served=served, lines=lines, cost_minor=cost, budget_spent=spent)
 
     def _cancelled_before(self, batch: Batch, command: PlaceOrder, known: OrderCopy) -> Answered:
         content = command.content
@@ -116,6 +117,7 @@ def answer_first(
     lines: list[Document],
     cost_minor: int,
     event: EventType = catalogue.PROMISE_ANSWERED,
+    budget_spent: bool = False,
 ) -> Answered:
     """Store and publish the first answer of an order, with which its promise begins."""
     promise = order.promise
@@ -137,7 +139,7 @@ def answer_first(
         cost_minor=cost_minor,
         currency=batch.currency,
     )
-    document = head | body
+    document = head | body | ({"budget_spent": True} if budget_spent else {})
     if promise.held_until is not None:
         document["held_until"] = promise.held_until
     promise.document = dump(document)
@@ -168,7 +170,7 @@ def inquiry(batch: Batch, command: PlaceOrder) -> bytes:
         cost_minor=decision.cost_minor,
         currency=batch.currency,
     )
-    return dump(body)
+    return dump(body | ({"budget_spent": True} if decision.budget_spent else {}))
 
 
 def looked_up(batch: Batch, command: PlaceOrder) -> PlaceOrder:
@@ -211,6 +213,7 @@ def request_of(
         value=_value(content) if served.by_value else None,
         attributes=content.attributes,
         pick_up_at=content.pick_up_at,
+        max_shipments=content.max_shipments,
     )
 
 

@@ -189,7 +189,8 @@ def _request(fields: Fields) -> Request:
     )
     lines = tuple(RequestLine(**each) for each in fields["lines"])
     blocks = tuple(Block(**each) for each in fields.get("blocks", ()))
-    return Request(**{**fields, "tier": tier, "lines": lines, "blocks": blocks})
+    shipments = tuple((location, service, day) for location, service, day in fields.get("shipments", ()))
+    return Request(**{**fields, "tier": tier, "lines": lines, "blocks": blocks, "shipments": shipments})
 
 
 def _promised_elsewhere(fields: Fields) -> PromisedElsewhere:

@@ -54,11 +54,11 @@ def unvalidated(request: Request) -> Request:
 
 
 def only(request: Request, line: str, quantity: int, location_id: str | None = None) -> Request:
-    """One line of a request for exactly a quantity, from a location if one is named."""
+    """One line of a request for exactly a quantity, from a location if one is named: moved, in any number of parts."""
     lines = tuple(
         replace(each, quantity=quantity, minimum_quantity=quantity) for each in request.lines if each.line == line
     )
-    return replace(request, lines=lines, ship_complete=False, location_id=location_id)
+    return replace(request, lines=lines, ship_complete=False, location_id=location_id, max_shipments=None)
 
 
 def shipped_by_line(promise: PromiseCopy) -> dict[str, int]:
@@ -84,7 +84,18 @@ def request_for_rest(
         for line in whole.lines
         if line.quantity > gone.get(line.line, 0)
     )
-    return replace(whole, lines=lines)
+    left = shipped_by_line(promise)
+    staying = [part for part in promise.parts if part.shipped or gone.get(part.line, 0) > left.get(part.line, 0)]
+    return beside(replace(whole, lines=lines), staying)
+
+
+def beside(request: Request, parts: Iterable[Part]) -> Request:
+    """The request of an order that has the shipments of these parts already, if it limits how many it has."""
+    if request.max_shipments is None:
+        return request
+    planned = [part.planned for part in parts if part.open or part.shipped]
+    shipments = dict.fromkeys((each.key.location_id, each.service, each.ship_day) for each in planned)
+    return replace(request, shipments=tuple(sorted(shipments)))
 
 
 def add_parts(batch: Batch, promise: PromiseCopy, decisions: Sequence[LineDecision], tier: Tier) -> None:
@@ -128,6 +139,10 @@ def rewrite(
     if request.pick_up_at is not None:
         document["pick_up_at"] = request.pick_up_at
     document["ship_complete"] = request.ship_complete
+    document.pop("max_shipments", None)
+    document.pop("budget_spent", None)
+    if request.max_shipments is not None:
+        document["max_shipments"] = request.max_shipments
     document["served_as"] = {**served_as(served), "tier_at_order": document["served_as"]["tier_at_order"]}
     document["decided_at"] = batch.now
     document["cost_minor"] = total_cost(document["lines"])

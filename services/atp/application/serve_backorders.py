@@ -30,6 +30,7 @@ from services.atp.application.moves import bring_in
 from services.atp.application.orders import Backorder, OrderCopy, PromiseCopy
 from services.atp.application.place_order import place_of, request_of
 from services.atp.application.ports import Configuration, Session
+from services.atp.application.rewriting import beside
 from services.atp.application.unmet import tell_unmet
 from services.atp.application.waiting_lines import Mark, Place
 from services.atp.domain.contending import Contender
@@ -318,7 +319,7 @@ def _request(batch: Batch, promise: PromiseCopy, backorders: Sequence[Backorder]
         )
         for each in backorders
     )
-    return replace(whole, lines=lines)
+    return beside(replace(whole, lines=lines), promise.parts)
 
 
 def _nothing_left(batch: Batch, item_id: str, marks: Mapping[PositionKey, Mark]) -> bool:

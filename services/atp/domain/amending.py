@@ -80,7 +80,16 @@ def _keep(request: Request, held: Sequence[Held], pinned: Sequence[str]) -> Chan
         if left:
             minimum = 0 if left < line.quantity else line.minimum_quantity
             asked.append(replace(line, quantity=left, minimum_quantity=minimum))
-    return Change(tuple(kept), replace(request, lines=tuple(asked)) if asked else None)
+    return Change(tuple(kept), _beside(replace(request, lines=tuple(asked)), held, kept) if asked else None)
+
+
+def _beside(request: Request, held: Sequence[Held], kept: Sequence[int]) -> Request:
+    """The request of an order that keeps these parts: if it limits its shipments, theirs count."""
+    if request.max_shipments is None:
+        return request
+    staying = [part.planned for part, quantity in zip(held, kept, strict=True) if quantity]
+    shipments = [*request.shipments, *((each.key.location_id, each.service, each.ship_day) for each in staying)]
+    return replace(request, shipments=tuple(dict.fromkeys(shipments)))
 
 
 def _of(held: Sequence[Held], line: RequestLine) -> list[int]:

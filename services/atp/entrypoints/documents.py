@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from services.contracts.orders import CustomerRef, OrderRef
-from services.contracts.payload import Code, Identifier, Moment, Payload, Version
+from services.contracts.payload import Code, Identifier, Moment, Payload, Quantity, Version
 from services.contracts.promises import Promise, PromisedLine, ServedAs
 
 
@@ -20,6 +20,8 @@ class Inquiry(Payload):
     zone: Code
     channel: Code
     ship_complete: bool
+    max_shipments: Quantity | None = None
+    budget_spent: bool = False
     lines: tuple[PromisedLine, ...]
     cost_minor: int
     currency: Code
