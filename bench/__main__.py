@@ -4,7 +4,17 @@ import subprocess
 import sys
 from typing import Final
 
-BENCHES: Final = ("promise", "throughput", "tier_change", "redecision", "ledger", "capacity", "reclassification")
+BENCHES: Final = (
+    "promise",
+    "throughput",
+    "tier_change",
+    "redecision",
+    "ledger",
+    "capacity",
+    "reclassification",
+    "routing",
+    "plan_gap",
+)
 
 
 def main() -> int:

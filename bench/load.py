@@ -57,6 +57,7 @@ class Requests:
     orders: int = 1
     lines: int = 1
     tag: str = "b"
+    zone: str = "GB"
 
 
 def run(url: str, wanted: Requests, *, seconds: int, connections: int, key: str) -> Load:
@@ -72,6 +73,7 @@ def run(url: str, wanted: Requests, *, seconds: int, connections: int, key: str)
             "BENCH_KEY": key,
             "BENCH_ITEMS": str(wanted.items),
             "BENCH_TAG": wanted.tag,
+            "BENCH_ZONE": wanted.zone,
             "BENCH_FIRST": str(wanted.first_item),
             "BENCH_ORDERS": str(wanted.orders),
             "BENCH_LINES": str(wanted.lines),

@@ -4,6 +4,7 @@ local key, items = os.getenv("BENCH_KEY"), tonumber(os.getenv("BENCH_ITEMS"))
 local first, lines = tonumber(os.getenv("BENCH_FIRST")), tonumber(os.getenv("BENCH_LINES"))
 local orders = tonumber(os.getenv("BENCH_ORDERS"))
 local tag, path, out = os.getenv("BENCH_TAG"), os.getenv("BENCH_PATH"), os.getenv("BENCH_OUT")
+local zone = os.getenv("BENCH_ZONE")
 local started = tostring(os.time()) .. tostring(math.floor(os.clock() * 1e6))
 local counter, picked = 0, 0
 local headers = { ["Content-Type"] = "application/json", ["Authorization"] = "Bearer " .. key }
@@ -18,8 +19,8 @@ local function order()
   end
   return string.format(
     '{"order":{"source":"bench","order_id":"%s-%s-%d"},"customer":{"system":"bench","id":"C-%d"},'
-      .. '"ship_to":{"zone":"GB"},"lines":[%s]}',
-    tag, started, counter, counter % 100 + 1, table.concat(wanted, ","))
+      .. '"ship_to":{"zone":"%s"},"lines":[%s]}',
+    tag, started, counter, counter % 100 + 1, zone, table.concat(wanted, ","))
 end
 
 request = function()
