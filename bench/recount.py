@@ -22,6 +22,8 @@ SERVED = {
     "promised",
 }
 OURS = {"supply_arrived", "supply_changed", "stock_freed", "tier_changed", "allocation_changed", "routing_changed"}
+OURS |= {"preempted", "backorder_came", "reprocessed"}
+UNASKED = OURS | {"reassigned", "withdrawn", "execution", "expedited", "stop_lifted", "horizon_reached"}
 
 
 @dataclass
@@ -48,6 +50,7 @@ class Order:
     discrepancies: list[Event] = field(default_factory=list)
     activities: list[Event] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)  # day of each line that was worsened
+    changes: list[tuple[str, str, dict[str, int]]] = field(default_factory=list)  # month, cause, what became of it
 
 
 @dataclass
@@ -106,6 +109,7 @@ def months(orders: Iterable[Order], rates: Rates, today: date) -> dict[str, dict
     counts: dict[tuple[str, str, str], int] = defaultdict(int)
     costs: dict[tuple[str, str, str], list[Decimal]] = defaultdict(lambda: [Decimal(0), Decimal(0), Decimal(0)])
     quantities: dict[tuple[str, str, str], int] = defaultdict(int)
+    changes: dict[tuple[str, str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for order in orders:
         tier = order.first["served_as"]["tier"]
         _count_answer(order, tier, counts)
@@ -114,6 +118,9 @@ def months(orders: Iterable[Order], rates: Rates, today: date) -> dict[str, dict
             _count_line(order, line, tier, counts, today)
         _count_whole(order, lines, tier, counts, today)
         _charge(order, tier, costs, quantities, rates)
+        for month, cause, change in order.changes:
+            for name, amount in change.items():
+                changes[month, tier, cause][name] += amount
     found: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     for (month, tier, name), count in counts.items():
         _of(found, month, tier)["counts"][name] = count
@@ -121,11 +128,14 @@ def months(orders: Iterable[Order], rates: Rates, today: date) -> dict[str, dict
         _of(found, month, tier)["costs"][name] = [_whole(actual), _whole(rate), int(missing)]
     for (month, tier, name), quantity in quantities.items():
         _of(found, month, tier)["quantities"][name] = quantity
+    for (month, tier, cause), change in changes.items():
+        if any(change.values()):
+            _of(found, month, tier)["changes"][cause] = dict(change)
     return dict(found)
 
 
 def _of(found: dict[str, dict[str, dict[str, Any]]], month: str, tier: str) -> dict[str, Any]:
-    return found[month].setdefault(tier, {"counts": {}, "costs": {}, "quantities": {}})
+    return found[month].setdefault(tier, {"counts": {}, "costs": {}, "quantities": {}, "changes": {}})
 
 
 def _whole(amount: Decimal) -> int:
@@ -140,6 +150,8 @@ def _answer(orders: dict[tuple[str, str], Order], event: Event) -> None:
         orders[key] = Order(now, now, _parts(now))
         return
     order = orders[key]
+    if event["cause"] in UNASKED:
+        order.changes.append((event["at"][:7], event["cause"], _change(event["old"], now)))
     if event["cause"] in OURS:
         day = event["at"][:10]
         order.lost += [day for old in event["old"]["lines"] if _is_worse(old, now)]
@@ -155,6 +167,29 @@ def _parts(promise: Event) -> list[Part]:
         for line in promise["lines"]
         for one in line["schedule"]
     ]
+
+
+def _change(old: Event, new: Event) -> dict[str, int]:
+    """How many lines a change made worse, how many better, and what it added."""
+    worse = [line["line"] for line in old["lines"] if _is_worse(line, new)]
+    better = [line["line"] for line in new["lines"] if _is_worse(line, old) and line["line"] not in worse]
+    return {
+        "improved": len(better),
+        "worsened": len(worse),
+        "cost_minor": new["cost_minor"] - old["cost_minor"],
+        "late_unit_days": _late(new) - _late(old),
+        "open_units": sum(line["backordered"] for line in new["lines"])
+        - sum(line["backordered"] for line in old["lines"]),
+    }
+
+
+def _late(promise: Event) -> int:
+    days = 0
+    for line in promise["lines"]:
+        for one in line["schedule"]:
+            late = date.fromisoformat(one["arrival_date"]) - date.fromisoformat(line["requested_arrival"])
+            days += one["quantity"] * max(0, late.days)
+    return days
 
 
 def _is_worse(old: Event, promise: Event) -> bool:

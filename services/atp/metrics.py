@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from services.atp.application.queues import Lane
 from services.atp.application.service_levels import CapacityUse, MonthOfService, Running
-from services.atp.domain.service_figures import GOODS, added, costs, count, ratios
+from services.atp.domain.service_figures import GOODS, added, churn, costs, count, ratios
 from services.atp.domain.validation_rules import CHECKS
 from services.chassis.metrics import OTHER, Durations, counter, gauge
 from services.contracts.promises import LineOutcome
@@ -66,6 +66,18 @@ class ServiceMetrics:
             ("tier", "basis"),
             registry=registry,
         )
+        self._changes = Gauge(
+            "tiercel_promise_changes",
+            "Lines that changes which no customer asked for improved or worsened in the current month so far.",
+            ("tier", "cause", "way"),
+            registry=registry,
+        )
+        self._changes_cost = Gauge(
+            "tiercel_promise_changes_cost_minor",
+            "What these changes cost more (negative: less) in minor units: shipping, and penalties of the tier.",
+            ("tier", "cause", "kind"),
+            registry=registry,
+        )
         self._missing = Gauge(
             "tiercel_service_cost_missing",
             "Activities and units of the current month whose cost nobody told and no rate covers.",
@@ -90,8 +102,10 @@ class ServiceMetrics:
 
     def show(self, month: MonthOfService, running: Sequence[Running], capacities: Sequence[CapacityUse]) -> None:
         """Replace what is shown."""
-        for each in (self._ratio, self._events, self._cost, self._missing, self._limits, self._capacities):
+        own = (self._ratio, self._events, self._cost, self._missing, self._limits, self._capacities)
+        for each in (*own, self._changes, self._changes_cost):
             each.clear()
+        self._show_changes(month)
         for tier, figures in _folded(month.figures).items():
             for measure, ratio in ratios(figures).items():
                 if ratio.total:
@@ -108,6 +122,15 @@ class ServiceMetrics:
             self._limits.labels(tier, kind, state).set(units)
         for (capacity, state), units in _capacity_units(capacities).items():
             self._capacities.labels(capacity, state).set(units)
+
+    def _show_changes(self, month: MonthOfService) -> None:
+        for tier, figures in _folded(month.figures).items():
+            for cause, changes in churn(figures).items():
+                self._changes.labels(tier, cause, "improved").set(changes.improved)
+                self._changes.labels(tier, cause, "worsened").set(changes.worsened)
+                self._changes_cost.labels(tier, cause, "shipping").set(changes.cost_minor)
+                penalty = changes.penalty_minor(*month.penalties.get(tier, (0, 0)))
+                self._changes_cost.labels(tier, cause, "penalty").set(penalty)
 
 
 def _units(running: Sequence[Running]) -> dict[tuple[str, str, str], int]:

@@ -32,7 +32,7 @@ def assert_equal(measured: dict[str, Any], counted: dict[str, dict[str, Any]]) -
     """Every figure of every tier is what the events say."""
     told = {tier["tier"]: tier for tier in measured["tiers"]}
     for name in told.keys() | counted.keys():
-        tier, expected = told.get(name), counted.get(name, {"counts": {}, "costs": {}, "quantities": {}})
+        tier, expected = told.get(name), counted.get(name, {"counts": {}, "costs": {}, "quantities": {}, "changes": {}})
         counts = {} if tier is None else {key: value for key, value in tier["counts"].items() if value}
         assert counts == {key: value for key, value in expected["counts"].items() if value}, name
         costs = {
@@ -43,6 +43,12 @@ def assert_equal(measured: dict[str, Any], counted: dict[str, dict[str, Any]]) -
             key: value for key, value in expected["costs"].items() if any(value)
         }, name
         assert (tier["activities"] if tier else {}) == expected["quantities"], name
+        assert _without_penalty(tier) == expected["changes"], name
+
+
+def _without_penalty(tier: dict[str, Any] | None) -> dict[str, Any]:
+    changes = {} if tier is None else tier["changes"]
+    return {cause: {name: each[name] for name in each if name != "penalty_minor"} for cause, each in changes.items()}
 
 
 async def compare(company: Company) -> set[str]:

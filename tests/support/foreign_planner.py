@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 Body = dict[str, Any]
-BUCKETS = 8
+BUCKETS = 24
 
 
 @dataclass
@@ -24,6 +24,7 @@ class Plan:
     goes: list[int] = field(default_factory=lambda: [0] * BUCKETS)
     kept: dict[str, int] = field(default_factory=dict)
     pots: dict[str, tuple[str | None, int]] = field(default_factory=dict)
+    orders: dict[str, int] = field(default_factory=dict)
 
     def own(self) -> list[int]:
         """What is left of each bucket by itself."""
@@ -119,6 +120,23 @@ def _share(_: Plan, body: Body) -> Body:
     return {"shares": _shares(body["wanted"], body["there"])}
 
 
+def _order(plan: Plan, body: Body) -> Body:
+    plan.orders[body["order"]] = body["pieces"]
+    return {}
+
+
+def _drop(plan: Plan, body: Body) -> Body:
+    del plan.orders[body["order"]]
+    return {}
+
+
+def _when(plan: Plan, body: Body) -> Body:
+    """First come, first served, each in the bucket after the one in which there is enough for all up to it."""
+    names = list(plan.orders)
+    needed = sum(plan.orders[name] for name in names[: names.index(body["order"]) + 1])
+    return {"comes": next(no for no, there in enumerate(accumulate(plan.comes), start=2) if there >= needed)}
+
+
 def planner(*, honours_kept: bool = True) -> Starlette:
     """The planner as an application; one that forgets what is kept is wrong."""
     plans: dict[str, Plan] = defaultdict(Plan)
@@ -141,5 +159,8 @@ def planner(*, honours_kept: bool = True) -> Starlette:
             route("/try", "POST", partial(_try, honours_kept=honours_kept)),
             route("/draw", "POST", _draw),
             route("/share", "POST", _share),
+            route("/orders", "POST", _order),
+            route("/orders", "DELETE", _drop),
+            route("/when", "POST", _when),
         ]
     )

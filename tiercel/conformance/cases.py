@@ -6,6 +6,7 @@ what is expected follow from cases.json and from the readings in conformance/REA
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final, Protocol
 
 from tiercel.conformance.mapping import Operation
@@ -32,6 +33,10 @@ class Endpoint(Protocol):
         """Carry an operation out; its answer."""
         ...
 
+    def day(self, period: int) -> str:
+        """The first day of a period."""
+        ...
+
 
 class Different(Exception):  # noqa: N818 - says what is wrong
     """The endpoint answers otherwise."""
@@ -51,7 +56,12 @@ class Check:
 
 def checks(cases: Cases) -> list[Check]:
     """All checks, in the order of the file."""
-    return [*_oracle(cases["oracle_atp"]), *map(_discrete, cases["discrete_atp"]), *_protection(cases["protection"])]
+    return [
+        *_oracle(cases["oracle_atp"]),
+        *map(_discrete, cases["discrete_atp"]),
+        *_protection(cases["protection"]),
+        *map(_reprocess, cases["reprocess"]),
+    ]
 
 
 _BALANCE: Final[tuple[Operation, ...]] = ("item", "supply", "demand")
@@ -188,6 +198,36 @@ def _fair_share(case: Cases) -> Script:
         _same(case["alloc"], found, "the shares")
 
     return run
+
+
+def _reprocess(case: Cases) -> Check:
+    """Orders are promised late, one is cancelled, and the others are decided anew. Period 1 is the earliest date."""
+    dates = [due for _, _, due in case["po"]] + [day for _, _, *days in case["orders"] for day in days]
+    first = min(_day(each) for each in dates)
+
+    async def arrives(endpoint: Endpoint, item: str, order: str, expected: str) -> None:
+        period = _day(expected) - first + 1
+        day = endpoint.day(period)
+        found = await endpoint.ask("arrival", item=item, order=order, expected=day)
+        _same(day, endpoint.day(found) if isinstance(found, int) else found, f"when {order} arrives")
+
+    async def run(endpoint: Endpoint, item: str) -> None:
+        await endpoint.do("item", item=item)
+        for _, quantity, due in case["po"]:
+            await endpoint.do("supply", item=item, period=_day(due) - first + 1, quantity=quantity)
+        for order, quantity, wanted, promised in case["orders"]:
+            await endpoint.do("order", item=item, order=order, period=_day(wanted) - first + 1, quantity=quantity)
+            await arrives(endpoint, item, order, promised)
+        await endpoint.do("cancel", item=item, order=case["cancel"])
+        for order, promised in case["expected"].items():
+            await arrives(endpoint, item, order, promised)
+
+    return Check(f"reprocess/{case['id']}", ("item", "supply", "order", "cancel", "arrival"), run)
+
+
+def _day(month_and_day: str) -> int:
+    """A date of a case, which names no year, as a number of days."""
+    return date.fromisoformat(f"2001-{month_and_day}").toordinal()
 
 
 async def _balance(endpoint: Endpoint, item: str, supply: Sequence[int], demand: Sequence[int]) -> None:

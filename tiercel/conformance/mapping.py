@@ -35,6 +35,9 @@ Operation = Literal[
     "take_at_node",
     "share_out",
     "share",
+    "order",
+    "cancel",
+    "arrival",
 ]
 _ONE_VARIABLE: Final = re.compile(r"\{(\w+)\}")
 _CHOICE: Final = re.compile(r"(?P<name>\w+)(?P<how><=|=)(?P<value>.*)")
@@ -65,6 +68,7 @@ class Call(_Strict):
     answer: str | None = None
     missing: int | None = Field(default=None, description="the answer, where there is nothing at its path")
     until: Until | None = None
+    keep: dict[str, str] = Field(default={}, description="variables of the operation's later calls, by paths")
 
 
 class EndpointMapping(_Strict):

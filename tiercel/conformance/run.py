@@ -46,8 +46,11 @@ class HttpEndpoint:
 
     async def do(self, operation: Operation, **variables: Any) -> None:
         """Carry an operation out; one that the mapping does not have is nothing to do."""
+        kept: dict[str, Any] = {}
         for call in self.mapping.operations.get(operation, []):
-            await self._send(call, self._variables(variables))
+            names = self._variables({**variables, **kept})
+            await self._send(call, names)
+            kept |= {name: names[name] for name in call.keep}
 
     async def ask(self, operation: Operation, **variables: Any) -> Any:
         """Carry an operation out; the answer of its last call."""
@@ -65,6 +68,10 @@ class HttpEndpoint:
             raise MappingError(f"{operation}: there is nothing at {path} of {json.dumps(document)[:500]}")
         return found
 
+    def day(self, period: int) -> str:
+        """The first day of a period."""
+        return str(self._variables({"period": period})["date"])
+
     def _variables(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Those of the operation, the day of its period, and a number that is new each time."""
         today = datetime.now(UTC).date()
@@ -73,8 +80,13 @@ class HttpEndpoint:
         always = {"run": self.run, "key": self.key, "number": next(self._numbers)}
         return {**always, "today": today.isoformat(), "date": day.isoformat(), **given}
 
-    async def _send(self, call: Call, variables: Mapping[str, Any]) -> Any:
-        """One call, or the same call until it says what is waited for."""
+    async def _send(self, call: Call, variables: dict[str, Any]) -> Any:
+        """One call, or the same call until it says what is waited for; what it keeps is added to the variables."""
+        document = await self._awaited(call, variables)
+        variables |= {name: find(document, fill(path, variables)) for name, path in call.keep.items()}
+        return document
+
+    async def _awaited(self, call: Call, variables: Mapping[str, Any]) -> Any:
         async with asyncio.timeout(TAKE_OVER_SECONDS_MAX):
             while True:
                 document = await self._once(call, variables)

@@ -196,6 +196,7 @@ def _revision(document: Mapping[str, Any], cause: str, at: datetime, days: Local
         document["served_as"]["basis"],
         document["state"],
         tuple(_line(line) for line in document["lines"]),
+        document["cost_minor"],
     )
 
 

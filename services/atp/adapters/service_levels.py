@@ -1,6 +1,7 @@
 """`ServiceLevels` over a database."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final, TypeVar
@@ -30,6 +31,10 @@ from services.chassis.database import CommitUnknown, Connection, Database, Datab
 
 T = TypeVar("T")
 CLOSER: Final = "tiercel"
+_PENALTIES: Final = """
+SELECT tier, coalesce((policy ->> 'lateness_penalty_minor')::bigint, 100) AS lateness,
+    coalesce((policy ->> 'backorder_penalty_minor')::bigint, 1000) AS backorder FROM tier
+"""  # what a policy leaves out is as in `services.contracts.segments.TierPolicy`
 _LOCK: Final = "SELECT FROM measuring FOR UPDATE"
 
 
@@ -48,15 +53,17 @@ class PostgresServiceLevels:
             asked = month_of(today) if month is None else month
             waiting = await behind(connection)
             closed = await closed_month(connection, asked)
+            penalties = {row["tier"]: (row["lateness"], row["backorder"]) for row in await connection.fetch(_PENALTIES)}
             if closed is None:
-                return MonthOfService(asked, today, waiting, await figures_of(connection, asked, today))
+                figures = await figures_of(connection, asked, today)
+                return MonthOfService(asked, today, waiting, figures, penalties=penalties)
             changes = [
                 Change(each.number, each.recorded_at, each.cause, each.reference, each.figures)
                 for each in closed.corrections
             ]
-            return MonthOfService(
-                asked, today, waiting, closed.current(), closed.closed_at, closed.closed_by, closed.figures, changes
-            )
+            known = (closed.closed_at, closed.closed_by, closed.figures)
+            found = MonthOfService(asked, today, waiting, closed.current(), *known)
+            return replace(found, corrections=changes, penalties=penalties)
 
         return await self._read(work)
 

@@ -6,7 +6,7 @@ What is measured and how is in `services.atp.domain.service_measures`; definitio
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple, Protocol
@@ -14,7 +14,7 @@ from uuid import UUID
 
 from services.atp.application.ports import Unavailable
 from services.atp.domain.model import Day
-from services.atp.domain.service_figures import Figures, cost_to_serve, costs, count, ratios, rounded
+from services.atp.domain.service_figures import Figures, churn, cost_to_serve, costs, count, ratios, rounded
 from services.contracts.costs import exact
 
 REST_FACTOR: Final = (
@@ -66,6 +66,7 @@ class MonthOfService:
     closed_at: datetime | None = None
     closed_by: str | None = None
     closed_figures: FiguresByTier | None = None
+    penalties: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # by tier: a unit a day late, one that waits
     corrections: Sequence[Change] = ()
 
 
@@ -144,8 +145,8 @@ async def keep_measures(
                 await stop.wait()
 
 
-def tier_document(tier: str, figures: Figures) -> dict[str, Any]:
-    """The figures of one tier, for people and programs."""
+def tier_document(tier: str, figures: Figures, penalties: tuple[int, int] = (0, 0)) -> dict[str, Any]:
+    """The figures of one tier, for people and programs. `penalties` are those of its policy now."""
     found = costs(figures)
     return {
         "tier": tier,
@@ -155,6 +156,10 @@ def tier_document(tier: str, figures: Figures) -> dict[str, Any]:
             for name, ratio in ratios(figures).items()
         },
         "overrides": _by_detail(figures, "overrides"),
+        "changes": {
+            cause: {**asdict(each), "penalty_minor": each.penalty_minor(*penalties)}
+            for cause, each in churn(figures).items()
+        },
         "protection": _by_detail(figures, "protection"),
         "quota": _by_detail(figures, "quota"),
         "activities": _by_detail(figures, "quantity"),

@@ -76,6 +76,32 @@ def costs(figures: Figures) -> list[Cost]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Churn:
+    """What changes of promises by one cause came to: lines by what became of them, and what it costs more.
+
+    `late_unit_days` are units times days late, `open_units` what waits, both more (or less, negative) than before.
+    """
+
+    improved: int
+    worsened: int
+    cost_minor: int
+    late_unit_days: int
+    open_units: int
+
+    def penalty_minor(self, lateness_minor: int, backorder_minor: int) -> int:
+        """What a tier's penalties say of it."""
+        return lateness_minor * self.late_unit_days + backorder_minor * self.open_units
+
+
+def churn(figures: Figures) -> dict[str, Churn]:
+    """Changes that no customer asked for, by cause, in order of their names."""
+    names = [name.partition("/") for name in figures]
+    causes = sorted({cause for measure, _, cause in names if measure.startswith("changes_")})
+    counted = ("improved", "worsened", "cost", "late_unit_days", "open_units")
+    return {cause: Churn(*(count(figures, f"changes_{name}", cause) for name in counted)) for cause in causes}
+
+
 def cost_to_serve(found: list[Cost]) -> Decimal:
     """What serving cost, as far as it is known: everything but the goods themselves."""
     return sum((each.actual_minor + each.rate_minor for each in found if each.component != GOODS), Decimal(0))

@@ -43,7 +43,10 @@ PREEMPTING: Final = (
     "withdrawn",
     "preempted",
     "execution",
+    "backorder_came",
+    "reprocessed",
 )
+CHURNING: Final = (*PREEMPTING, "expedited", "stop_lifted", "horizon_reached")  # changes that no customer asked for
 OVERRIDES: Final = ("expedited", "reassigned", "withdrawn")  # a person put the rules aside
 COUNTED_ACTIVITIES: Final = ("order", "line", "pick", "delivery", "return")
 
@@ -90,6 +93,7 @@ class Revision:
     basis: str
     state: str
     lines: tuple[AnsweredLine, ...]
+    cost_minor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +295,34 @@ def _add_changes(amounts: Amounts, revisions: Sequence[Revision]) -> None:
             now = {line.line: line.schedule for line in after.lines}
             lost = [line for line in before.lines if worsened(line.schedule, now.get(line.line, ()))]
             amounts.add(after.day, "lines_preempted", len(lost))
+        if after.cause in CHURNING:
+            _add_churn(amounts, before, after)
+
+
+def _add_churn(amounts: Amounts, before: Revision, after: Revision) -> None:
+    """What a change made better and worse, and what it costs more (or less, negative): see docs/measures.md."""
+    now = {line.line: line.schedule for line in after.lines}
+    for line in before.lines:
+        schedule = now.get(line.line, ())
+        if worsened(line.schedule, schedule):
+            amounts.add(after.day, "changes_worsened", 1, after.cause)
+        elif worsened(schedule, line.schedule):
+            amounts.add(after.day, "changes_improved", 1, after.cause)
+    amounts.add(after.day, "changes_cost", after.cost_minor - before.cost_minor, after.cause)
+    amounts.add(after.day, "changes_late_unit_days", _late_unit_days(after) - _late_unit_days(before), after.cause)
+    amounts.add(after.day, "changes_open_units", _open_units(after) - _open_units(before), after.cause)
+
+
+def _late_unit_days(revision: Revision) -> int:
+    return sum(
+        part.quantity * max(0, part.arrival_day - line.requested_day)
+        for line in revision.lines
+        for part in line.schedule
+    )
+
+
+def _open_units(revision: Revision) -> int:
+    return sum(line.backordered for line in revision.lines)
 
 
 def _add_line(amounts: Amounts, line: MeasuredLine) -> None:

@@ -52,6 +52,21 @@ class CostDocument(Payload):
     complete: bool
 
 
+class ChangesDocument(Payload):
+    """Changes of promises that no customer asked for, by one cause: lines, and what they cost more (negative: less).
+
+    `cost_minor` is the difference of shipping costs, `late_unit_days` of units times days late, `open_units` of what
+    waits; `penalty_minor` is what the tier's penalties, as they are now, say of the last two.
+    """
+
+    improved: int
+    worsened: int
+    cost_minor: int
+    late_unit_days: int
+    open_units: int
+    penalty_minor: int
+
+
 class TierService(Payload):
     """How one tier was served in a month; docs/measures.md defines every figure."""
 
@@ -59,6 +74,7 @@ class TierService(Payload):
     counts: dict[str, int]
     ratios: dict[str, RatioDocument]
     overrides: dict[str, int]
+    changes: dict[str, ChangesDocument]
     protection: dict[str, int]
     quota: dict[str, int]
     activities: dict[str, int]
@@ -180,7 +196,10 @@ def _document(found: MonthOfService, tier: str | None) -> dict[str, Any]:
         "behind": found.behind,
         "closed_at": found.closed_at,
         "closed_by": found.closed_by,
-        "tiers": [tier_document(name, figures) for name, figures in sorted(own(dict(found.figures)).items())],
+        "tiers": [
+            tier_document(name, figures, found.penalties.get(name, (0, 0)))
+            for name, figures in sorted(own(dict(found.figures)).items())
+        ],
         "closed_figures": own(figures_document(found.closed_figures or {})),
         "corrections": [
             {

@@ -1,0 +1,17 @@
+"""The guide to backorder processing, followed as it stands."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.guides import SECONDS_MAX, follow
+from tests.support.serve import Served
+
+
+@pytest.mark.timeout(SECONDS_MAX + 60)
+def test_the_guide_lets_bronze_fall_for_gold(served: Served, tmp_path: Path) -> None:
+    told = follow("backorder-processing.md", served, tmp_path)
+    assert "bronze was promised 10\n" in told
+    assert "gold has 10, bronze has 0\n" in told
+    assert "GOLD lacks 2\n" in told
+    assert "Orders of tier GUIDE-GOLD are served first" in told
