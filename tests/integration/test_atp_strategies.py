@@ -204,3 +204,27 @@ async def test_many_gold_orders_at_once_take_from_bronze_and_nothing_is_oversold
     assert sum(await promised(atp, *bronze, *mixed)) == 40
     assert await promised(atp, *[each for n, each in enumerate(mixed) if n % 2]) == [3] * 10
     await prove(atp)
+
+
+async def test_a_preview_of_a_run_is_what_the_run_then_does(atp: Atp) -> None:
+    await tiers(atp)
+    item = await atp.item(on_hand=9)
+    bronze = [await order(atp, "bronze", item, 3) for _ in range(3)]
+    gold, silver = await order(atp, "gold", item, 4), await order(atp, "silver", item, 2)
+    everybody = (*bronze, gold, silver)
+    tried = {"gold": "win", "bronze": "redistribute"}
+    strategies = [{"tier": tier, "strategy": strategy} for tier, strategy in tried.items()]
+    answer = await atp.client.post("/v1/previews", json={"run": {"strategies": strategies, "skus": [item]}})
+    assert answer.status_code == 200, answer.text
+    before = await promised(atp, *everybody)
+    assert before == [3, 3, 3, 0, 0]
+    shown = {each["promise_id"]: each["lines"][0]["after"]["promised"] for each in answer.json()["promises"]}
+    by_tier = {each["tier"]: (each["gained"], each["lost"]) for each in answer.json()["tiers"]}
+    assert by_tier == {"gold": (4, 0), "silver": (2, 0), "bronze": (0, 6)}
+    await tiers(atp, **tried)
+    marked = "UPDATE position SET marked_at = clock_timestamp(), mark_cause = 'reprocessed' WHERE item_id = $1"
+    await atp.execute(marked, item)
+    await settled(atp)
+    after = await promised(atp, *everybody)
+    assert [shown.get(each, held) for each, held in zip(everybody, before, strict=True)] == after
+    await prove(atp)

@@ -30,7 +30,7 @@ from services.atp.application.customers import Customer, TierAssignment
 from services.atp.application.documents import load as load_document
 from services.atp.application.planner_records import Planner
 from services.atp.application.planning import CapacityRow, Draft, PeriodsOverlap
-from services.atp.application.ports import Unavailable
+from services.atp.application.ports import Configuration, Unavailable
 from services.atp.application.preview_changes import (
     POSITIONS_MAX,
     PROMISES_MAX,
@@ -41,15 +41,17 @@ from services.atp.application.preview_changes import (
     PromiseHead,
     Rehearsal,
     TierChange,
+    TriedRun,
 )
 from services.atp.application.redecide import ITEMS_AT_ONCE_MAX, PORTION_LINES_MAX
 from services.atp.application.routing import RoutingDraft
 from services.atp.application.service_rules import RuleDraft
 from services.atp.application.supply_entries import Reference
 from services.atp.application.waiting_lines import MarkedItem
-from services.atp.domain.model import PositionKey
+from services.atp.domain.model import PositionKey, Tier
 from services.atp.domain.scheduled_receipts import Scheduled
 from services.atp.domain.shifts import LineKey, LineStanding
+from services.atp.domain.strategies import Strategy
 from services.chassis.audit.chain import AuditEntry
 from services.chassis.business_time import business_now
 from services.chassis.database import Connection, Database, DatabaseUnavailable, StillInConflict
@@ -140,6 +142,18 @@ class RehearsalSession(PostgresSession):
     """A session over copies: it takes no lock, publishes nothing, and counts customers in the tiers that are tried."""
 
     tried: Mapping[str, TierAssignment] = {}
+    strategies: Mapping[str, Strategy] = {}
+
+    async def configuration(self) -> Configuration:
+        """What planners set and tiers say, but for the strategies that are tried."""
+        found = await super().configuration()
+        if not self.strategies:
+            return found
+        tiers = {name: self._with_strategy(tier) for name, tier in found.tiers.items()}
+        return replace(found, tiers=tiers, default_tier=self._with_strategy(found.default_tier))
+
+    def _with_strategy(self, tier: Tier) -> Tier:
+        return replace(tier, strategy=self.strategies.get(tier.tier, tier.strategy))
 
     async def customers(self, keys: Sequence[CustomerKey]) -> dict[CustomerKey, Customer]:
         """Customers as the registry published them, but for the tiers that are tried."""
@@ -246,6 +260,15 @@ class _PostgresRehearsal:
         self.session.tried = tried
         await mark_customers(self._connection, list(tried), now)
 
+    async def run(self, tried: TriedRun) -> None:
+        """See the port."""
+        tiers = (await self.session.configuration()).tiers
+        unknown = [tier for tier in tried.strategies if tier not in tiers]
+        if unknown:
+            raise NotKnown("tier", unknown[:NAMES_SHOWN_MAX])
+        self.session.strategies = tried.strategies
+        await mark_items(self._connection, self.items, await business_now(self._connection), "reprocessed")
+
     async def close(self, closings: Sequence[TriedClosing]) -> Sequence[OrderKey]:
         """See the port."""
         for each in closings:
@@ -312,6 +335,9 @@ async def _scope(connection: Connection, changes: Changes) -> _Scope:
         named |= dict.fromkeys(await items_awaited_at(connection, places))
     if changes.tiers:
         named |= dict.fromkeys(await items_awaited(connection, await _customer_ids(connection, changes.tiers)))
+    if changes.run is not None:
+        named |= dict.fromkeys(changes.run.items)
+        everything = everything or not changes.run.items
     if everything:
         named |= {row["item_id"]: None for row in await connection.fetch(_ALL_WAITING)}
     items = sorted(named)

@@ -36,6 +36,7 @@ from services.atp.domain.model import PositionKey
 from services.atp.domain.scheduled_receipts import Scheduled
 from services.atp.domain.shifts import LineKey, LineStanding, Shift, shifts
 from services.atp.domain.shipping_days import at_dock
+from services.atp.domain.strategies import Strategy
 from services.contracts.risks import RiskCause
 
 T = TypeVar("T")
@@ -84,6 +85,14 @@ class TierChange:
 
 
 @dataclass(frozen=True, slots=True)
+class TriedRun:
+    """A run of the re-decision over items (none: all that is waited for), with these strategies of tiers."""
+
+    strategies: Mapping[str, Strategy]
+    items: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Changes:
     """What is tried."""
 
@@ -93,6 +102,7 @@ class Changes:
     tiers: tuple[TierChange, ...] = ()
     closings: tuple[TriedClosing, ...] = ()
     service_rule: RuleDraft | None = None
+    run: TriedRun | None = None
 
 
 class PromiseHead(NamedTuple):
@@ -160,6 +170,10 @@ class Rehearsal(Protocol):
         """Let customers be in these tiers, and those of their orders that wait be asked anew. Raises NotKnown."""
         ...
 
+    async def run(self, tried: TriedRun) -> None:
+        """Let strategies count, and those be asked anew who wait for the items. Raises NotKnown."""
+        ...
+
     async def close(self, closings: Sequence[TriedClosing]) -> Sequence[OrderKey]:
         """Close locations; the orders of which something is promised from there. Raises NotKnown."""
         ...
@@ -211,6 +225,8 @@ async def preview(rehearsals: Rehearsals, engine: Engine, changes: Changes) -> P
             await settling.decide(await _schedule(rehearsal, changes.receipts))
         if changes.tiers:
             await rehearsal.change_tiers(changes.tiers)
+        if changes.run is not None:
+            await rehearsal.run(changes.run)
         if changes.closings:
             orders = await rehearsal.close(changes.closings)
             for start in range(0, len(orders), ORDERS_AT_ONCE):

@@ -21,6 +21,7 @@ from services.atp.application.preview_changes import (
     ReceiptChange,
     Rehearsals,
     TierChange,
+    TriedRun,
     preview,
 )
 from services.atp.application.routing import TooManyRules
@@ -49,12 +50,15 @@ from services.chassis.problems import OVERLOADED, PRECONDITION_FAILED, Problem, 
 from services.contracts.orders import CustomerRef
 from services.contracts.payload import Code, Day, Identifier, Payload, QuantityOrZero
 from services.contracts.routing import FulfilmentModes, SourcingRules
+from services.contracts.segments import Strategy
 
 DOCUMENTS_MAX: Final = 10  # of one preview; each has a thousand lines at most
 RECEIPTS_MAX: Final = 200
 CUSTOMERS_MAX: Final = 500
 CLOSINGS_MAX: Final = 10
 DAYS_MAX: Final = 365
+STRATEGIES_MAX: Final = 50
+RUN_ITEMS_MAX: Final = 500
 SHOWN_MAX: Final = 1_000  # promises, and positions, of one answer; the totals are of all
 Previewer = Annotated[Principal, Depends(require("atp.preview"))]
 _UNKNOWN: Final = {
@@ -133,8 +137,22 @@ class TriedLocation(Payload):
     until: Day | None = None
 
 
+class TriedStrategy(Payload):
+    """A tier that has this strategy; those that are not named keep theirs."""
+
+    tier: Code
+    strategy: Strategy
+
+
+class TriedRunRequest(Payload):
+    """A run of the re-decision with strategies of tiers, over items (none named: all that is waited for)."""
+
+    strategies: Annotated[tuple[TriedStrategy, ...], Field(min_length=1, max_length=STRATEGIES_MAX)]
+    skus: Annotated[tuple[Identifier, ...], Field(max_length=RUN_ITEMS_MAX)] = ()
+
+
 class PreviewRequest(Payload):
-    """What to try, in this order: documents, the rule of who is served first, receipts, tiers, closings."""
+    """What to try, in this order: documents, the rule of who is served first, receipts, tiers, a run, closings."""
 
     protections: Annotated[tuple[TriedProtections, ...], Field(max_length=DOCUMENTS_MAX)] = ()
     quotas: Annotated[tuple[TriedQuotas, ...], Field(max_length=DOCUMENTS_MAX)] = ()
@@ -146,6 +164,7 @@ class PreviewRequest(Payload):
     tiers: Annotated[tuple[TriedTier, ...], Field(max_length=CUSTOMERS_MAX)] = ()
     closings: Annotated[tuple[TriedLocation, ...], Field(max_length=CLOSINGS_MAX)] = ()
     service_rule: RuleBody | None = None
+    run: TriedRunRequest | None = None
 
     @model_validator(mode="after")
     def _something_once(self) -> Self:
@@ -154,10 +173,11 @@ class PreviewRequest(Payload):
         receipts = [(each.sku, each.location, each.source, each.reference) for each in self.receipts]
         customers = [(each.customer.system, each.customer.id) for each in self.tiers]
         closings = [each.location for each in self.closings]
-        for names in (documents, receipts, customers, closings):
+        strategies = [each.tier for each in self.run.strategies] if self.run is not None else []
+        for names in (documents, receipts, customers, closings, strategies):
             if len(dict.fromkeys(names)) < len(names):
-                raise ValueError("a document, a receipt, a customer or a location is tried once")
-        something = documents or receipts or customers or closings or self.service_rule is not None
+                raise ValueError("a document, a receipt, a customer, a location or a tier is tried once")
+        something = documents or receipts or customers or closings or strategies or self.service_rule is not None
         if not something or len(documents) > DOCUMENTS_MAX:
             raise ValueError(f"something is tried, and {DOCUMENTS_MAX} documents at most")
         return self
@@ -334,7 +354,10 @@ def _changes(body: PreviewRequest, author: str) -> Changes:
     rules: Sequence[TriedSourcingRules | TriedFulfilmentModes] = (*body.sourcing_rules, *body.fulfilment_modes)
     routing = [routing_draft(each.document, each.document_id, author, base=each.base_version) for each in rules]
     rule = None if body.service_rule is None else RuleDraft(body.service_rule.stored(), None, author)
-    return Changes(tuple(drafts), tuple(routing), tuple(receipts), tuple(tiers), tuple(closings), rule)
+    run = None
+    if body.run is not None:
+        run = TriedRun({each.tier: each.strategy for each in body.run.strategies}, body.run.skus)
+    return Changes(tuple(drafts), tuple(routing), tuple(receipts), tuple(tiers), tuple(closings), rule, run)
 
 
 def _promises(found: Preview) -> list[dict[str, Any]]:
