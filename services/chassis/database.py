@@ -34,6 +34,7 @@ import structlog
 from services.chassis.database_listener import listening
 from services.chassis.database_session import (
     DRIVER_ERRORS,
+    QUICK_COMPRESSION,
     STATEMENT_TIMEOUT_SECONDS,
     Connection,
     Failure,
@@ -159,6 +160,7 @@ class Database:
             max_size=max_size,
             max_inactive_connection_lifetime=0,
             connection_class=Session,
+            init=_compress_quickly,
             reset=_leave_as_is,
             timeout=CONNECT_TIMEOUT_SECONDS,
             command_timeout=statement_seconds + COMMAND_MARGIN_SECONDS,
@@ -378,6 +380,10 @@ def _raise_if_repeatable(error: BaseException, label: str, *, connection_closed:
             raise _Again(DatabaseUnavailable, error) from error
         case Failure.OTHER:
             return
+
+
+async def _compress_quickly(connection: Connection) -> None:
+    await connection.execute(QUICK_COMPRESSION)
 
 
 async def _leave_as_is(_connection: object) -> None:

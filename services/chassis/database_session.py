@@ -33,6 +33,12 @@ BY_KEY: Final = "".join(
         "enable_mergejoin = off",
     )
 )
+# Large documents are compressed by LZ4 where the server was built with it, for a fifth of the time that its own method
+# takes; what was stored by the other stays readable.
+QUICK_COMPRESSION: Final = """
+SELECT set_config(name, 'lz4', false) FROM pg_settings
+WHERE name = 'default_toast_compression' AND 'lz4' = ANY(enumvals)
+"""
 _BEGIN: Final[dict[Isolation, str]] = {
     "read_committed": "BEGIN",
     "repeatable_read": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
