@@ -34,6 +34,7 @@ from services.atp.application.rewriting import (
     unvalidated,
     why_late,
 )
+from services.atp.application.standing_aside import stand_again, stand_aside
 from services.atp.domain import amending
 from services.atp.domain.amending import Held, amend
 from services.atp.domain.model import LineDecision, PositionKey, Request
@@ -120,28 +121,43 @@ class Amending(Handler[AmendOrder]):
         parts = open_parts(promise)
         held = [held_of(part) for part in parts]
         replan = command.replan or content.ways != promise.content.ways
+        aside = stand_aside(batch, promise)
         change = amend(batch.book, wanted, held, replan=replan, pinned=promise.pinned(batch.book.today))
         if change is None:
+            stand_again(batch, aside)
             fault = Fault("not_whole", "it ships complete and would not be whole", _lacking(batch, wanted, held))
             return refuse(batch, command, admitted, "amend", fault)
-        return self._apply(batch, command, admitted, served, change)
+        decisions, freed = self._decided(batch, promise, served, change)
+        stand_again(batch, aside)
+        for key in freed:
+            batch.free(key, "stock_freed")
+        return self._apply(batch, command, admitted, served, decisions)
 
-    def _apply(
-        self, batch: Batch, command: AmendOrder, admitted: Admitted, served: Served, change: amending.Change
-    ) -> Answered:
-        order, promise = admitted.order, admitted.promise
+    @staticmethod
+    def _decided(
+        batch: Batch, promise: PromiseCopy, served: Served, change: amending.Change
+    ) -> tuple[dict[str, LineDecision], list[PositionKey]]:
+        """What is decided of what it lacks, by line, after the rest came back; and where something came back."""
         freed: dict[PositionKey, None] = {}
         for part, kept in zip(open_parts(promise), change.kept, strict=True):
             if kept < part.open:
                 take_off(batch, part, part.open - kept, mark=False)
                 freed[part.planned.key] = None
-        decisions: dict[str, LineDecision] = {}
-        if change.asked is not None and change.asked.lines:
-            decided = batch.workbook.decide(change.asked).lines
-            add_parts(batch, promise, decided, served.tier)
-            decisions = {line.line: line for line in decided}
-        for key in freed:
-            batch.free(key, "stock_freed")
+        if change.asked is None or not change.asked.lines:
+            return {}, list(freed)
+        decided = batch.workbook.decide(change.asked).lines
+        add_parts(batch, promise, decided, served.tier)
+        return {line.line: line for line in decided}, list(freed)
+
+    def _apply(
+        self,
+        batch: Batch,
+        command: AmendOrder,
+        admitted: Admitted,
+        served: Served,
+        decisions: Mapping[str, LineDecision],
+    ) -> Answered:
+        order, promise = admitted.order, admitted.promise
         promise.content, promise.encoded = command.content, command.encoded
         order.fingerprint = command.content_fingerprint
         request = request_of(order.key, command.content, served, promise.ordered_at)
