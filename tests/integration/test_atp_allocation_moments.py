@@ -54,11 +54,13 @@ async def waiting(atp: Atp, item: str, quantity: int) -> str:
 
 
 async def served(atp: Atp, promise_id: str) -> bool:
-    return not await atp.fetch("SELECT FROM backorder WHERE promise_id = $1::text::uuid", promise_id)
+    return not await atp.fetch("SELECT FROM backorder WHERE promise_id = $1::text::uuid AND NOT late", promise_id)
 
 
 async def until_served(atp: Atp, promise_id: str) -> None:
-    await atp.until("SELECT NOT EXISTS (SELECT FROM backorder WHERE promise_id = $1::text::uuid)", promise_id)
+    await atp.until(
+        "SELECT NOT EXISTS (SELECT FROM backorder WHERE promise_id = $1::text::uuid AND NOT late)", promise_id
+    )
 
 
 async def test_a_future_version_takes_effect_by_itself_and_those_who_wait_are_served(atp: Atp) -> None:

@@ -35,7 +35,7 @@ def planned_alone(outlook: Outlook) -> Plan | None:
         return plan
     if _is_least(outlook, plan):
         return plan
-    (pieces,) = _together(outlook.draft, [outlook], plan.key) or ((),)
+    (pieces,) = _together(outlook.draft, [outlook], plan.key, [plan.pieces]) or ((),)
     return outlook.plan(pieces) if pieces else plan
 
 
@@ -61,7 +61,8 @@ def planned_together(draft: Draft, wanted: Sequence[Wanted]) -> list[Pieces]:
     if has_aim or not any(plan.units for plan in plans) or _is_settled(draft, wanted, plans):
         return [plan.pieces for plan in plans]
     outlooks = [Outlook.of(draft, each.ask, each.lanes) for each in wanted]
-    return _together(draft, outlooks, _whole_key(plans)) or [plan.pieces for plan in plans]
+    taken = [plan.pieces for plan in plans]
+    return _together(draft, outlooks, _whole_key(plans), taken) or taken
 
 
 def line_by_line(draft: Draft, wanted: Sequence[Wanted]) -> list[Plan]:
@@ -141,8 +142,12 @@ def _least_cost(draft: Draft, taken: Sequence[tuple[Wanted, int]]) -> int:
     return min([*ones, two + draft.request.tier.split_penalty_minor + least])
 
 
-def _together(draft: Draft, outlooks: Sequence[Outlook], key: PlanKey) -> list[Pieces] | None:
-    """What each line takes by a plan of the whole order that comes before a key; None if none was found."""
+def _together(draft: Draft, outlooks: Sequence[Outlook], key: PlanKey, taken: Sequence[Pieces]) -> list[Pieces] | None:
+    """What each line takes by a plan of the whole order that comes before another one; None if none was found.
+
+    `key` and `taken` are the other plan's. Of plans that are equal otherwise the one that gives the first lines more
+    comes first, as if they had been decided one after another.
+    """
     problem = problem_of(outlooks)
     if problem is None:
         return None
@@ -155,14 +160,15 @@ def _together(draft: Draft, outlooks: Sequence[Outlook], key: PlanKey) -> list[P
         by_line[choice.line].append(choice.piece._replace(quantity=quantity))
     if draft.request.tier.as_soon_as_possible and not any(outlook.ask.as_late_as_possible for outlook in outlooks):
         _pull(draft, outlooks, by_line)
-    ties = tuple([tie for outlook, own in zip(outlooks, by_line, strict=True) for tie in _ties(outlook, own)])
-    if (*found.key[:3], ties) >= key:
+    if found.key[:3] == key[:3] and _place(outlooks, by_line) >= _place(outlooks, taken):
         return None
     return [tuple(pieces) for pieces in by_line]
 
 
-def _ties(outlook: Outlook, pieces: Sequence[Piece]) -> list[Tie]:
-    return sorted(outlook.tie(piece) for piece in pieces)
+def _place(outlooks: Sequence[Outlook], by_line: Sequence[Sequence[Piece]]) -> tuple[list[Tie], list[int]]:
+    """What decides between plans of equal units, cost and shipments: when and from where, then who gets more."""
+    ties = {outlook.tie(piece): None for outlook, own in zip(outlooks, by_line, strict=True) for piece in own}
+    return sorted(ties), [-sum(piece.quantity for piece in own) for own in by_line]
 
 
 class _Part(NamedTuple):
