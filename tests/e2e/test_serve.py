@@ -69,6 +69,9 @@ def test_whatever_an_alert_or_the_dashboard_reads_is_measured(served: Served) ->
     kept = {"sku": "TEA-1", "location": "DC-1", "tier": "standard", "protected_qty": 1, "start": today, "end": today}
     answer = served.ask("atp", "PUT", "/v1/protections/measured", {"lines": [kept]})
     assert answer.is_success, answer.text
+    week = dict.fromkeys(("mon", "tue", "wed", "thu", "fri", "sat", "sun"), 9)
+    answer = served.ask("atp", "PUT", "/v1/capacities/measured", {"lines": [{"location": "DC-1", **week}]})
+    assert answer.is_success, answer.text
     deadline = time.monotonic() + START_SECONDS_MAX
     while (missing := _not_measured(served)) and time.monotonic() < deadline:
         time.sleep(0.2)  # some is measured by tasks that have their turn every few seconds

@@ -181,17 +181,19 @@ class _Run:
                     first = middle + 1
             if not pool or self.tries_left <= 0:
                 return None
-            needed.append(pool[first - 1])
+            beside = [*needed, *pool[: first - 1]]  # those asked later give up all before this one gives up anything
+            needed.append(self._fewest(asker, off, [*beside, pool[first - 1]], len(beside), target))
             pool = pool[: first - 1]
         for place in range(len(needed)):
-            if len(needed[place]) == 1 and not needed[place][0].giver.indivisible:
-                needed[place] = self._least(asker, off, needed, place, target)
+            needed[place] = self._fewest(asker, off, needed, place, target)
         return needed if self.tries_left > 0 else None
 
-    def _least(
+    def _fewest(
         self, asker: Standing, off: Sequence[Part], needed: Sequence[_Offer], place: int, target: Worth
     ) -> _Offer:
-        """The least quantity of an offer, in whole packs, that still suffices with the other ones."""
+        """An offer with the least quantity, in whole packs, that still suffices with the other ones."""
+        if len(needed[place]) > 1 or needed[place][0].giver.indivisible:
+            return needed[place]
         (giving,) = needed[place]
         pack = self.book.items[giving.part.planned.key.item_id].pack_size
         first, last = 1, -(-giving.quantity // pack)

@@ -100,12 +100,13 @@ class Shortage:
         """The best day at a position: the one that lacks least, the last one of several."""
         last = self._last_day(lane)
         edges = [day - 1 for ceiling in self.outlook.quotas for day in ceiling.days]
-        until = max([*room.days, *(edge + 1 for edge in edges)]) if last == FAR else last
+        turning = self.outlook.turning_days(lane) if lane.capacities else []
+        until = max([*room.days, *turning, *(edge + 1 for edge in edges)]) if last == FAR else last
         ends = [*(day - 1 for day in room.days[1:]), *edges, until]
         today = self.outlook.draft.book.today
         days = sorted(dict.fromkeys(day for day in ends if today <= day <= until), reverse=True)
-        if lane.capacities:
-            days = sorted({*days, *(day for day in self.outlook.turning_days(lane) if day <= until)}, reverse=True)
+        if turning:
+            days = sorted({*days, *(day for day in turning if day <= until)}, reverse=True)
         elsewhere = 0
         if self.outlook.draft.request.tier.split_allowed and self.outlook.adds_up:
             here = max(0, room.most(last))

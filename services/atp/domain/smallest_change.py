@@ -1,7 +1,8 @@
-"""The smallest change where a line can be split over periods: searched with the planner itself, in few steps.
+"""The smallest change where days differ: searched with the planner itself, in few steps.
 
 `services.atp.domain.shortage` works out what lacks for a line in one part. Where quotas, the tier's own core
-protections or the item's promising rule have periods, parts on several days may need less. Each change is tried on a
+protections or the item's promising rule have periods, parts on several days may need less; where ship days have a
+capacity, goods may come in time for another day. Each change is tried on a
 copy of the book: applied, the line is feasible; one unit less, it is not. The search is bounded in steps, so that it is
 deterministic and a refusal stays cheap; a change whose search ends early helps and may not be the smallest.
 """
@@ -31,7 +32,7 @@ Change = Mapping[Binding, int]
 def smallest(outlook: Outlook, need: int, deadline: Day | None, found: Sequence[Binding]) -> tuple[Binding, ...]:
     """The bindings with the sizes of their changes made the smallest; what is not needed at all is left out."""
     in_one_part = outlook.adds_up or not outlook.draft.request.tier.split_allowed
-    if in_one_part and not is_stricter(outlook.ask.item):
+    if in_one_part and not is_stricter(outlook.ask.item) and not any(lane.capacities for lane in outlook.lanes):
         return tuple(found)
     search = _Search(outlook, need, FAR if deadline is None else deadline)
     quotas = [each for each in found if each.kind in _LIMITS and each.needed]

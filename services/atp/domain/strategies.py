@@ -5,7 +5,7 @@
     gain          yes    no     nobody: it keeps what it has
     improve       yes    yes    those that win or gain
     redistribute  yes    yes    those before it in this table, and its own kind by order of service
-    fill          no     yes    those before it in this table; what it lost it may have again, later
+    fill          no     yes    those before it in this table; what it lost it may have again, on any day
     lose          yes    yes    all before it in this table, and its own kind by order of service
     skip          no     no     nobody: it is not touched
 
