@@ -19,6 +19,7 @@ CAPACITIES_MAX: Final = 100  # locations and services that are shown by name
 SERVICE_EVENTS: Final = ("lines_due", "lines_late", "days_late", "lines_preempted", "orders_delivered")
 EVENTS: Final = (
     "unknown_customer",
+    "micro_segment",
     "unknown_tier",
     "unreadable_segment",
     "count_correction",

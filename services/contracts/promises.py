@@ -153,11 +153,12 @@ class PromisedLine(Payload):
 
 
 class ServedAs(Payload):
-    """The tier that counted, and how it was known."""
+    """The tier that counted, and how it was known. `micro_segment`: the one whose policy served the order, if any."""
 
     tier: Code
     priority_rank: int
     policy_version: Version
+    micro_segment: Code | None = None
     basis: Literal["assigned", "unknown_customer", "unassigned", "caller_override"]
     assignment_sequence: Version | None = None
     tier_at_order: Code

@@ -1,9 +1,10 @@
 """Who the customers are, which tiers there are, and who should move: everything on the topics `segments.*`."""
 
 from decimal import Decimal
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, field_serializer
+from pydantic import Field, field_serializer, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from services.contracts.orders import CustomerRef
 from services.contracts.payload import (
@@ -21,6 +22,8 @@ from services.contracts.payload import (
 from services.contracts.service import BasisPoints
 
 LISTED_MAX: Final = 1_000  # of one list of a policy: every decision's record carries the policy
+MICRO_SEGMENTS_MAX: Final = 50  # of one tier: an order is held against each, in memory
+SEGMENT_VALUES_MAX: Final = 100  # of one attribute of one micro-segment; more are a group or a region of their own
 HANDLING_MAX: Final = 20  # handling codes of one tier: each is on every schedule line
 
 Strategy = Literal["win", "gain", "improve", "redistribute", "fill", "lose", "skip"]
@@ -61,6 +64,74 @@ class TierValidation(Payload):
         return None if amount is None else format(amount, "f")
 
 
+class RefinedPolicy(Payload):
+    """What a micro-segment has another value of; null leaves it as the tier has it. Each field as in the tier's policy.
+
+    `validation` takes the place of the tier's as a whole: one that limits nothing frees its orders from all checks.
+    """
+
+    lead_time_days: Annotated[int, Field(strict=True, ge=0, le=365)] | None = None
+    carrier_classes: tuple[Code, ...] | None = None
+    split_allowed: bool | None = None
+    as_soon_as_possible: bool | None = None
+    lateness_penalty_minor: MinorUnits | None = None
+    split_penalty_minor: MinorUnits | None = None
+    backorder_penalty_minor: MinorUnits | None = None
+    validation: TierValidation | None = None
+    pick_priority: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] | None = None
+    packaging: Code | None = None
+    handling: Annotated[tuple[Code, ...], Field(max_length=HANDLING_MAX)] | None = None
+
+
+_Values = Annotated[tuple[Code, ...], Field(max_length=SEGMENT_VALUES_MAX)]
+
+
+class MicroSegment(Payload):
+    """Orders of a tier that are served by other values of its policy, and which ones.
+
+    An order matches that has one of the values listed of each attribute for which any are: `zones`, `regions` and
+    `channels` of the order, `item_groups` of all its lines. Of several that match, the one with the most attributes
+    counts; of as many the one that names item groups, then zones, then channels, then regions; then the first listed.
+    """
+
+    name: Code
+    item_groups: _Values = ()
+    zones: _Values = ()
+    channels: _Values = ()
+    regions: _Values = ()
+    policy: RefinedPolicy
+
+    @property
+    def attributes(self) -> dict[str, tuple[str, ...]]:
+        """The attributes that are named, each with its values."""
+        named = {
+            "item_groups": self.item_groups,
+            "zones": self.zones,
+            "channels": self.channels,
+            "regions": self.regions,
+        }
+        return {attribute: values for attribute, values in named.items() if values}
+
+    @model_validator(mode="after")
+    def _refines(self) -> Self:
+        if not self.attributes:
+            raise PydanticCustomError("segment_of_all", "a micro-segment names an attribute of orders")
+        if self.policy == RefinedPolicy():
+            raise PydanticCustomError("segment_of_nothing", "a micro-segment changes something of the policy")
+        return self
+
+
+_AMBIGUOUS: Final = PydanticCustomError(
+    "segments_ambiguous", "an order may match two micro-segments by the same values, and neither is more specific"
+)
+
+
+def _ambiguous(one: MicroSegment, other: MicroSegment) -> bool:
+    """Whether neither of two is more specific, and an order may match both by the same values."""
+    mine, others = one.attributes, other.attributes
+    return mine.keys() == others.keys() and all(set(mine[name]) & set(others[name]) for name in mine)
+
+
 class TierPolicy(Payload):
     """How a tier is served. A field is here only because something acts on it.
 
@@ -72,7 +143,8 @@ class TierPolicy(Payload):
 
     `strategy`: how what the tier was promised may move when promises are re-decided (each is explained in
     docs/adr/0038-strategies-say-who-falls-for-whom.md). From `lock_window_days` before its ship day on, what is
-    promised is not moved.
+    promised is not moved. `micro_segments` refine the policy for some of the tier's orders
+    (docs/adr/0044-an-order-has-one-policy.md).
     """
 
     lead_time_days: Annotated[int, Field(strict=True, ge=0, le=365)] = 5
@@ -91,6 +163,19 @@ class TierPolicy(Payload):
     handling: Annotated[tuple[Code, ...], Field(max_length=HANDLING_MAX)] = ()
     strategy: Strategy = "gain"
     lock_window_days: Annotated[int, Field(strict=True, ge=0, le=365)] = 0
+    micro_segments: Annotated[tuple[MicroSegment, ...], Field(max_length=MICRO_SEGMENTS_MAX)] = ()
+
+    @field_validator("micro_segments")
+    @classmethod
+    def _told_apart(cls, segments: tuple[MicroSegment, ...]) -> tuple[MicroSegment, ...]:
+        names = [each.name for each in segments]
+        if len(dict.fromkeys(names)) < len(names):
+            raise PydanticCustomError("segment_named_twice", "two micro-segments have one name")
+        for place, one in enumerate(segments):
+            for other in segments[:place]:
+                if _ambiguous(one, other):
+                    raise _AMBIGUOUS
+        return segments
 
 
 class TierDefined(Payload):

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from services.contracts.segments import TierDefined
 from services.segment_registry.adapters.atp_api import AtpApi
 from services.segment_registry.application.tier_services import Statement, service_statement
 from services.segment_registry.domain.service_statement import Delivered, percent
@@ -106,3 +107,58 @@ async def test_beside_it_stands_the_last_closed_month(registry: RegistryUnderTes
 @pytest.mark.parametrize(("basis_points", "text"), [(10_000, "100 %"), (9_750, "97.5 %"), (5, "0.05 %"), (0, "0 %")])
 def test_a_share_is_said_exactly(basis_points: int, text: str) -> None:
     assert percent(basis_points) == text
+
+
+async def test_micro_segments_are_part_of_the_policy_and_said_in_words(registry: RegistryUnderTest) -> None:
+    segments = [
+        {"name": "web", "channels": ["web"], "policy": {"lead_time_days": 1, "split_allowed": True}},
+        {"name": "isles", "zones": ["GB-HS", "GB-ZE"], "channels": ["web"], "policy": {"packaging": "crate"}},
+    ]
+    body = {"name": "Gold", "priority_rank": 1, "policy": {**POLICY, "micro_segments": segments}}
+    defined = await registry.client.put("/v1/tiers/gold", json=body)
+    assert defined.status_code == 200, defined.text
+    told = [each for each in await registry.published("gold") if each.type == "tier.policy.v2"][-1]
+    assert isinstance(told.payload, TierDefined)
+    assert [each.name for each in told.payload.policy.micro_segments] == ["web", "isles"]
+    answer = await registry.client.get("/v1/tiers/gold/service-statement")
+    assert [each for each in answer.json()["promised"] if each.startswith("Of orders")] == [
+        "Of orders by web: one without a date of its own is planned to arrive within one day.",
+        "Of orders by web: an order may come in several shipments.",
+        "Of orders by web to GB-HS or GB-ZE: goods are packed as crate.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("segments", "said"),
+    [
+        ([{"name": "a", "policy": {"lead_time_days": 1}}], "names an attribute"),
+        ([{"name": "a", "zones": ["GB"], "policy": {}}], "changes something"),
+        ([{"name": "a", "zones": ["GB"], "policy": {"strategy": "win"}}], "Extra inputs"),
+        ([{"name": "a", "demand_profiles": ["lumpy"], "policy": {"lead_time_days": 1}}], "Extra inputs"),
+        ([{"name": "a", "zones": [zone], "policy": {"lead_time_days": 1}} for zone in ("GB", "FR")], "one name"),
+        (
+            [
+                {"name": name, "zones": zones, "channels": ["web"], "policy": {"lead_time_days": 1}}
+                for name, zones in (("a", ["GB", "FR"]), ("b", ["FR", "DE"]))
+            ],
+            "neither is more specific",
+        ),
+    ],
+)
+async def test_micro_segments_that_nobody_could_tell_apart_or_that_do_nothing_are_refused(
+    registry: RegistryUnderTest, segments: list[dict[str, Any]], said: str
+) -> None:
+    body = {"name": "Gold", "priority_rank": 1, "policy": {"micro_segments": segments}}
+    answers = [
+        await registry.client.put("/v1/tiers/gold", json=body),
+        await registry.client.post(
+            "/v1/tiers/gold/plans", json={"effective_from": "2050-01-01T00:00:00Z", "definition": body}
+        ),
+        await registry.client.post(
+            "/v1/change-requests",
+            json={"content": {"kind": "tier", "tier": "gold", "definition": body}, "reason": "by request"},
+        ),
+    ]
+    for answer in answers:
+        assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed"), answer.text
+        assert said in answer.text

@@ -17,6 +17,7 @@ from services.atp.adapters.service_rules import read_service_rules
 from services.atp.application.content import micro_of, plain
 from services.atp.application.ports import Clock, Configuration, OfferName
 from services.atp.application.routing import Lead
+from services.atp.domain.micro_segments import MicroSegment, in_order
 from services.atp.domain.model import Calendar, Offer, Tier
 from services.atp.domain.routing_rules import PICK_UP, pick_up_key
 from services.atp.domain.validation_rules import ValidationRules
@@ -78,6 +79,7 @@ _POLICY_FIELDS: Final = (
     "strategy",
     "lock_window_days",
 )
+_POLICY_LISTS: Final = ("carrier_classes", "handling")
 UNTIMED: Final = Clock("UTC", None)
 _QUANTITY_LIMITS: Final = ("line_quantity_max", "order_quantity_max")
 _VALUE_LIMITS: Final = ("line_value_max", "order_value_min", "order_value_max")
@@ -142,10 +144,14 @@ async def raise_ranks(connection: Connection) -> None:
 
 async def _read(connection: Connection, version: int, zone_map: ZoneMap) -> Configuration:
     tiers: dict[str, Tier] = {}
+    segments: dict[str, tuple[MicroSegment, ...]] = {}
     default = TIER_BEFORE_ANY
     for row in await connection.fetch(_TIERS):
-        tier = _tier(row["tier"], row["version"], row["priority_rank"], orjson.loads(row["policy"]))
+        policy = orjson.loads(row["policy"])
+        tier = _tier(row["tier"], row["version"], row["priority_rank"], policy)
         tiers[tier.tier] = tier
+        if refining := policy.get("micro_segments"):
+            segments[tier.tier] = in_order([_micro_segment(each) for each in refining])
         if row["is_default"]:
             default = tier
     offers, clocks = await _offers(connection)
@@ -171,6 +177,8 @@ async def _read(connection: Connection, version: int, zone_map: ZoneMap) -> Conf
         leads=await _leads(connection, _LEAD_TIMES),
         processing_days={row["location_id"]: row["processing_days"] for row in await connection.fetch(_PROCESSING)},
         service_rules=await read_service_rules(connection),
+        micro_segments=segments,
+        by_item_group=any(each.item_groups for own in segments.values() for each in own),
     )
 
 
@@ -212,8 +220,17 @@ def _calendar(weekdays: str, closed: Sequence[int], opened: Sequence[int]) -> Ca
 
 def _tier(tier: str, version: int, rank: int, policy: dict[str, Any]) -> Tier:
     known = {name: policy[name] for name in _POLICY_FIELDS if name in policy}
-    lists: dict[str, Any] = {name: tuple(policy.get(name, ())) for name in ("carrier_classes", "handling")}
+    lists: dict[str, Any] = {name: tuple(policy.get(name, ())) for name in _POLICY_LISTS}
     return Tier(tier, rank, version, validation=_validation(policy.get("validation")), **lists, **known)
+
+
+def _micro_segment(document: dict[str, Any]) -> MicroSegment:
+    given = {name: value for name, value in document["policy"].items() if value is not None}
+    if "validation" in given:
+        given["validation"] = _validation(given["validation"])
+    given |= {name: tuple(given[name]) for name in _POLICY_LISTS if name in given}
+    named = {name: tuple(document.get(name, ())) for name in ("item_groups", "zones", "channels", "regions")}
+    return MicroSegment(document["name"], given, **named)
 
 
 def _validation(policy: dict[str, Any] | None) -> ValidationRules | None:

@@ -111,7 +111,7 @@ class Amending(Handler[AmendOrder]):
 
     def _amend(self, batch: Batch, command: AmendOrder, admitted: Admitted) -> Outcome:
         promise, content = admitted.promise, command.content
-        served = batch.served(content.customer, promise.ordered_at)
+        served = batch.served(content, promise.ordered_at)
         wanted = request_for_rest(command.key, promise, content, served, shipped_by_line(promise))
         if admitted.state in OPEN:
             fault = _not_permitted(batch, request_of(command.key, content, served, promise.ordered_at))

@@ -27,7 +27,8 @@ from services.atp.application.waiting_lines import Mark
 from services.atp.application.workbook import Workbook
 from services.atp.domain.deficits import may_lack
 from services.atp.domain.leads import waiting_steps
-from services.atp.domain.model import Book, Day, Item, Position, PositionKey, UsageKey
+from services.atp.domain.micro_segments import Traits, refined
+from services.atp.domain.model import Book, Day, Item, Position, PositionKey, Tier, UsageKey
 from services.atp.domain.strategies import Strategy, may_take
 from services.chassis.audit.chain import AuditEntry
 from services.chassis.envelope import Event
@@ -91,14 +92,33 @@ class Batch:
     sharing: Sharing | None = None  # who waits for what limits of several items give; None: no such limit is concerned
     contending: dict[tuple[Strategy, str], None] = field(default_factory=dict)  # who came to wait, and for which item
     divided: list[str] = field(default_factory=list)  # items of which something is divided when their supply changes
+    beside: dict[str, Item] = field(default_factory=dict)  # items of other lines, where tiers look at all of an order
 
     @property
     def book(self) -> Book:
         """The working copy that domain functions read and change."""
         return self.workbook.book
 
-    def served(self, customer: CustomerKey, ordered_at: datetime) -> Served:
-        """The tier that counts for a customer now."""
+    def served(self, content: Content, ordered_at: datetime) -> Served:
+        """The tier that counts for an order now, as its most specific micro-segment has it."""
+        served = self.served_customer(content.customer, ordered_at)
+        if served.tier.tier not in self.configuration.micro_segments:
+            return served
+        items = [line.item_id for line in content.lines]
+        tier = self.refined(served.tier, content.zone, content.channel, items)
+        if tier is served.tier:
+            return served
+        self.count("micro_segment")
+        return replace(served, tier=tier)
+
+    def refined(self, tier: Tier, zone: str, channel: str, items: Sequence[str]) -> Tier:
+        """A tier as it serves an order of these items."""
+        segments = self.configuration.micro_segments.get(tier.tier, ())
+        known = [self.book.items.get(item) or self.beside.get(item) for item in items]
+        return refined(tier, segments, Traits(zone, self.configuration.regions.get(zone), channel, known))
+
+    def served_customer(self, customer: CustomerKey, ordered_at: datetime) -> Served:
+        """The tier that counts for a customer now, whatever is ordered."""
         configuration = self.configuration
         served = serve(
             self.customers.get(customer, NOBODY),
@@ -256,6 +276,7 @@ class Loader:
         items = await session.items(sorted(needs.items)) if needs.items else {}
         if needs.substitutes:
             items |= await self._substitutes(items)
+        beside = await self._beside(items) if configuration.by_item_group else {}
         limited = sorted(item_id for item_id in items if items[item_id].backorders.policy == "limited")
         if limited:
             await session.lock_items(limited)
@@ -298,7 +319,14 @@ class Loader:
             kept=dict(needs.kept),
             divided=divided,
             sharing=sharing,
+            beside=beside,
         )
+
+    async def _beside(self, items: Mapping[str, Item]) -> dict[str, Item]:
+        """The items of lines that the batch does not concern, of orders that it does."""
+        contents = [order.promise.content for order in self.orders.values() if order.promise is not None]
+        named = {line.item_id: None for content in contents for line in content.lines if line.item_id not in items}
+        return await self.session.items(sorted(named)) if named else {}
 
     async def _substitutes(self, items: dict[str, Item]) -> dict[str, Item]:
         named = {each: None for item in items.values() for each in item.substitutes if each not in items}

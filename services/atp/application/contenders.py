@@ -41,7 +41,7 @@ def contenders_of(
         promise = order.promise
         if promise is None or promise.state not in RUNNING:
             continue
-        served = batch.served(promise.content.customer, promise.ordered_at)
+        served = batch.served(promise.content, promise.ordered_at)
         whole = _as_measured(promise, request_of(order.key, promise.content, served, promise.ordered_at))
         whole = beside(whole, promise.parts)
         if whole.ship_complete:

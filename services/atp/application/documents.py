@@ -78,11 +78,14 @@ def answer_body(
 
 
 def served_as(served: Served) -> Document:
-    """The tier that counted, and how it was known."""
+    """The tier that counted, how it was known, and the micro-segment of it whose policy this is, where one is."""
+    segment = served.tier.micro_segment
+    refined = {} if segment is None else {"micro_segment": segment}
     return {
         "tier": served.tier.tier,
         "priority_rank": served.tier.priority_rank,
         "policy_version": served.tier.policy_version,
+        **refined,
         "basis": served.basis,
         "assignment_sequence": served.sequence,
         "tier_at_order": served.tier_at_order,

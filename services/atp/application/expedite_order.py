@@ -87,7 +87,7 @@ class Expediting(Handler[ExpediteOrder]):
         overridden(batch, order, promise).expedited = command.planner.through
         settle_overrides(batch, order, promise)
         note(batch, "expedite", command.planner, promise, {})
-        served = batch.served(promise.content.customer, promise.ordered_at)
+        served = batch.served(promise.content, promise.ordered_at)
         whole = request_of(order.key, promise.content, served, promise.ordered_at)
         decisions = _plan_earlier(batch, order, promise, whole, served)
         document = rewrite(batch, promise, whole, decisions, served)

@@ -58,7 +58,7 @@ def hand_over(batch: Batch, parts: Sequence[Part], quantity: int, to: tuple[Orde
     if fault is not None:
         return fault
     backorder = promise.backorders[line]
-    served = batch.served(promise.content.customer, promise.ordered_at)
+    served = batch.served(promise.content, promise.ordered_at)
     whole = unvalidated(request_of(recipient.key, promise.content, served, promise.ordered_at))
     request = only(whole, line, quantity)
     opened = OpenBackorder(str(promise.promise_id), backorder.key, request, request.lines[0])

@@ -110,7 +110,7 @@ def wait_for_rest(batch: Batch, order: OrderCopy) -> None:
     missing = {line: rest for line, rest in rests.items() if line not in promise.backorders}
     if not missing:
         return
-    served = batch.served(promise.content.customer, promise.ordered_at)
+    served = batch.served(promise.content, promise.ordered_at)
     request = request_of(order.key, promise.content, served, promise.ordered_at)
     for line in request.lines:
         if line.line in missing:

@@ -38,7 +38,7 @@ def settle_late(batch: Batch, order: OrderCopy) -> None:
 
 
 def _enter(batch: Batch, order: OrderCopy, promise: PromiseCopy, late: dict[str, tuple[int, Day]]) -> None:
-    served = batch.served(promise.content.customer, promise.ordered_at)
+    served = batch.served(promise.content, promise.ordered_at)
     whole = request_of(order.key, promise.content, served, promise.ordered_at)
     for line in whole.lines:
         if line.line in late:

@@ -82,7 +82,7 @@ class MovingAway(Handler[MoveAway]):
 
     def _move(self, batch: Batch, order: OrderCopy, promise: PromiseCopy, part: Part, location_id: str) -> bool:
         """Let all of a part come from elsewhere, if it can be there when it was promised."""
-        served = batch.served(promise.content.customer, promise.ordered_at)
+        served = batch.served(promise.content, promise.ordered_at)
         whole = unvalidated(request_of(order.key, promise.content, served, promise.ordered_at))
         quantity = part.open
         request = _for(only(whole, part.line, quantity), part, together=promise.content.ship_complete)

@@ -73,7 +73,7 @@ def _change(batch: Batch, order: OrderCopy, moves: Sequence[Move], why: tuple[st
     promise = order.promise
     assert promise is not None  # noqa: S101 - only an answered order contends
     old, document = promise.document, load(promise.document)
-    served = batch.served(promise.content.customer, promise.ordered_at)
+    served = batch.served(promise.content, promise.ordered_at)
     promise.decision_id, promise.decision_index = batch.decision_id, batch.workbook.decisions - 1
     freed: list[PositionKey] = []
     for move in moves:
@@ -115,7 +115,7 @@ def _last_number(promise: PromiseCopy, line: str) -> int:
 
 
 def _let_wait(batch: Batch, order: OrderCopy, promise: PromiseCopy, move: Move) -> None:
-    served = batch.served(promise.content.customer, promise.ordered_at)
+    served = batch.served(promise.content, promise.ordered_at)
     whole = request_of(order.key, promise.content, served, promise.ordered_at)
     for line in whole.lines:
         asked = next((each for each in move.contender.request.lines if each.line == line.line), None)

@@ -123,7 +123,7 @@ class Picking(Handler[PickShort]):
     def _replan(
         self, batch: Batch, command: PickShort, order: OrderCopy, promise: PromiseCopy, lost: Mapping[str, int]
     ) -> None:
-        served = batch.served(promise.content.customer, promise.ordered_at)
+        served = batch.served(promise.content, promise.ordered_at)
         whole = request_of(order.key, promise.content, served, promise.ordered_at)
         accepted = replace(whole, tier=replace(served.tier, validation=None), blocks=())
         document = load(promise.document)

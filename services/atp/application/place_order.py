@@ -79,7 +79,7 @@ class Placing(Handler[PlaceOrder]):
     def _first(self, batch: Batch, command: PlaceOrder) -> Answered:
         content = command.content
         ordered_at = content.ordered_at or batch.now
-        served = batch.served(content.customer, ordered_at)
+        served = batch.served(content, ordered_at)
         request = request_of(command.key, content, served, ordered_at)
         decision = batch.workbook.decide(request)
         lines = promised_lines(batch, decision, served.tier)
@@ -95,7 +95,7 @@ class Placing(Handler[PlaceOrder]):
 
     def _cancelled_before(self, batch: Batch, command: PlaceOrder, known: OrderCopy) -> Answered:
         content = command.content
-        served = batch.served(content.customer, content.ordered_at or batch.now)
+        served = batch.served(content, content.ordered_at or batch.now)
         request = request_of(command.key, content, served, content.ordered_at or batch.now)
         lines = [promised_line(_cancelled(request, line), ()) for line in request.lines]
         order = new_order(batch, command, served, "cancelled")
@@ -157,7 +157,7 @@ def inquiry(batch: Batch, command: PlaceOrder) -> bytes:
     command = looked_up(batch, command)
     content = command.content
     ordered_at = content.ordered_at or batch.now
-    served = batch.served(content.customer, ordered_at)
+    served = batch.served(content, ordered_at)
     decision = decide_without_taking(batch.book, request_of(command.key, content, served, ordered_at))
     body = answer_body(
         command.key,

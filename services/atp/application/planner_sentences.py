@@ -96,6 +96,8 @@ def of_order(document: Document) -> Iterator[str]:
     yield f"Of {asked} units on {_count(len(lines), 'line')}, {promised} are promised{rest}{shipped}."
     basis = BASES[served["basis"]].format(sequence=served.get("assignment_sequence"))
     yield f"It was served as tier {served['tier']} (rank {served['priority_rank']}), {basis}."
+    if segment := served.get("micro_segment"):
+        yield f"Micro-segment {segment} is the most specific one of the tier that the order matches: its policy counts."
     if served["tier_at_order"] != served["tier"]:
         yield f"At the time of the order the customer was in tier {served['tier_at_order']}."
     if served.get("projection_stale"):

@@ -33,6 +33,7 @@ from services.atp.application.supply_entries import (
 )
 from services.atp.application.validation_records import Release
 from services.atp.application.waiting_lines import Backorders, Mark
+from services.atp.domain.micro_segments import MicroSegment
 from services.atp.domain.model import (
     Day,
     Hierarchy,
@@ -125,7 +126,8 @@ class Configuration:
 
     `service_rules` are all of them, the newest version first; the last one is always in effect.
 
-    `protections` and `blocks` (of customers) say whether any are stored.
+    `protections` and `blocks` (of customers) say whether any are stored. `micro_segments` are by tier, where it
+    has any, the most specific first; `by_item_group` says whether any of them names an item group.
     `regions` are by zone. `divided` are the items of which something is divided again when their supply changes:
     protections over locations, hierarchies in shortage. `processing_days` are by location: all that are known.
     `capacities` are by location, where there are any. `closed` are locations that no promise is made from, each with
@@ -151,6 +153,8 @@ class Configuration:
     routing: tuple[EffectiveRules, ...] = ()
     leads: Mapping[str, Lead] = field(default_factory=dict)  # of locations whose supply is assumed
     service_rules: tuple[EffectiveRule, ...] = (EffectiveRule(SERVED_BY_TIER, None, None),)
+    micro_segments: Mapping[str, tuple[MicroSegment, ...]] = field(default_factory=dict)
+    by_item_group: bool = False
 
     def service_at(self, moment: datetime) -> ServiceRule:
         """The rule of who is served first that is in effect at a time: of several the newest version."""

@@ -134,14 +134,15 @@ def quick_answer(batch: Batch, question: Question, known: Known) -> Document:
     for pair in question.pairs:
         key = (tier.tier, question.channel, pair, blocks)
         if key not in known:
-            known[key] = _shown(batch, pair, tier, question.channel, blocks)
+            own = batch.refined(tier, pair.zone, question.channel, [pair.item_id])
+            known[key] = _shown(batch, pair, own, question.channel, blocks)
         items.append(known[key])
     return {"as_of": batch.now, "tier": tier.tier, "items": items}
 
 
 def _served(batch: Batch, question: Question) -> tuple[Tier, tuple[Block, ...]]:
     if question.customer is not None:
-        served = batch.served(question.customer, batch.now)
+        served = batch.served_customer(question.customer, batch.now)
         return served.tier, served.blocks
     if question.tier is None:
         return batch.configuration.default_tier, ()

@@ -68,7 +68,7 @@ class ReleasingValidation(Handler[ReleaseValidation]):
         return self._release(batch, command, order, promise)
 
     def _release(self, batch: Batch, command: ReleaseValidation, order: OrderCopy, promise: PromiseCopy) -> Answered:
-        served = batch.served(promise.content.customer, promise.ordered_at)
+        served = batch.served(promise.content, promise.ordered_at)
         request = request_of(order.key, promise.content, served, promise.ordered_at, released=True)
         waived = [each.binding.reference for each in violations(batch.book, request) if each.effect == "hold"]
         decision = batch.workbook.decide(request)

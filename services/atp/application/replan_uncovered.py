@@ -97,7 +97,7 @@ class ReplanningUncovered(Handler[ReplanUncovered]):
         """Let what a part lacks come from where there is supply, if all of it can be as early as it was promised."""
         if part.line in promise.pinned(batch.book.today):
             return False
-        served = batch.served(promise.content.customer, promise.ordered_at)
+        served = batch.served(promise.content, promise.ordered_at)
         whole = unvalidated(request_of(order.key, promise.content, served, promise.ordered_at))
         request = _by(only(whole, part.line, quantity), part.planned.arrival_day)
         copy = replace(batch.book, positions=dict(batch.book.positions), usage=dict(batch.book.usage))

@@ -69,7 +69,7 @@ class Reviving(Handler[ReviveHold]):
         order, promise = admitted.order, admitted.promise
         if promise.state == "held":
             expire(batch, order, command.origin)  # it was not swept yet; those who wait are asked first
-        served = batch.served(promise.content.customer, promise.ordered_at)
+        served = batch.served(promise.content, promise.ordered_at)
         wanted = request_for_rest(order.key, promise, promise.content, served, shipped_by_line(promise))
         asked = inquire(batch.book, wanted).lines
         if not any(line.planned for line in asked):

@@ -175,7 +175,7 @@ def _show_decision(line: Document, decision: LineDecision | None) -> None:
 
 def why_rest(batch: Batch, key: OrderKey, promise: PromiseCopy, line: str, quantity: int) -> list[Document]:
     """What binds an open rest of a line now, if it were its turn; its positions must be loaded. Nothing is taken."""
-    served = batch.served(promise.content.customer, promise.ordered_at)
+    served = batch.served(promise.content, promise.ordered_at)
     whole = unvalidated(request_of(key, promise.content, served, promise.ordered_at))
     request = only(whole, line, quantity)
     rest = replace(request.lines[0], minimum_quantity=0)

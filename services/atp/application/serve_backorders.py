@@ -283,7 +283,7 @@ def _end(batch: Batch, portion: Portion, marks: Mapping[PositionKey, Mark]) -> b
 
 
 def _served(batch: Batch, promise: PromiseCopy) -> Served:
-    return batch.served(promise.content.customer, promise.ordered_at)
+    return batch.served(promise.content, promise.ordered_at)
 
 
 def _rerank(batch: Batch, backorders: Sequence[Backorder]) -> bool:

@@ -117,7 +117,7 @@ class TakingOver(Handler[TakeOverOrder]):
     ) -> Answered:
         content = order.content
         ordered_at = content.ordered_at or batch.now
-        served = batch.served(content.customer, ordered_at)
+        served = batch.served(content, ordered_at)
         request = request_of(command.key, content, served, ordered_at)
         keys = sorted({each.key for line in given for each in line})
         for key in keys:

@@ -93,7 +93,7 @@ class TransferringPart(Handler[TransferPart]):
         order, promise = admitted.order, admitted.promise
         parts = _parts(command, promise)
         quantity = _quantity(command, parts)
-        served = batch.served(promise.content.customer, promise.ordered_at)
+        served = batch.served(promise.content, promise.ordered_at)
         whole = unvalidated(request_of(order.key, promise.content, served, promise.ordered_at))
         request = only(whole, command.line, quantity, command.to_location)
         copy = replace(batch.book, positions=dict(batch.book.positions), usage=dict(batch.book.usage))

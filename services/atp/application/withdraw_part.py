@@ -170,6 +170,6 @@ def _because_withdrawn(rest: int, through: Day | None) -> Binding:
 def _at_own_places(batch: Batch, order: OrderCopy, promise: PromiseCopy) -> None:
     if not promise.backorders or promise.expedited(batch.book.today):
         return
-    served = batch.served(promise.content.customer, promise.ordered_at)
+    served = batch.served(promise.content, promise.ordered_at)
     request = request_of(order.key, promise.content, served, promise.ordered_at)
     let_wait(batch, promise, request, {line: each.quantity for line, each in promise.backorders.items()})

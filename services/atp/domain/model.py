@@ -57,7 +57,8 @@ class Tier:
 
     `pick_priority`, `packaging` and `handling` decide nothing: they are how the warehouse picks (1 first; None: by
     rank), packs and handles what the tier is promised. `strategy`: how what its lines have may move when they are
-    re-decided. From `lock_window_days` before its ship day on, what a line has does not move.
+    re-decided. From `lock_window_days` before its ship day on, what a line has does not move. `micro_segment` names the
+    one whose values these are (`services.atp.domain.micro_segments`; None: the tier's own).
     """
 
     tier: str
@@ -76,6 +77,7 @@ class Tier:
     handling: tuple[str, ...] = ()
     strategy: Strategy = "gain"
     lock_window_days: int = 0
+    micro_segment: str | None = None
 
 
 class Backordering(NamedTuple):

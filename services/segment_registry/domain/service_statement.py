@@ -17,6 +17,13 @@ MEASURES: Final[Mapping[str, tuple[str, str]]] = {
     "on_time_target_bp": ("on_time_in_full", "of the order lines due arrive complete on the day promised"),
     "order_accuracy_target_bp": ("order_accuracy", "of the orders delivered are as ordered"),
 }
+# Attributes of micro-segments, in the order in which they are said.
+ATTRIBUTES: Final[Mapping[str, str]] = {
+    "item_groups": "of nothing but",
+    "channels": "by",
+    "zones": "to",
+    "regions": "to the region",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +43,10 @@ def promised(tier: Tier, tiers: Mapping[str, Tier], policy: Mapping[str, Any]) -
         f"An order without a date of its own is planned to arrive within {_days(policy['lead_time_days'])}.",
         *(_target(policy[field], words) for field, (_, words) in MEASURES.items() if policy.get(field) is not None),
         _carriers(policy.get("carrier_classes") or ()),
-        "An order may come in several shipments."
-        if policy.get("split_allowed", True)
-        else "An order comes in one shipment.",
+        _shipments(allowed=policy.get("split_allowed", True)),
         *_parcels(policy),
         *_limits(policy.get("validation") or {}),
+        *(words for segment in policy.get("micro_segments") or () for words in _refined(segment)),
     )
 
 
@@ -66,6 +72,35 @@ def _rank(tier: Tier, tiers: Mapping[str, Tier]) -> str:
         return f"{tier.name} is served first."
     next_above = max(before, key=lambda each: each.priority_rank)
     return f"{tier.name} is served next after {next_above.name}."
+
+
+def _refined(segment: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is different for the orders of a micro-segment, each beginning with which orders they are."""
+    which = " ".join(
+        f"{words} {' or '.join(segment[attribute])}"
+        for attribute, words in ATTRIBUTES.items()
+        if segment.get(attribute)
+    )
+    policy, said = segment["policy"], []
+    if policy.get("lead_time_days") is not None:
+        said.append(f"one without a date of its own is planned to arrive within {_days(policy['lead_time_days'])}.")
+    if policy.get("carrier_classes") is not None:
+        said.append(_begin_small(_carriers(policy["carrier_classes"])))
+    if policy.get("split_allowed") is not None:
+        said.append(_begin_small(_shipments(allowed=policy["split_allowed"])))
+    said += [_begin_small(each) for each in _parcels(policy)]
+    if policy.get("validation") is not None:
+        limits = _limits(policy["validation"])
+        said += [_begin_small(each) for each in limits] or ["no limit of quantity or value."]
+    return tuple(f"Of orders {which}: {each}" for each in said)
+
+
+def _begin_small(sentence: str) -> str:
+    return sentence[0].lower() + sentence[1:]
+
+
+def _shipments(*, allowed: bool) -> str:
+    return "An order may come in several shipments." if allowed else "An order comes in one shipment."
 
 
 def _days(days: int) -> str:

@@ -107,6 +107,7 @@ _WITH_ALTERNATIVE: Final = {
 }
 _ROUTED: Final = {
     **PROMISE,
+    "served_as": {**PROMISE["served_as"], "micro_segment": "drinks-by-web"},
     "lines": [
         {
             **PROMISE["lines"][0],

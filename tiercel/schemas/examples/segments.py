@@ -119,6 +119,15 @@ VALID: Final[dict[str, dict[str, Any]]] = {
                     "permitted_zones": ["GB", "FR"],
                     "held": ["line_value_max"],
                 },
+                "micro_segments": [
+                    {
+                        "name": "drinks-by-web",
+                        "item_groups": ["drinks"],
+                        "channels": ["web"],
+                        "policy": {"lead_time_days": 2, "carrier_classes": ["express"], "packaging": "bottle-box"},
+                    },
+                    {"name": "islands", "zones": ["GB-HS", "GB-ZE"], "policy": {"lead_time_days": 9}},
+                ],
             },
         },
         "minimal": {"tier": "bronze", "version": 1, "name": "Bronze", "priority_rank": 3, "is_default": True},
@@ -148,5 +157,6 @@ BROKEN: Final[dict[str, dict[str, tuple[str, Any]]]] = {
         "lead_time_of_years": ("policy.lead_time_days", 366),
         "target_above_all": ("policy.fill_rate_target_bp", 10_001),
         "held_by_nothing": ("policy.validation.held", ["mood"]),
+        "segment_with_a_field_that_nothing_acts_on": ("policy.micro_segments.1.policy.strategy", "win"),
     },
 }
