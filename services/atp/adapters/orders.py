@@ -43,7 +43,7 @@ ORDER BY c.promise_id, c.line, c.part
 """
 BACKORDER_COLUMNS: Final = (
     "b.promise_id, b.line, b.item_id, b.lead, b.further, b.requested_day, b.source, b.order_id, b.quantity, b.basis, "
-    "b.late, b.unmet"
+    "b.late, b.unmet, b.set_aside"
 )
 _BACKORDERS: Final = f"""
 SELECT {BACKORDER_COLUMNS}
@@ -130,13 +130,14 @@ FROM unnest($1::text::uuid[], $2::text::int[], {text_array(3)}, $4::bytea[])
 """  # noqa: S608 - made of constants
 _STORE_BACKORDERS: Final = """
 INSERT INTO backorder (promise_id, line, item_id, lead, further, requested_day, ordered_at, source, order_id, quantity,
-                       basis, late, unmet, customer_id, customer_system, customer_ref)
+                       basis, late, unmet, set_aside, customer_id, customer_system, customer_ref)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::int[], $7::text[], $8::text[],
-                     $9::text[], $10::bigint[], $11::bigint[], $12::bool[], $13::bool[], $14::text[], $15::text[],
-                     $16::text[])
+                     $9::text[], $10::bigint[], $11::bigint[], $12::bool[], $13::bool[], $14::bool[], $15::text[],
+                     $16::text[], $17::text[])
 ON CONFLICT (promise_id, line, late) DO UPDATE SET lead = excluded.lead, further = excluded.further,
     requested_day = excluded.requested_day, ordered_at = excluded.ordered_at, quantity = excluded.quantity,
-    basis = excluded.basis, unmet = excluded.unmet, customer_id = excluded.customer_id
+    basis = excluded.basis, unmet = excluded.unmet, set_aside = excluded.set_aside,
+    customer_id = excluded.customer_id
 """
 _DELETE_BACKORDERS: Final = """
 DELETE FROM backorder b USING unnest($1::uuid[], $2::text[], $3::bool[]) AS k (promise_id, line, late)
@@ -243,7 +244,7 @@ def _utc_text(moment: datetime) -> str:
 def backorder_of(row: asyncpg.Record) -> Backorder:
     """A row of `BACKORDER_COLUMNS`."""
     key = ServiceKey(row["lead"], row["further"], row["source"], row["order_id"], row["line"])
-    told = (row["basis"], row["late"], row["unmet"])
+    told = (row["basis"], row["late"], row["unmet"], row["set_aside"])
     return Backorder(key, row["item_id"], row["quantity"], row["requested_day"], *told)
 
 
@@ -427,6 +428,7 @@ def _backorder_columns(put: Sequence[tuple[PromiseCopy, Backorder]]) -> list[lis
         [each.basis for _, each in put],
         [each.late for _, each in put],
         [each.unmet for _, each in put],
+        [each.set_aside for _, each in put],
         [promise.customer_id for promise, _ in put],
         [customer.system for customer in customers],
         [customer.id for customer in customers],

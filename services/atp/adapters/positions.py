@@ -17,6 +17,7 @@ from services.atp.application.waiting_lines import Mark
 from services.atp.domain.leads import add_waiting
 from services.atp.domain.model import Position, PositionKey, Receipts, UsageKey
 from services.atp.domain.order_of_service import ServiceKey
+from services.atp.domain.service_rule import SetAside
 from services.chassis.arrays import numbers, numbers_or_none, text_array, texts
 from services.chassis.database import Connection
 from services.chassis.writes import Writes
@@ -25,7 +26,7 @@ _POSITIONS: Final = f"""
 SELECT p.item_id, p.location_id, p.version, p.on_hand, p.buffer,
        p.receipt_days, p.receipt_confirmed, p.receipt_planned, p.receipt_assumed,
        p.commit_days, p.commit_quantities, p.waiting_leads, p.waiting_quantities,
-       p.marked_at, p.mark_cause, p.mark_after, p.stopped_through, p.channel_buffers, p.waiting_basis
+       p.marked_at, p.mark_cause, p.mark_after, p.stopped_through, p.channel_buffers, p.waiting_basis, p.set_aside
 FROM unnest({text_array(1)}, {text_array(2)}) AS k (item_id, location_id)
 JOIN position p ON p.item_id = k.item_id AND p.location_id = k.location_id
 ORDER BY p.item_id, p.location_id
@@ -51,10 +52,10 @@ _COLUMNS: Final = f"""
     unnest({text_array(1)}, {text_array(2)}, $3::text::bigint[], $4::text::bigint[], {text_array(5)}, {text_array(6)},
            {text_array(7)}, {text_array(8)}, {text_array(9)}, {text_array(10)}, {text_array(11)}, {text_array(12)},
            {text_array(13)}::timestamptz[], {text_array(14)}, {text_array(15)}::jsonb[], $16::text::int[],
-           {text_array(17)}::jsonb[], $18::text::bigint[])
+           {text_array(17)}::jsonb[], $18::text::bigint[], {text_array(19)}::jsonb[])
     AS k (item_id, location_id, on_hand, buffer, receipt_days, receipt_confirmed, receipt_planned, receipt_assumed,
           commit_days, commit_quantities, waiting_leads, waiting_quantities, marked_at, mark_cause, mark_after,
-          stopped_through, channel_buffers, waiting_basis)
+          stopped_through, channel_buffers, waiting_basis, set_aside)
 """
 _UPDATE: Final = f"""
 UPDATE position p SET
@@ -64,18 +65,19 @@ UPDATE position p SET
     commit_days = k.commit_days::int[], commit_quantities = k.commit_quantities::bigint[],
     waiting_leads = k.waiting_leads::bigint[], waiting_quantities = k.waiting_quantities::bigint[],
     marked_at = k.marked_at, mark_cause = k.mark_cause, mark_after = k.mark_after,
-    stopped_through = k.stopped_through, channel_buffers = k.channel_buffers, waiting_basis = k.waiting_basis
+    stopped_through = k.stopped_through, channel_buffers = k.channel_buffers, waiting_basis = k.waiting_basis,
+    set_aside = k.set_aside
 FROM {_COLUMNS}
 WHERE p.item_id = k.item_id AND p.location_id = k.location_id
 """  # noqa: S608 - made of constants
 _INSERT: Final = f"""
 INSERT INTO position (item_id, location_id, on_hand, buffer, receipt_days, receipt_confirmed, receipt_planned,
     receipt_assumed, commit_days, commit_quantities, waiting_leads, waiting_quantities,
-    marked_at, mark_cause, mark_after, stopped_through, channel_buffers, waiting_basis)
+    marked_at, mark_cause, mark_after, stopped_through, channel_buffers, waiting_basis, set_aside)
 SELECT item_id, location_id, on_hand, buffer, receipt_days::int[], receipt_confirmed::bigint[],
     receipt_planned::bigint[], receipt_assumed::bigint[], commit_days::int[], commit_quantities::bigint[],
     waiting_leads::bigint[], waiting_quantities::bigint[], marked_at, mark_cause, mark_after,
-    stopped_through, channel_buffers, waiting_basis
+    stopped_through, channel_buffers, waiting_basis, set_aside
 FROM {_COLUMNS}
 """  # noqa: S608 - made of constants
 
@@ -192,12 +194,20 @@ def _position(row: asyncpg.Record) -> StoredPosition:
         stopped_through=row["stopped_through"],
         channel_buffers=() if row["channel_buffers"] is None else _buffers(row["channel_buffers"]),
         waiting_basis=row["waiting_basis"],
+        set_aside=() if row["set_aside"] is None else _set_aside(row["set_aside"]),
     )
     return StoredPosition(position, mark_of(row))
 
 
 def _buffers(stored: str) -> tuple[tuple[str, int], ...]:
     return tuple((channel, quantity) for channel, quantity in orjson.loads(stored))
+
+
+def _set_aside(stored: str) -> tuple[SetAside, ...]:
+    return tuple(
+        SetAside((lead, further, source, order_id, line), basis, through, tuple((day, units) for day, units in steps))
+        for (lead, further, source, order_id, line), basis, through, steps in orjson.loads(stored)
+    )
 
 
 def _columns(stored: Sequence[StoredPosition]) -> list[str]:
@@ -224,4 +234,5 @@ def _columns(stored: Sequence[StoredPosition]) -> list[str]:
         numbers_or_none([each.stopped_through for each in positions]),
         texts([orjson.dumps(each).decode() if each else None for each in channels]),
         numbers([each.waiting_basis for each in positions]),
+        texts([orjson.dumps(each.set_aside, default=tuple).decode() if each.set_aside else None for each in positions]),
     ]

@@ -181,7 +181,29 @@ _UNMET: Final = (
     " LEFT JOIN tier t ON t.tier = s.tier"
     f" WHERE b.unmet AND {_CHANNEL}"
 )
-_EACH: Final = (_DEFICITS, _AT_RISK, _PAST_DUE, _HOLDS, _BACKORDERS, _OVERBOOKED, _UNMET)
+_SET_ASIDE: Final = (
+    "SELECT "
+    + _COLUMNS.format(
+        rank=_RANKED,
+        kind="7",
+        day="(e ->> 2)::int",
+        line="e #>> '{0,4}'",
+        part="(row_number() OVER (PARTITION BY p.promise_id, e #>> '{0,4}' ORDER BY q.item_id, q.location_id))::int",
+        tier="coalesce(s.tier, '')",
+        item="q.item_id",
+        location="q.location_id",
+        quantity="(SELECT sum((step ->> 1)::bigint)::bigint FROM jsonb_array_elements(e -> 3) AS step)",
+        at="NULL::timestamptz",
+        cause="NULL",
+    )
+    + "FROM position q CROSS JOIN LATERAL jsonb_array_elements(q.set_aside) AS e"
+    " JOIN order_identity i ON i.source = e #>> '{0,2}' AND i.order_id = e #>> '{0,3}'"
+    " JOIN promise p ON p.promise_id = i.promise_id CROSS JOIN LATERAL"
+    " (SELECT convert_from(p.document, 'UTF8')::jsonb -> 'served_as' ->> 'tier' AS tier) s"
+    " LEFT JOIN tier t ON t.tier = s.tier"
+    f" WHERE q.set_aside IS NOT NULL AND (e ->> 2)::int >= $1 AND {_CHANNEL}"  # noqa: S608 - made of constants
+)
+_EACH: Final = (_DEFICITS, _AT_RISK, _PAST_DUE, _HOLDS, _BACKORDERS, _OVERBOOKED, _UNMET, _SET_ASIDE)
 _ALL: Final = " UNION ALL ".join(_EACH)
 # What concerns no item, or one whose criticality nobody has told, comes after what is known to be critical.
 _EXCEPTIONS: Final = f"""

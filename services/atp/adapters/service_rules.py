@@ -13,7 +13,7 @@ from services.atp.application.planning import Values, VersionMoved
 from services.atp.application.ports import Due, EffectiveRule
 from services.atp.application.service_rules import RuleDraft
 from services.atp.application.turn_dates import EVERY_ITEM, TURN
-from services.atp.domain.service_rule import SERVED_BY_TIER, Criterion, ServiceRule
+from services.atp.domain.service_rule import SERVED_BY_TIER, Criterion, ServiceRule, SetAsideRule
 from services.chassis import audit
 from services.chassis.audit.chain import AuditEntry
 from services.chassis.business_time import business_now
@@ -56,7 +56,14 @@ def rule_of(row: asyncpg.Record, ranks: int) -> ServiceRule:
         for each in body["criteria"]
     )
     basis = version * BASIS_PER_RULE + ranks
-    return ServiceRule(version, body["kind"], criteria, ageing["points"], ageing["days"], basis)
+    set_aside = _set_aside_of(body.get("set_aside"))
+    return ServiceRule(version, body["kind"], criteria, ageing["points"], ageing["days"], basis, set_aside)
+
+
+def _set_aside_of(body: Values | None) -> SetAsideRule | None:
+    if body is None:
+        return None
+    return SetAsideRule(body["after_days"], body["lasts_days"], tuple(sorted(body["tiers"].items())))
 
 
 async def store_rule(connection: Connection, draft: RuleDraft) -> int:
@@ -123,4 +130,4 @@ async def _audited(connection: Connection, draft: RuleDraft) -> int:
 
 def _shown(row: asyncpg.Record) -> Values:
     shown = {name: row[name] for name in ("version", "effective_from", "effective_to", "author", "recorded_at")}
-    return {**orjson.loads(row["body"]), **shown}
+    return {"set_aside": None, **orjson.loads(row["body"]), **shown}

@@ -290,6 +290,9 @@ class Loader:
         if sharing is not None:
             needs.freed_items.update(dict.fromkeys(sharing.items))
             needs.positions.update(dict.fromkeys(sharing.positions))
+        if kept := _items_set_aside(self.orders):
+            needs.freed_items.update(dict.fromkeys(kept))
+            needs.positions.update(dict.fromkeys(await session.position_keys(kept)))
         stored = await session.positions.load(self._position_keys(list(items)))
         locations = self._bookable(stored)
         if gates := {**needs.capacities, **{name: None for each in locations for name in self._capacities(each)}}:
@@ -391,6 +394,12 @@ class Loader:
             service=configuration.service_at(now),
             assumed_from=assumed_from(configuration.leads, stored, today) if configuration.leads else {},
         )
+
+
+def _items_set_aside(orders: Mapping[OrderKey, OrderCopy]) -> list[str]:
+    """The items of which something is set aside for orders."""
+    promises = [order.promise for order in orders.values() if order.promise is not None]
+    return sorted({each.item_id for promise in promises for each in promise.backorders.values() if each.set_aside})
 
 
 def _closed_of(closed: Mapping[str, Day], stored: Iterable[PositionKey], today: Day) -> dict[str, Day]:

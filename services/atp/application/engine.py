@@ -43,6 +43,7 @@ from services.atp.application.inquiries import Inquiries
 from services.atp.application.late_lines import settle_late
 from services.atp.application.ports import Collision, CommitLost, EngineMetrics, Session, Transactions, Unavailable
 from services.atp.application.queues import Entry, Lane, QueueFull, Queues
+from services.atp.application.settling_set_aside import settle_set_aside
 from services.atp.application.turn_location import freed_locations
 from services.chassis.clocks import WallClock
 from services.chassis.idempotency import StoredAnswer
@@ -283,6 +284,7 @@ class Engine:
     ) -> None:
         for order in batch.touched.values():
             settle_late(batch, order)
+        settle_set_aside(batch)
         batch.contend()
         changed = batch.changed_positions()
         usage = batch.workbook.changed_usage()

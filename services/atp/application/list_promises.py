@@ -9,7 +9,16 @@ from uuid import UUID
 from services.atp.domain.model import Day
 
 SCANNED_MAX: Final = 20_000  # promises looked at for one page; some 100 ms
-EXCEPTION_KINDS: Final = ("deficit", "at_risk", "past_due", "expiring_hold", "ageing_backorder", "overbooked", "unmet")
+EXCEPTION_KINDS: Final = (
+    "deficit",
+    "at_risk",
+    "past_due",
+    "expiring_hold",
+    "ageing_backorder",
+    "overbooked",
+    "unmet",
+    "set_aside",
+)
 
 
 @dataclass(frozen=True, slots=True)

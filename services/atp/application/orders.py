@@ -20,7 +20,7 @@ class Backorder:
     """The open rest of a line. `key` is by the rule of `basis`; by another one it is outdated, until it is set anew.
 
     `late`: not an open rest, but what is promised of the line later than it is wanted. `unmet`: the line must be whole
-    on its date, and it was published that it is not.
+    on its date, and it was published that it is not. `set_aside`: stock of some position is set aside for its order.
     """
 
     key: ServiceKey
@@ -30,6 +30,7 @@ class Backorder:
     basis: int = 0
     late: bool = False
     unmet: bool = False
+    set_aside: bool = False
 
     def lead(self, basis: int) -> int:
         """Under which lead it counts among those who wait, by the rule of `basis`."""

@@ -26,12 +26,14 @@ from services.atp.application.orders import Backorder, OrderCopy, Part, PromiseC
 from services.atp.application.ports import Session
 from services.atp.application.resolving import find_zones, need_zone, resolved
 from services.atp.application.revision import decision_reference, record
+from services.atp.application.settling_set_aside import plan_set_aside
 from services.atp.domain.leads import EXPEDITED, add_waiting
 from services.atp.domain.model import LineDecision, OrderDecision, Planned, Request, RequestLine, Tier
 from services.atp.domain.order_of_service import ServiceKey, service_key
 from services.atp.domain.promise_state import State, first_state
 from services.atp.domain.promising import inquire as decide_without_taking
 from services.atp.domain.promising import wanted_arrival
+from services.atp.domain.setting_aside import is_whole_or_nothing
 from services.atp.domain.validation import needs_validation
 from services.atp.domain.validation_rules import MICRO
 from services.chassis.ids import new_id
@@ -268,6 +270,8 @@ def add_backorder(batch: Batch, promise: PromiseCopy, request: Request, line: Re
     waiting = batch.waiting.get(line.item_id)
     if waiting is not None:
         add_waiting(waiting, key.lead, quantity)
+    if rule.set_aside is not None and is_whole_or_nothing(request, line):
+        plan_set_aside(batch, request, [line.item_id], came=True)
 
 
 def place_of(batch: Batch, promise: PromiseCopy, request: Request, line: RequestLine) -> ServiceKey:

@@ -50,6 +50,10 @@ ROUTED_BY: Final[Mapping[str, str]] = {"sourcing_rule": "sourcing rule", "fulfil
 WAITING_AHEAD: Final = (
     "Freed stock is kept for backorders that rank ahead, which allowed {allowed} to tier {own}{on_day}"
 )
+SET_ASIDE: Final = (
+    "Stock is set aside for orders that need all at once and have waited long, which allowed {allowed} to tier"
+    " {own}{on_day}"
+)
 WITHDRAWN: Final = "A planner took it back{until}: what is open waits no more for so long"
 BLOCKED: Final = "The customer has a {kind} block"
 TAKEN_OVER: Final = (
@@ -141,6 +145,8 @@ def of_reason(constraint: Document, own_tier: str) -> str:
         pattern = BLOCKED
     elif reference == "backorders_ahead":
         pattern = WAITING_AHEAD
+    elif kind == "protection" and reference == "set_aside":
+        pattern = SET_ASIDE
     elif kind == "protection" and reference == "withdrawn":
         pattern = WITHDRAWN
     told = pattern.format(

@@ -20,6 +20,7 @@ from services.atp.domain.made_to_order import item_at
 from services.atp.domain.model import Book, Day, Item, Position, PositionKey, Tier
 from services.atp.domain.promising_rules import figures, is_stricter
 from services.atp.domain.protection_figures import figures as protection_figures
+from services.atp.domain.set_aside import in_force
 from services.atp.domain.supply_picture import Curve, Room, changes, lookahead, running_supply
 
 ROWS_MAX: Final = 20_000  # of one answer, each tier of a row counted: some megabytes; a page ends before
@@ -191,6 +192,7 @@ def _picture(batch: Batch, item: Item, position: Position, tiers: Sequence[Tier]
         "version": position.version,
         "stopped_through": None if stopped is None else iso(min(stopped, LAST_DAY)),
         "supply_assumed_from": None if curve.horizon is None else iso(curve.horizon),
+        "set_aside": sum(each.units for each in in_force(position, book.service, book.today)),
         "protections": _protections(book, position, item) if tiers else [],
         "days": [
             _row(first, last, _Offers(curve, atp, rule, held, leaving, processing - book.today), rooms=rooms, view=view)

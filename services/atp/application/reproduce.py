@@ -37,7 +37,7 @@ from services.atp.domain.model import (
     UsageKey,
 )
 from services.atp.domain.routing_rules import Attempt, FulfilmentMode, RoutingRules, SourcingRule, Substitution
-from services.atp.domain.service_rule import SERVED_BY_TIER, Criterion, ServiceRule
+from services.atp.domain.service_rule import SERVED_BY_TIER, Criterion, ServiceRule, SetAside, SetAsideRule
 from services.atp.domain.taking import Given
 from services.atp.domain.validation_rules import Block, ValidationRules
 
@@ -132,7 +132,11 @@ def _service(fields: Fields | None) -> ServiceRule:
         Criterion(**{**each, "values": tuple((name, value) for name, value in each["values"])})
         for each in fields["criteria"]
     )
-    return ServiceRule(**{**fields, "criteria": criteria})
+    set_aside = fields.get("set_aside")
+    if set_aside is not None:
+        after, lasts, tiers = set_aside
+        set_aside = SetAsideRule(after, lasts, tuple((tier, days) for tier, days in tiers))
+    return ServiceRule(**{**fields, "criteria": criteria, "set_aside": set_aside})
 
 
 def _hierarchy(fields: Fields) -> Hierarchy:
@@ -174,6 +178,14 @@ def _position(fields: Fields) -> Position:
         stopped_through=fields.get("stopped_through"),
         channel_buffers=tuple((channel, quantity) for channel, quantity in fields.get("channel_buffers", ())),
         waiting_basis=fields.get("waiting_basis", 0),
+        set_aside=tuple(_set_aside(*each) for each in fields.get("set_aside", ())),
+    )
+
+
+def _set_aside(place: Sequence[Any], basis: int, through: int, steps: Sequence[Any]) -> SetAside:
+    lead, further, source, order_id, line = place
+    return SetAside(
+        (lead, further, source, order_id, line), basis, through, tuple((day, units) for day, units in steps)
     )
 
 

@@ -31,12 +31,15 @@ from services.atp.application.orders import Backorder, OrderCopy, PromiseCopy
 from services.atp.application.place_order import place_of, request_of
 from services.atp.application.ports import Configuration, Session
 from services.atp.application.rewriting import beside
+from services.atp.application.settling_set_aside import plan_set_aside
 from services.atp.application.unmet import tell_unmet
 from services.atp.application.waiting_lines import Mark, Place
 from services.atp.domain.contending import Contender
 from services.atp.domain.leads import waiting_steps
-from services.atp.domain.model import Position, PositionKey, Request, RequestLine, Tier
+from services.atp.domain.model import Item, Position, PositionKey, Request, RequestLine, Tier
 from services.atp.domain.order_of_service import ServiceKey
+from services.atp.domain.set_aside import in_force, with_set_aside
+from services.atp.domain.setting_aside import is_whole_or_nothing
 from services.atp.domain.strategies import falls, sequence
 from services.atp.domain.supply_picture import running_supply
 from services.chassis.clocks import SystemClock, WallClock
@@ -173,12 +176,22 @@ class Serving(Handler[ServeBackorders]):
         causes = {key.item_id: marks[key].cause for key in sorted(marks, reverse=True)}
         brought = bring_in(batch, moves, causes, command.origin)
         tell_unmet(batch, found.values(), through, command.origin)
+        _plan_set_aside(batch, found.values())
         all_asked = portion.last is None and portion.every_item and not any(mark.after for mark in marks.values())
         if brought.freed and not (all_asked and decided.settled):
             for key in brought.freed:
                 if key.item_id in batch.waiting:
                     batch.free(key, "stock_freed")
         return brought.improved
+
+
+def _plan_set_aside(batch: Batch, contenders: Iterable[tuple[OrderCopy, Contender]]) -> None:
+    """The days of those who came to wait before the rule was."""
+    for order, contender in contenders if batch.book.service.set_aside is not None else ():
+        request, promise = contender.request, order.promise
+        whole = [line for line in request.lines if is_whole_or_nothing(request, line)]
+        if promise is not None and any(line.line in promise.backorders for line in whole):
+            plan_set_aside(batch, request, [line.item_id for line in whole])
 
 
 def _is_known(batch: Batch, backorder: Backorder) -> bool:
@@ -269,7 +282,9 @@ def _end(batch: Batch, portion: Portion, marks: Mapping[PositionKey, Mark]) -> b
     for item in portion.items:
         waiting = portion.rest.get(item, {})
         own = {key: mark for key, mark in marks.items() if key.item_id == item and batch.marks.get(key) is mark}
-        finished = not waiting or (item not in portion.late and not may_fall and _nothing_left(batch, item, own))
+        finished = not waiting or (
+            item not in portion.late and not may_fall and _nothing_left(batch, item, own, portion.last)
+        )
         ended = ended and finished
         for key, mark in own.items():
             if finished:
@@ -299,9 +314,21 @@ def _rerank(batch: Batch, backorders: Sequence[Backorder]) -> bool:
         if (key, basis) != (backorder.key, backorder.basis):
             kept = promise.late if backorder.late else promise.backorders
             kept[key.line] = replace(backorder, key=key, basis=basis)
+            _move_set_aside(batch, key, basis)
             batch.touched[order.key] = order
             moved = True
     return moved
+
+
+def _move_set_aside(batch: Batch, key: ServiceKey, basis: int) -> None:
+    """What is set aside for a line is kept by its new place from now on."""
+    lead, further, source, order_id, line = key
+    place = (lead, further, source, order_id, line)
+    for position in list(batch.book.positions.values()):
+        own = next((each for each in position.set_aside if each.is_for(place)), None)
+        if own is not None:
+            moved = with_set_aside(position, own._replace(place=place, basis=basis), place)
+            batch.workbook.put(replace(position, set_aside=moved))
 
 
 def _request(batch: Batch, promise: PromiseCopy, backorders: Sequence[Backorder]) -> Request:
@@ -322,7 +349,7 @@ def _request(batch: Batch, promise: PromiseCopy, backorders: Sequence[Backorder]
     return beside(replace(whole, lines=lines), promise.parts)
 
 
-def _nothing_left(batch: Batch, item_id: str, marks: Mapping[PositionKey, Mark]) -> bool:
+def _nothing_left(batch: Batch, item_id: str, marks: Mapping[PositionKey, Mark], last: ServiceKey | None) -> bool:
     """Whether no marked position has anything left on any day; one whose supply is assumed later always has."""
     item = batch.book.items.get(item_id)
     if item is None or item.checking_horizon_days is not None:
@@ -330,4 +357,11 @@ def _nothing_left(batch: Batch, item_id: str, marks: Mapping[PositionKey, Mark])
     if any(key.location_id in batch.book.assumed_from for key in marks):
         return False
     positions: list[Position] = [batch.book.positions[key] for key in marks]
-    return all(running_supply(each, item, batch.book.today).available[-1] <= 0 for each in positions)
+    return all(_available(batch, each, item, last) <= 0 for each in positions)
+
+
+def _available(batch: Batch, position: Position, item: Item, last: ServiceKey | None) -> int:
+    """What there is at a position for those behind the last one asked, besides what is set aside for those before."""
+    kept = in_force(position, batch.book.service, batch.book.today)
+    ahead = [each.units for each in kept if last is None or each.place <= last]
+    return running_supply(position, item, batch.book.today).available[-1] - sum(ahead)

@@ -1,8 +1,9 @@
 """What changes by date alone lets those who wait be asked again, in bounded portions.
 
 A protection lapses, a period begins or ends, a document comes into effect, a re-sized protection has a new day, an
-assignment begins or ends. A due row has the next such moment of an item, of all items (a quota that names none), or
-of a customer. Nothing is decided here: positions are marked, as by freed quantity, and the row moves to the next
+assignment begins or ends, somebody has waited for so long that stock is set aside for him, or that ends. A due row has
+the next such moment of an item, of all items (a quota that names none), or of a customer; days of setting aside have
+rows of their own. Nothing is decided here: positions are marked, as by freed quantity, and the row moves to the next
 moment. Decisions know what is in force from the time itself, whether this was late or not. Past-due receipts free
 nothing: the start of a day has the deficits looked at. Nor does the date of a backorder policy: whoever waits already
 keeps his place.
@@ -103,6 +104,8 @@ class Turning(Handler[Turn]):
         """Mark the positions of a portion; the last one moves the row to the next moment."""
         portion: Portion = batch.kept[KEPT][command]
         cause = "allocation_changed" if isinstance(command, TurnItem) else "tier_changed"
+        if isinstance(command, TurnItem) and command.after and command.item_id != EVERY_ITEM:
+            cause = "stock_freed"  # what is set aside for somebody begins or ends
         asked = dict.fromkeys(portion.items)
         for key in sorted(batch.book.positions):
             if key.item_id in asked:

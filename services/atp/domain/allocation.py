@@ -29,6 +29,8 @@ from services.atp.domain.model import (
 )
 from services.atp.domain.promising_rules import is_stricter, offered
 from services.atp.domain.protected_supply import Steps, consumed_key, kept
+from services.atp.domain.service_rule import ServicePlace
+from services.atp.domain.set_aside import AFTER_ALL, kept_ahead
 from services.atp.domain.strict_privilege import Kept, is_own, privileged, restricts_others
 from services.atp.domain.supply_picture import Room, changes, horizon, lookahead
 
@@ -46,32 +48,36 @@ def room_for(
     *,
     behind_waiting: bool = True,
     channel: str | None = None,
-    lead: int | None = None,
+    place: ServicePlace | None = None,
 ) -> Room:
     """`confirmable` for all days at once, not clipped at 0. Whoever is served in turn is not behind those who wait.
 
-    Without a channel nothing is kept from one. `lead` is the request's place in the order of service; None: that of an
-    order of the tier that comes today and has nothing else to it.
+    Without a channel nothing is kept from one. `place` is the request's place in the order of service; None: that of an
+    order of the tier that comes today and has nothing else to it, or, for whoever is served in turn, before all others.
     """
     if book.assumed_from:
         item = item_at(book, key.location_id, item)
     held = 0 if channel is None else book.positions[key].kept_from(channel)
-    if behind_waiting and book.positions[key].waiting:
-        own = lead_of_tier(book.service, tier, book.today, channel) if lead is None else lead
-        held += waiting_ahead(book.positions[key], book.service, own)
-    room = _of_supply(book, key, item, tier, held)
+    position = book.positions[key]
+    aside: Steps = []
+    if position.waiting or position.set_aside:
+        if behind_waiting:
+            place = place or (lead_of_tier(book.service, tier, book.today, channel), AFTER_ALL, "", "", "")
+            held += waiting_ahead(position, book.service, place[0])
+        if place is not None and position.set_aside:
+            aside = kept_ahead(position, book.service, book.today, place)
+    room = _of_supply(book, key, item, tier, [(book.today, held), *aside])
     if not is_stricter(item):
         return room
-    position = book.positions[key]
     free = lookahead(changes(position, item, book.today), item, book.today)
     return offered(room, free, position, item, book.today)
 
 
-def _of_supply(book: Book, key: PositionKey, item: Item, tier: Tier, held: int) -> Room:
+def _of_supply(book: Book, key: PositionKey, item: Item, tier: Tier, held: Steps) -> Room:
     """What cumulative ATP leaves for a tier, without what is held back from its channel or for those who wait ahead."""
     position = book.positions[key]
     by_day = changes(position, item, book.today)
-    by_day[book.today] -= held
+    _lower(by_day, held)
     protections = book.protections.get(key)
     if not protections:
         return lookahead(by_day, item, book.today)

@@ -5,6 +5,7 @@ See `services.atp.domain.order_of_service` for the whole key and for what ageing
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from services.atp.domain.model import Day, Position, Request, Tier
@@ -18,6 +19,7 @@ WAITING_STEPS_MAX: Final = (
 WANTED_DAYS_MAX: Final = 3_660  # a day wanted later than so many days after the order counts as this one
 VALUE_MAX: Final = 10**12  # an order's value, and any single value, beyond it counts as it
 LEAD_MAX: Final = 2**61  # of a score: it is kept within, so that it fits its column
+_BIAS: Final = 2**63  # makes values of 64 bits sort as text of 16 hexadecimal digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,28 @@ def take_waiting(waiting: dict[int, int], lead: int, quantity: int) -> None:
             del waiting[step]
         if not quantity:
             return
+
+
+def further_of(rule: ServiceRule, ranked: Ranked, moment: datetime) -> str:
+    """The rest of a key: the other attributes and the time of the order (UTC), as text that sorts as they do."""
+    rest = rule.criteria[1:] if rule.kind == "sequence" else ()
+    values = "".join(_encoded(_further(criterion, ranked, moment)) for criterion in rest)
+    return values + moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _further(criterion: Criterion, ranked: Ranked, moment: datetime) -> int:
+    """The value of another attribute of a sequence, ascending."""
+    if criterion.attribute == "age":
+        value = int(moment.timestamp())
+    elif criterion.attribute == "requested_date":
+        value = ranked.wanted
+    else:
+        value = ascending(criterion, points_of(criterion, ranked))
+    return -value if criterion.reverse else value
+
+
+def _encoded(value: int) -> str:
+    return f"{within(value) + _BIAS:016x}"
 
 
 def _leading(criterion: Criterion, ranked: Ranked) -> int:

@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple
 
 from services.atp.domain.binding_kinds import BindingKind
 from services.atp.domain.routing_rules import NOTHING_RULED, Alternative, RoutedBy, RoutingRules
-from services.atp.domain.service_rule import SERVED_BY_TIER, ServiceRule
+from services.atp.domain.service_rule import SERVED_BY_TIER, ServiceRule, SetAside
 from services.atp.domain.strategies import Strategy
 from services.atp.domain.validation_rules import Block, ValidationRules
 
@@ -152,7 +152,7 @@ class Position:
     `waiting` is (lead in the order of service, quantity) of open backorders, ascending, by the rule of `waiting_basis`;
     empty unless quantity was freed that has not been offered to them yet: while it is there, it restricts whoever is
     behind. Up to and with `stopped_through` no new promise is made from it. `channel_buffers` is (channel, quantity
-    never offered to it besides the buffer), ascending.
+    never offered to it besides the buffer), ascending. `set_aside` is kept for old backorders, in order of service.
     """
 
     key: PositionKey
@@ -165,6 +165,7 @@ class Position:
     stopped_through: Day | None = None
     channel_buffers: tuple[tuple[str, int], ...] = ()
     waiting_basis: int = 0
+    set_aside: tuple[SetAside, ...] = ()
 
     def kept_from(self, channel: str) -> int:
         """What is never offered to a channel, besides the buffer."""

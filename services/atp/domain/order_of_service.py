@@ -14,13 +14,12 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-from services.atp.domain.leads import WANTED_DAYS_MAX, Ranked, ascending, lead_of, points_of, ranked_line, within
+from services.atp.domain.leads import WANTED_DAYS_MAX, further_of, lead_of, ranked_line
 from services.atp.domain.model import Request, RequestLine
 from services.atp.domain.promising import wanted_arrival
 from services.atp.domain.service_rule import SERVED_BY_TIER, Criterion, ServiceRule
 
 ATTRIBUTE_MAX: Final = 10**9  # of an order's own numbers, above and below 0, as the edge lets them in
-_BIAS: Final = 2**63  # makes values of 64 bits sort as text of 16 hexadecimal digits
 
 
 class ServiceKey(NamedTuple):
@@ -46,11 +45,9 @@ def service_key(
     """The key of a line. `ordered_at` is aware; it is kept as UTC text of fixed width, which sorts as time does."""
     moment = ordered_at.astimezone(UTC)
     ranked = ranked_line(request, wanted_arrival(request, line), criticality)
-    rest = rule.criteria[1:] if rule.kind == "sequence" else ()
-    further = "".join(_encoded(_further(criterion, ranked, moment)) for criterion in rest)
     return ServiceKey(
         lead_of(rule, ranked),
-        further + moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        further_of(rule, ranked, moment),
         request.source,
         request.order_id,
         line.line,
@@ -92,18 +89,3 @@ def _span(criterion: Criterion, ranks: Sequence[int]) -> int:
         case _:
             values = [criterion.otherwise, *(value for _, value in criterion.values)]
             return max(values) - min(values)
-
-
-def _further(criterion: Criterion, ranked: Ranked, moment: datetime) -> int:
-    """The value of another attribute of a sequence, ascending."""
-    if criterion.attribute == "age":
-        value = int(moment.timestamp())
-    elif criterion.attribute == "requested_date":
-        value = ranked.wanted
-    else:
-        value = ascending(criterion, points_of(criterion, ranked))
-    return -value if criterion.reverse else value
-
-
-def _encoded(value: int) -> str:
-    return f"{within(value) + _BIAS:016x}"

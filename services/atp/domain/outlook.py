@@ -8,17 +8,19 @@ per (location, service, ship day) of the order: joining one that an earlier line
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
 from typing import Final, NamedTuple
 
 from services.atp.domain.allocation import room_for
 from services.atp.domain.bookable_room import BookableRoom
 from services.atp.domain.capacity import limiting
 from services.atp.domain.ceilings import Ceiling, below, ceilings_for
-from services.atp.domain.leads import lead_of, ranked_line
+from services.atp.domain.leads import further_of, lead_of, ranked_line
 from services.atp.domain.made_to_order import item_at
 from services.atp.domain.model import Book, Day, Item, Offer, Position, PositionKey, Request
 from services.atp.domain.promising_rules import is_stricter
 from services.atp.domain.routing_rules import pick_up_key
+from services.atp.domain.service_rule import ServicePlace
 from services.atp.domain.shipping_days import is_timed
 from services.atp.domain.supply_picture import Room, horizon
 from services.atp.domain.taking import Draft, Lane, Piece
@@ -151,16 +153,25 @@ class Outlook:
         """What supply, protections and those who wait leave for the line at a position now."""
         draft = self.draft
         request, behind = draft.request, not draft.in_turn
-        lead = self.lead if draft.book.positions[key].waiting else None
+        place = self.place_at(draft.book.positions[key])
         return room_for(
-            draft.book, key, self.ask.item, request.tier, behind_waiting=behind, channel=request.channel, lead=lead
+            draft.book, key, self.ask.item, request.tier, behind_waiting=behind, channel=request.channel, place=place
         )
 
-    @property
-    def lead(self) -> int:
-        """The line's place in the order of service."""
-        ask, draft = self.ask, self.draft
-        return lead_of(draft.book.service, ranked_line(draft.request, ask.wanted, ask.item.criticality))
+    def place_at(self, position: Position) -> ServicePlace | None:
+        """The line's place in the order of service, where a position keeps something for others; else it is of no use.
+
+        Of a new order its day is known and not its moment: it stands behind all others of the day.
+        """
+        draft, ask = self.draft, self.ask
+        if draft.in_turn or not (position.waiting or position.set_aside):
+            return draft.place
+        rule, request = draft.book.service, draft.request
+        ranked = ranked_line(request, ask.wanted, ask.item.criticality)
+        further = ""
+        if position.set_aside:
+            further = further_of(rule, ranked, datetime.combine(date.fromordinal(request.ordered_day), time.max, UTC))
+        return lead_of(rule, ranked), further, request.source, request.order_id, ""
 
     def room_by(self, lane: Lane, room: Room) -> LaneRoom:
         """What the line may take by a lane, given what it may take at the lane's position."""

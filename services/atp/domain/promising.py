@@ -41,6 +41,7 @@ from services.atp.domain.model import (
 from services.atp.domain.order_planning import Wanted, planned_alone, planned_together
 from services.atp.domain.outlook import Ask, Outlook, Plan, offers_of, stopped_of
 from services.atp.domain.routes import Routes, because_ruled_out, lanes_for, routes_of
+from services.atp.domain.service_rule import ServicePlace
 from services.atp.domain.sourcing import best_plan
 from services.atp.domain.substitutes import alternatives
 from services.atp.domain.taking import Draft, Piece
@@ -58,13 +59,14 @@ class _Vain(NamedTuple):
     why: tuple[Binding, ...]
 
 
-def decide(book: Book, request: Request, *, in_turn: bool = False) -> OrderDecision:
+def decide(book: Book, request: Request, *, in_turn: bool = False, place: ServicePlace | None = None) -> OrderDecision:
     """Decide an order and take what it is promised off the book.
 
-    `in_turn`: the request is a backorder that is served in order of service; those who wait are not ahead of it.
+    `in_turn`: the request is a backorder that is served in order of service; those who wait are not ahead of it. What
+    is set aside for those before its `place` is kept from it.
     """
     found = PASSED if in_turn or not needs_validation(request) else verdict(book, request)
-    draft = Draft(book, request, in_turn)
+    draft = Draft(book, request, in_turn, place)
     offers = offers_of(book, request)
     lines = _decide_lines(draft, offers, found.stopped)
     if request.ship_complete and len(found.stopped) < len(lines):

@@ -23,6 +23,9 @@ from services.atp.domain.contending import Contender, Part, Place, Redecided, St
 from services.atp.domain.model import Book, LineDecision, OpenBackorder, Planned
 from services.atp.domain.promising import decide
 from services.atp.domain.release import divide, release
+from services.atp.domain.service_rule import ServicePlace, SetAside
+from services.atp.domain.set_aside import with_set_aside
+from services.atp.domain.setting_aside import place_of, set_aside_for
 from services.atp.domain.strategies import gains, may_take, sequence
 
 ROUNDS_MAX: Final = 20  # of one run; each needs that somebody gave something up, and a further run goes on from there
@@ -90,7 +93,24 @@ class _Run:
     tries_left: int = field(default=TRIES_MAX)
 
     def ask(self, asker: Standing) -> None:
-        """Let a contender have what it can have."""
+        """Let a contender have what it can have; what there is of it is set aside for one that is old and needs all."""
+        self._serve(asker)
+        if self.book.service.set_aside is not None:
+            self._set_aside(asker)
+
+    def _set_aside(self, asker: Standing) -> None:
+        """Set stock aside for whoever was asked, as there is some now, instead of what was before."""
+        place, positions = place_of(asker), self.book.positions
+        now = set_aside_for(self.book, asker)
+        for key in sorted(positions):
+            before = positions[key].set_aside
+            if key in now or any(each.is_for(place) for each in before):
+                after = with_set_aside(positions[key], now.get(key), place)
+                if after != before:
+                    positions[key] = replace(positions[key], set_aside=after)
+                    self.disturbed = self.disturbed or _units(after) < _units(before)
+
+    def _serve(self, asker: Standing) -> None:
         contender = asker.contender
         may_gain = gains(contender.strategy)
         late = asker.late() if may_gain else []
@@ -103,6 +123,10 @@ class _Run:
             self._do(asker, (), ())
         if may_gain and (any(asker.rest(line) for line in contender.request.lines) or asker.late()):
             self._preempt(asker)
+
+    def _place(self, asker: Standing) -> ServicePlace | None:
+        """By which what is set aside for others is kept from it."""
+        return None if self.book.service.set_aside is None else place_of(asker)
 
     def _better(self, asker: Standing, ways: Iterable[Sequence[Part]]) -> Sequence[Part]:
         """What to give back of one's own so as to have more, or the same earlier, from what is free."""
@@ -120,7 +144,7 @@ class _Run:
         freed += [giving.freed for offer in offers for giving in offer]
         release(self.book, freed)
         request = asker.asking(off)
-        decided = decide(self.book, request, in_turn=True).lines
+        decided = decide(self.book, request, in_turn=True, place=self._place(asker)).lines
         for part in off:
             asker.give_up(part, part.planned.quantity)
         for offer in offers:
@@ -221,7 +245,7 @@ class _Run:
         book = self.book
         copy = replace(book, positions=dict(book.positions), usage=dict(book.usage), backlog=dict(book.backlog))
         release(copy, [part.planned for part in off] + [giving.freed for offer in offers for giving in offer])
-        decided = decide(copy, request, in_turn=True).lines
+        decided = decide(copy, request, in_turn=True, place=self._place(asker)).lines
         return asker.worth(off, decided) if asker.loses_nothing(off, decided) else None
 
 
@@ -244,6 +268,10 @@ def _place(backorder: OpenBackorder) -> Place:
 
 def _turn(contender: Contender) -> tuple[int, Place]:
     return (sequence(contender.strategy), contender.place)
+
+
+def _units(kept: Iterable[SetAside]) -> int:
+    return sum([each.units for each in kept])
 
 
 def _last_first(part: Part) -> tuple[int, int]:

@@ -1,7 +1,9 @@
 """The rule of who is served first, as values; `services.atp.domain.order_of_service` says what it means."""
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
+
+ServicePlace = tuple[int, str, str, str, str]  # a `ServiceKey`
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +23,45 @@ class Criterion:
     name: str = ""
 
 
+class SetAsideRule(NamedTuple):
+    """From when on, and for how long, stock is set aside for a backorder that takes all that it needs or nothing.
+
+    From `after_days` after the day of the order on (`tiers` say otherwise for some, ascending by name; None: only for
+    those), on `lasts_days` days.
+    """
+
+    after_days: int | None
+    lasts_days: int
+    tiers: tuple[tuple[str, int], ...] = ()
+
+
+class SetAside(NamedTuple):
+    """What of a position is set aside for a line: `steps` are (from a day on, units more), ascending.
+
+    `place` is that of the line in the order of service, by the rule of `basis`; of an order that ships complete, of its
+    first line that is served, with the name of the first one that it has. It counts until and on `through`.
+    """
+
+    place: ServicePlace
+    basis: int
+    through: int
+    steps: tuple[tuple[int, int], ...]
+
+    @property
+    def units(self) -> int:
+        """Units in all."""
+        return sum([quantity for _, quantity in self.steps])
+
+    def is_for(self, place: ServicePlace) -> bool:
+        """Whether it is for the line that has a place, or for any line of the order where it names none."""
+        return self.place[2:4] == place[2:4] and place[4] in {"", self.place[4]}
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceRule:
     """Who is served first; see `services.atp.domain.order_of_service`. Ageing: `points` in `days`, 0: none.
+
+    `set_aside`: None: nothing is (`services.atp.domain.setting_aside`).
 
     `basis` goes up when keys by it are no longer those of before: a new version of the rule, a tier's other rank.
     """
@@ -34,6 +72,7 @@ class ServiceRule:
     points: int = 0
     days: int = 1
     basis: int = 0
+    set_aside: SetAsideRule | None = None
 
     @property
     def by_value(self) -> bool:

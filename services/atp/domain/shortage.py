@@ -21,11 +21,13 @@ from services.atp.domain.model import Binding, Book, Capacity, Day, Position, Po
 from services.atp.domain.outlook import FAR, Outlook
 from services.atp.domain.promising_rules import is_stricter, start_of_period
 from services.atp.domain.protected_supply import Stand, asked_quantity, is_live, kept
+from services.atp.domain.set_aside import kept_ahead
 from services.atp.domain.sourcing import units_by
 from services.atp.domain.strict_privilege import restricts
 from services.atp.domain.supply_picture import Room, changes, lookahead
 from services.atp.domain.taking import Lane
 
+SET_ASIDE: Final = "set_aside"  # the reference of what is kept for old backorders
 NAMED_MAX: Final = 3  # locations, protections or lines named in one answer; more would not be read
 
 
@@ -189,6 +191,9 @@ class Shortage:
             yield Binding("buffer", spot.key.location_id, max(0, spot.room), spot.day, would_help=help_, needed=lower)
         if position.waiting and not self.outlook.draft.in_turn:
             yield Binding("protection", "backorders_ahead", max(0, spot.room), spot.day, would_help=self._help(spot))
+        place = self.outlook.place_at(position)
+        if position.set_aside and place is not None and kept_ahead(position, book.service, book.today, place):
+            yield Binding("protection", SET_ASIDE, max(0, spot.room), spot.day, would_help=self._help(spot))
 
     def _lowered_enough(self, protection: Protection, spot: _Spot) -> int | None:
         """By how much one protection has to be lowered for the line to be feasible; None: that alone does not do."""
@@ -223,8 +228,8 @@ class Shortage:
     def _room_of(self, book: Book, spot: _Spot) -> int:
         request, behind = self.outlook.draft.request, not self.outlook.draft.in_turn
         item, channel = self.outlook.ask.item, request.channel
-        lead = self.outlook.lead if book.positions[spot.key].waiting else None
-        room = room_for(book, spot.key, item, request.tier, behind_waiting=behind, channel=channel, lead=lead)
+        place = self.outlook.place_at(book.positions[spot.key])
+        room = room_for(book, spot.key, item, request.tier, behind_waiting=behind, channel=channel, place=place)
         return room.at(spot.day)
 
     def _most(self, protection: Protection) -> int:

@@ -59,7 +59,7 @@ def lifting_helps(outlook: Outlook, stopped: Position, need: int, deadline: Day 
     book = replace(draft.book, positions=positions, usage=dict(draft.book.usage), closed=closed)
     routes = routes_of(book, draft.request, ask.item.item_id, offers_of(book, draft.request))
     lanes = lanes_of(book, routes.offers, ask.item.item_id)
-    lifted = Outlook.of(Draft(book, draft.request, draft.in_turn), ask, lanes)
+    lifted = Outlook.of(Draft(book, draft.request, draft.in_turn, draft.place), ask, lanes)
     return units_by(lifted, FAR if deadline is None else deadline) >= need
 
 
@@ -126,7 +126,7 @@ class _Search:
         for binding, size in change.items():
             book = _applied(book, binding, ask.item.item_id, draft.request.channel, size)
         lanes = [lane._replace(capacities=limiting(book, lane.offer)) for lane in self.outlook.lanes]
-        changed = Outlook.of(Draft(book, draft.request, draft.in_turn), ask, lanes)
+        changed = Outlook.of(Draft(book, draft.request, draft.in_turn, draft.place), ask, lanes)
         return units_by(changed, self.deadline) >= self.need
 
 

@@ -29,6 +29,7 @@ from services.atp.domain.model import (
     UsageKey,
 )
 from services.atp.domain.protected_supply import asked_key, consumed_key, is_hidden
+from services.atp.domain.service_rule import ServicePlace
 from services.atp.domain.supply_picture import horizon
 
 GRAMS: Final = 1_000  # in a kilogram
@@ -111,6 +112,8 @@ class Given(NamedTuple):
 class Draft:
     """The work on one order. `in_turn`: it is served in order of service, so that nobody who waits is ahead of it.
 
+    `place` is its place then: what is set aside for those before it is kept from it; None: nothing is.
+
     Its journal refers to nothing that refers to the draft: with its book it is gone as soon as it is done with, where a
     circle would keep both until the cycle collector stops everything to find them.
     """
@@ -118,6 +121,7 @@ class Draft:
     book: Book
     request: Request
     in_turn: bool = False
+    place: ServicePlace | None = None
     budget_spent: bool = False
     shipments: dict[tuple[str, str], list[Day]] = field(default_factory=dict)  # (location, service) -> ship days
     _journal: list[Callable[[], object]] = field(default_factory=list)
@@ -133,7 +137,7 @@ class Draft:
 
     def on_behalf_of(self, request: Request) -> "Draft":
         """The same work as if its order were another one of the same lines; nothing is taken by it."""
-        other = Draft(self.book, replace(request, shipments=()), self.in_turn)
+        other = Draft(self.book, replace(request, shipments=()), self.in_turn, self.place)
         other.shipments = {place: list(days) for place, days in self.shipments.items()}
         return other
 
@@ -293,6 +297,7 @@ def with_commitment(position: Position, day: Day, quantity: int, *, assumed: int
         position.stopped_through,
         position.channel_buffers,
         position.waiting_basis,
+        position.set_aside,
     )
 
 

@@ -103,7 +103,8 @@ class ProtectionAt(Payload):
 class LocationAvailability(Payload):
     """An item at a location, ascending by day. While a planner stops it no tier may take anything.
 
-    `protections` are listed where a tier, or all by tier, was asked for.
+    `protections` are listed where a tier, or all by tier, was asked for. `set_aside` units, on the day or coming, are
+    kept for old backorders that take all that they need or nothing (`GET /v1/exceptions?kind=set_aside`: for which).
     """
 
     location: str
@@ -113,6 +114,7 @@ class LocationAvailability(Payload):
     version: int
     stopped_through: date | None
     supply_assumed_from: date | None
+    set_aside: int
     protections: tuple[ProtectionAt, ...] = ()
     days: tuple[AvailableDay, ...]
 

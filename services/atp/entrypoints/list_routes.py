@@ -34,7 +34,9 @@ BACKORDER_DAYS_MAX: Final = 3_650
 Reader = Annotated[Principal, Depends(require("atp.read"))]
 Cursor = Annotated[str | None, Query(max_length=CURSOR_MAX_CHARS, description="`next_cursor` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
-ExceptionKind = Literal["deficit", "at_risk", "past_due", "expiring_hold", "ageing_backorder", "overbooked", "unmet"]
+ExceptionKind = Literal[
+    "deficit", "at_risk", "past_due", "expiring_hold", "ageing_backorder", "overbooked", "unmet", "set_aside"
+]
 
 
 class PromisePage(Payload):
@@ -53,7 +55,8 @@ class ExceptionItem(Payload):
     the arrival that was asked for. `overbooked`: `quantity` more is booked to leave the location (by the `service`, if
     one is named) on `day` than its capacity says since it was lowered; the promises stand; the tier is "*".
     `unmet`: a line of a tier that must win is not whole on its `day`; `cause` says
-    whether `quantity` is `missing` or `late`, `at` when it was ordered.
+    whether `quantity` is `missing` or `late`, `at` when it was ordered. `set_aside`: `quantity` at a position is kept
+    for an old backorder (for all its lines of the item, where it ships complete) from those behind it through `day`.
     """
 
     kind: ExceptionKind
@@ -154,7 +157,7 @@ def _add_exceptions(router: APIRouter, lists: PromiseLists) -> None:
         cursor: Cursor = None,
         limit: Limit = 100,
     ) -> dict[str, Any]:
-        """What needs attention: deficits, risks, past due, holds, ageing backorders, overbooked days, unmet lines."""
+        """What needs attention: deficits, risks, past due, holds, old backorders, overbooked days, unmet, set aside."""
         channels = _channels(principal)
         asked = ExceptionsAsked(kind or EXCEPTION_KINDS, tier, sku, hold_hours, backorder_days, channels)
         place = decode_cursor(cursor, len(ExceptionPlace._fields))

@@ -22,6 +22,7 @@ NAMES_MAX: Final = 1_000  # of one attribute: every decision's record carries th
 POINTS_MAX: Final = 1_000_000_000
 WEIGHT_MAX: Final = 1_000_000
 AGEING_DAYS_MAX: Final = 3_660
+SET_ASIDE_DAYS_MAX: Final = 366  # a year: what is kept longer for an order that is not whole serves nobody
 PAGE_MAX: Final = 100
 Planner = Annotated[Principal, Depends(require("atp.configure"))]
 Reader = Annotated[Principal, Depends(require("atp.read"))]
@@ -77,12 +78,35 @@ class Ageing(Payload):
     days: Annotated[int, Field(strict=True, ge=1, le=AGEING_DAYS_MAX)] = 1
 
 
+class SetAsideBody(Payload):
+    """Stock is set aside, as it comes, for orders that ship complete and lines with a minimum that wait for long.
+
+    From `after_days` after the day of the order on (`tiers` say otherwise for some; null: only for those) on
+    `lasts_days` days, it is kept from those behind in the order of service, as far as the order needs it, until all is
+    there. Those before it still take. After that the order waits as before.
+    """
+
+    after_days: Annotated[int | None, Field(strict=True, ge=1, le=AGEING_DAYS_MAX)] = None
+    lasts_days: Annotated[int, Field(strict=True, ge=1, le=SET_ASIDE_DAYS_MAX)]
+    tiers: Annotated[
+        dict[Code, Annotated[int, Field(strict=True, ge=1, le=AGEING_DAYS_MAX)]],
+        Field(default_factory=dict, max_length=NAMES_MAX),
+    ]
+
+    @model_validator(mode="after")
+    def _for_somebody(self) -> Self:
+        if self.after_days is None and not self.tiers:
+            raise ValueError("it is for all tiers, or for those that are named")
+        return self
+
+
 class RuleBody(Payload):
     """Who is served first. Without ageing, and by tier before all else, the lowest tier may wait for ever."""
 
     kind: Literal["sequence", "score"] = "sequence"
     criteria: Annotated[tuple[Criterion, ...], Field(min_length=1, max_length=CRITERIA_MAX)]
     ageing: Ageing | None = None
+    set_aside: SetAsideBody | None = None
     effective_from: Moment | None = None
 
     @model_validator(mode="after")
@@ -112,6 +136,7 @@ class RuleDocument(Payload):
     kind: Literal["sequence", "score"]
     criteria: tuple[Criterion, ...]
     ageing: Ageing | None
+    set_aside: SetAsideBody | None
     effective_from: datetime | None
     effective_to: datetime | None
     author: str | None
@@ -126,6 +151,7 @@ class RuleVersion(Payload):
     kind: Literal["sequence", "score"]
     criteria: tuple[Criterion, ...]
     ageing: Ageing | None
+    set_aside: SetAsideBody | None
     effective_from: datetime
     effective_to: datetime | None
     author: str
@@ -194,6 +220,7 @@ BEFORE_ANY: Final[dict[str, Any]] = {
     "kind": SERVED_BY_TIER.kind,
     "criteria": [{"attribute": each.attribute} for each in SERVED_BY_TIER.criteria],
     "ageing": None,
+    "set_aside": None,
     "effective_from": None,
     "effective_to": None,
     "author": None,
