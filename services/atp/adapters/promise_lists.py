@@ -182,7 +182,7 @@ _UNMET: Final = (
     f" WHERE b.unmet AND {_CHANNEL}"
 )
 _SET_ASIDE: Final = (
-    "SELECT "
+    "SELECT "  # noqa: S608 - made of constants
     + _COLUMNS.format(
         rank=_RANKED,
         kind="7",
@@ -201,7 +201,7 @@ _SET_ASIDE: Final = (
     " JOIN promise p ON p.promise_id = i.promise_id CROSS JOIN LATERAL"
     " (SELECT convert_from(p.document, 'UTF8')::jsonb -> 'served_as' ->> 'tier' AS tier) s"
     " LEFT JOIN tier t ON t.tier = s.tier"
-    f" WHERE q.set_aside IS NOT NULL AND (e ->> 2)::int >= $1 AND {_CHANNEL}"  # noqa: S608 - made of constants
+    f" WHERE q.set_aside IS NOT NULL AND (e ->> 2)::int >= $1 AND {_CHANNEL}"
 )
 _EACH: Final = (_DEFICITS, _AT_RISK, _PAST_DUE, _HOLDS, _BACKORDERS, _OVERBOOKED, _UNMET, _SET_ASIDE)
 _ALL: Final = " UNION ALL ".join(_EACH)
