@@ -15,3 +15,6 @@ def test_the_guide_lets_bronze_fall_for_gold(served: Served, tmp_path: Path) -> 
     assert "gold has 10, bronze has 0\n" in told
     assert "GOLD lacks 2\n" in told
     assert "Orders of tier GUIDE-GOLD are served first" in told
+    assert "4 cups are set aside for OLD\n" in told
+    assert "NEW was promised 0\n" in told
+    assert "OLD has 10\n" in told

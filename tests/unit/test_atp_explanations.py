@@ -129,13 +129,14 @@ def _told_to_customer(explained: Any) -> str:
     return " ".join([*texts, *(change["for_customer"] for change in explained["changes"])])
 
 
+KEPT = [("protection", "backorders_ahead"), ("protection", "set_aside")]
 REFERENCES = [(kind, "canary-ref") for kind in KINDS] + [("validation", check) for check in CHECKS]
 
 
 @pytest.mark.parametrize("state", list(PromiseState))
 @pytest.mark.parametrize("outcome", list(LineOutcome))
 def test_a_customer_reads_nothing_but_the_own_order_whatever_bound(state: PromiseState, outcome: LineOutcome) -> None:
-    reasons = [_why(kind, reference) for kind, reference in [*REFERENCES, ("protection", "backorders_ahead")]]
+    reasons = [_why(kind, reference) for kind, reference in [*REFERENCES, *KEPT]]
     told = _told_to_customer(_explained(_document(state, _line(outcome, *reasons))))
     assert OURS.findall(told) == []
     assert "canary" not in told.lower()
