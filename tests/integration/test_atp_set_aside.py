@@ -209,6 +209,34 @@ async def test_who_is_behind_and_wants_more_keeps_what_it_has(atp: Atp) -> None:
     assert [each[2] for each in await seen(atp, item)] == [3]
 
 
+async def test_when_stock_is_lost_no_more_is_set_aside_than_is_left(atp: Atp) -> None:
+    await rule(atp)
+    item = await atp.item(on_hand=5)
+    first, second = await whole(atp, item, 9), await whole(atp, item, 6)
+    await day(atp, 5)
+    assert [each[:3:2] for each in await seen(atp, item)] == [(first, 5)]
+    await comes(atp, item, 3)
+    assert [each[:3:2] for each in await seen(atp, item)] == [(first, 8)]
+    lost = {"source": "wms", "reference": unique("m"), "sku": item, "location": "L1", "kind": "adjustment"}
+    body = {"items": [{**lost, "quantity": -6, "occurred_at": f"{START}T08:00:00Z"}]}
+    assert (await atp.client.post("/v1/supply/movements", json=body)).status_code == 200
+    await quiet(atp)
+    assert [each[:3:2] for each in await seen(atp, item)] == [(first, 2)]
+    await comes(atp, item, 12)
+    assert await promised(atp, first, second) == [9, 0]
+    assert [each[:3:2] for each in await seen(atp, item)] == [(second, 5)]
+
+
+async def test_of_whole_packs_that_never_make_up_a_minimum_nothing_is_set_aside(atp: Atp) -> None:
+    await rule(atp)
+    item = await atp.item(on_hand=3)
+    await atp.execute("UPDATE item SET pack_size = 4 WHERE item_id = $1", item)
+    await order(atp, item, 10, minimum_quantity=9)
+    await day(atp, 5)
+    await comes(atp, item, 6)
+    assert await seen(atp, item) == []
+
+
 async def test_of_a_line_with_a_minimum_only_that_is_set_aside(atp: Atp) -> None:
     await rule(atp)
     item = await atp.item(on_hand=0)

@@ -15,10 +15,11 @@ from services.atp.application.content import OrderKey
 from services.atp.application.due import plan_due
 from services.atp.application.orders import OrderCopy, PromiseCopy
 from services.atp.application.turn_dates import TURN
+from services.atp.domain.deficits import may_lack
 from services.atp.domain.made_to_order import item_at
 from services.atp.domain.model import Day, PositionKey, Request
 from services.atp.domain.service_rule import SetAside
-from services.atp.domain.set_aside import lowered, window, within_supply
+from services.atp.domain.set_aside import as_committed, lowered, window, within_supply
 
 CAUSE = "stock_freed"
 
@@ -44,9 +45,9 @@ def plan_set_aside(batch: Batch, request: Request, items: Iterable[str], *, came
 def settle_set_aside(batch: Batch) -> None:
     """Let what is set aside be as the batch leaves its orders and positions; nothing to do for most."""
     kept = {key: each for key, each in batch.book.positions.items() if each.set_aside}
-    orders = {name: order.promise for name, order in batch.orders.items() if order.promise is not None}
-    if not kept and not any(_told(promise) for promise in orders.values()):
+    if not kept and batch.book.service.set_aside is None:
         return
+    orders = {name: order.promise for name, order in batch.orders.items() if order.promise is not None}
     changed = dict.fromkeys(position.key for position in batch.workbook.changed_positions())
     for key in sorted(kept):
         _settle(batch, key, orders, supply_changed=key in changed)
@@ -64,13 +65,14 @@ def _settle(batch: Batch, key: PositionKey, orders: Mapping[OrderKey, PromiseCop
     ended = tuple(left) != position.set_aside
     settled = replace(position, set_aside=tuple(left))
     item = batch.book.items.get(key.item_id)
+    short = supply_changed and item is None and may_lack(as_committed(settled), batch.book.today)
     if supply_changed and item is not None:
         within = within_supply(settled, item_at(batch.book, key.location_id, item), batch.book.today)
         settled = replace(settled, set_aside=within)
     if settled.set_aside != position.set_aside:
         batch.workbook.put(settled)
-    if ended and key not in batch.marks:
-        batch.free(key, CAUSE)
+    if (ended or short) and key not in batch.marks:
+        batch.free(key, CAUSE)  # a run knows the item, and sets aside what is left
 
 
 def _left(batch: Batch, key: PositionKey, one: SetAside, orders: Mapping[OrderKey, PromiseCopy]) -> SetAside | None:

@@ -7,6 +7,7 @@ is: so whoever gives something back, to have it planned anew, finds it again.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from services.atp.domain.model import Day, Item, Position, Request
@@ -94,6 +95,12 @@ def within_supply(position: Position, item: Item | None, today: Day) -> tuple[Se
             for day, quantity in steps:
                 by_day[day] = by_day.get(day, 0) - quantity
     return tuple(kept)
+
+
+def as_committed(position: Position) -> Position:
+    """A position as if what is set aside were promised: where it may lack then, more may be set aside than there is."""
+    kept = [step for each in position.set_aside for step in each.steps]
+    return replace(position, commitments=tuple(sorted((*position.commitments, *kept))))
 
 
 def _both(asked: Steps, left: Steps, today: Day) -> Steps:

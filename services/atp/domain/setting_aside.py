@@ -77,15 +77,15 @@ def _waits_whole(standing: Standing) -> bool:
 def _needed(book: Book, asking: Request, place: ServicePlace) -> list[list[_Spot]]:
     """By item, what there is for an order that asks, at each position, at most what it needs."""
     draft = Draft(book, asking, in_turn=True, place=place)
-    lines: dict[str, list[RequestLine]] = {}
+    needs: dict[str, int] = {}
+    first: dict[str, RequestLine] = {}
     for line in asking.lines:
-        lines.setdefault(line.item_id, []).append(line)
-    found = []
-    for item_id in sorted(lines):
-        item = book.items[item_id]
-        need = sum([_need(asking, line, item) for line in lines[item_id]])
-        found.append(_spots(draft, item, lines[item_id][0], need))
-    return found
+        need = _need(asking, line, book.items[line.item_id])
+        if need > line.quantity:
+            return []  # whole packs never make it up
+        needs[line.item_id] = needs.get(line.item_id, 0) + need
+        first.setdefault(line.item_id, line)
+    return [_spots(draft, book.items[item_id], first[item_id], needs[item_id]) for item_id in sorted(needs)]
 
 
 def _need(asking: Request, line: RequestLine, item: Item) -> int:
