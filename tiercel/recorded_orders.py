@@ -14,11 +14,12 @@ import orjson
 from services.chassis.envelope import Event, from_record
 from services.chassis.event_log.port import EventLog
 from services.contracts import topics
-from services.contracts.catalogue import ORDER_RECORDED, SEGMENT_CURRENT
+from services.contracts.catalogue import ORDER_RECORDED, ORDER_RECORDED_V1, SEGMENT_CURRENT
 
 POLL_RECORDS: Final = 2_000
 POLL_SECONDS: Final = 1.0
 REGISTRY_SYSTEM: Final = "tiercel"  # the system under which a customer's registry id is given
+RECORDS: Final = (ORDER_RECORDED_V1.name, ORDER_RECORDED.name)  # the newer one says more, nothing else
 MERGES_FOLLOWED_MAX: Final = 8  # a longer chain is a loop
 
 
@@ -64,7 +65,7 @@ async def read_orders(log: EventLog) -> dict[Key, RecordedOrder]:
     """All orders, by source and order id."""
     known: dict[Key, RecordedOrder] = {}
     async for event in _events(log, topics.ORDERS_RECORDED.name):
-        if event.type == ORDER_RECORDED.name:
+        if event.type in RECORDS:
             take(known, event.id, orjson.loads(event.data))
     return known
 

@@ -208,7 +208,8 @@ FULFILMENT_ACTIVITY: Final = EventType("fulfilment.activity.v1", costs.ActivityR
 CATALOG_LANDED_COST: Final = EventType("catalog.landed_cost.v1", costs.LandedCost, topics.CATALOG)
 CATALOG_CUSTOMER_BLOCK: Final = EventType("catalog.customer_block.v1", blocks.CustomerBlock, topics.CATALOG)
 CATALOG_ACTIVITY_RATE: Final = EventType("catalog.activity_rate.v1", costs.ActivityRate, topics.CATALOG)
-ORDER_RECORDED: Final = EventType("order.recorded.v1", orders.OrderRecorded, topics.ORDERS_RECORDED)
+ORDER_RECORDED_V1: Final = EventType("order.recorded.v1", published_orders.OrderRecorded, topics.ORDERS_RECORDED)
+ORDER_RECORDED: Final = EventType("order.recorded.v2", orders.OrderRecorded, topics.ORDERS_RECORDED)
 PROMISE_ANSWERED_V1: Final = EventType("promise.answered.v1", published_promises.PromiseAnswered, topics.PROMISES)
 PROMISE_ANSWERED: Final = EventType("promise.answered.v2", promises.PromiseAnswered, topics.PROMISES)
 PROMISE_CHANGED_V1: Final = EventType("promise.changed.v1", published_promises.PromiseChanged, topics.PROMISES)
@@ -270,6 +271,7 @@ ALL: Final = (
     CATALOG_LANDED_COST,
     CATALOG_ACTIVITY_RATE,
     CATALOG_CUSTOMER_BLOCK,
+    ORDER_RECORDED_V1,
     ORDER_RECORDED,
     PROMISE_ANSWERED_V1,
     PROMISE_ANSWERED,
@@ -302,6 +304,7 @@ def _as_it_is(payload: dict[str, Any]) -> dict[str, Any]:
 _ONLY_ADDED_TO: Final = (
     CATALOG_ITEM_V1,
     ORDER_PLACED_V1,
+    ORDER_RECORDED_V1,
     PROMISE_ANSWERED_V1,
     PROMISE_CHANGED_V1,
     SUPPLY_MOVEMENT_V1,

@@ -84,7 +84,7 @@ class OrderCosted(Payload):
     """`order.costed.v1`: what an order cost so far: totals by day, not differences; the highest `sequence` counts.
 
     Published where anything of it is known, and again whenever it changes: by something that was done, told or
-    corrected, or by a rate. `customer_id` is the registry's, or null, as in `order.recorded.v1`.
+    corrected, or by a rate. `customer_id` is the registry's, or null, as in `order.recorded.v2`.
     """
 
     order: OrderRef

@@ -88,6 +88,7 @@ class OrderPlaced(Payload):
     With `hold_seconds` it is a hold: what can be promised is kept for so long and given back unless it is confirmed.
     `attributes` are numbers by name that a rule of who is served first may look at (`GET /v1/service-rule`).
     `max_shipments`: the order comes in no more than so many shipments (location, service and ship day), now and later.
+    `entered_by`: who entered it at its source, by an id there and never a name; it is used to detect workarounds only.
     """
 
     order: OrderRef
@@ -102,6 +103,7 @@ class OrderPlaced(Payload):
     max_shipments: Annotated[int, Field(strict=True, ge=1, le=SHIPMENTS_MAX)] | None = None
     hold_seconds: Annotated[int, Field(strict=True, ge=1, le=HOLD_SECONDS_MAX)] | None = None
     attributes: dict[Code, AttributeValue] = Field(default_factory=dict, max_length=ATTRIBUTES_MAX)
+    entered_by: Identifier | None = None
 
 
 class OrderConfirmed(Payload):
@@ -118,7 +120,10 @@ class OrderCancelled(Payload):
 
 
 class RecordedLine(Payload):
-    """One order line as recorded; quantities are totals at this version, not differences."""
+    """One order line as recorded; quantities are totals at this version, not differences.
+
+    `quota_reached`: a quota allowed less of it than was wanted.
+    """
 
     line: Identifier
     sku: Identifier
@@ -128,13 +133,22 @@ class RecordedLine(Payload):
     shipped_quantity: QuantityOrZero = 0
     delivered_quantity: QuantityOrZero = 0
     returned_quantity: QuantityOrZero = 0
+    quota_reached: bool = False
+
+
+class PriorityAct(Payload):
+    """A planner let an order be served before its turn, or gave it what another order had."""
+
+    kind: Literal["expedited", "reassigned"]
+    by: Identifier
 
 
 class OrderRecorded(Payload):
-    """`order.recorded.v1`: an accepted order or what happened to it, whichever way it came.
+    """`order.recorded.v2`: an accepted order or what happened to it, whichever way it came.
 
     `sequence` counts the records of one order; a consumer keeps the highest. `customer_id` is the registry's, or null
     for a customer that the registry does not know (then the event's key is `<system>/<id>` of `customer`).
+    `entered_by` is as the order said; `act` is there in the one record that tells of it.
     """
 
     order: OrderRef
@@ -151,3 +165,5 @@ class OrderRecorded(Payload):
     currency: Code
     cost_minor: int = 0
     on_time: bool | None = None
+    entered_by: Identifier | None = None
+    act: PriorityAct | None = None

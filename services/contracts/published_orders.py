@@ -1,6 +1,6 @@
 """Former versions of the order documents; `services.contracts.orders` has the newest."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,7 @@ from services.contracts.payload import (
     Payload,
     Quantity,
     QuantityOrZero,
+    Version,
 )
 
 
@@ -48,3 +49,35 @@ class OrderPlaced(Payload):
     requested_arrival: Day | None = None
     latest_acceptable_arrival: Day | None = None
     ship_complete: bool = False
+
+
+class RecordedLine(Payload):
+    """One order line as recorded; quantities are totals at this version, not differences."""
+
+    line: Identifier
+    sku: Identifier
+    quantity: QuantityOrZero
+    unit_price: Money | None = None
+    promised_quantity: QuantityOrZero = 0
+    shipped_quantity: QuantityOrZero = 0
+    delivered_quantity: QuantityOrZero = 0
+    returned_quantity: QuantityOrZero = 0
+
+
+class OrderRecorded(Payload):
+    """`order.recorded.v1`: read as `order.recorded.v2`, whose other fields may be left out."""
+
+    order: OrderRef
+    change: Literal["accepted", "amended", "cancelled", "shipped", "delivered", "returned", "promise_changed"]
+    sequence: Version
+    customer_id: Identifier | None
+    customer: CustomerRef
+    tier: Code
+    channel: Code
+    zone: Code
+    ordered_at: Moment
+    occurred_at: Moment
+    lines: tuple[RecordedLine, ...]
+    currency: Code
+    cost_minor: int = 0
+    on_time: bool | None = None

@@ -65,6 +65,7 @@ class Content:
     pick_up_at: str | None = None
     attributes: tuple[tuple[str, int], ...] = ()
     max_shipments: int | None = None
+    entered_by: str | None = None
 
     @property
     def ways(self) -> tuple[str, ...]:
@@ -102,6 +103,7 @@ def content_of(order: OrderPlaced) -> Content:
         to.pick_up_at,
         tuple(sorted(order.attributes.items())) if order.attributes else (),
         order.max_shipments,
+        order.entered_by,
     )
 
 
@@ -114,6 +116,8 @@ def encode(content: Content) -> bytes:
         said["attributes"] = content.attributes
     if content.max_shipments is not None:
         said["max_shipments"] = content.max_shipments
+    if content.entered_by is not None:
+        said["entered_by"] = content.entered_by
     return orjson.dumps(
         {
             **said,
@@ -153,6 +157,7 @@ def decode(encoded: bytes) -> Content:
         pick_up_at=fields.get("pick_up_at"),
         attributes=tuple((name, value) for name, value in fields.get("attributes", ())),
         max_shipments=fields.get("max_shipments"),
+        entered_by=fields.get("entered_by"),
     )
 
 

@@ -7,7 +7,7 @@ test proves that each validates.
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Literal, NamedTuple
 
 import orjson
 
@@ -20,6 +20,14 @@ DAYS_CACHED: Final = 4_096  # some eleven years of days
 NOTE_MAX_CHARS: Final = 500
 OPTIONS: Final = orjson.OPT_UTC_Z
 Document = dict[str, Any]
+_QUOTA_REACHED: Final = {"quota_reached": True}
+
+
+class Act(NamedTuple):
+    """What a planner did for an order before its turn, and who: `services.contracts.orders.PriorityAct`."""
+
+    kind: Literal["expedited", "reassigned"]
+    by: str
 
 
 @lru_cache(maxsize=DAYS_CACHED)
@@ -180,8 +188,10 @@ def recorded_event(
     now: datetime,
     delivered: Mapping[str, int],
     on_time: bool | None,
+    entered_by: str | None,
+    act: Act | None,
 ) -> bytes:
-    """The payload of `order.recorded.v1`: totals by line, from the promise as it is now."""
+    """The payload of `order.recorded.v2`: totals by line, from the promise as it is now."""
     return orjson.dumps(
         {
             "order": document["order"],
@@ -204,12 +214,15 @@ def recorded_event(
                     "shipped_quantity": line["shipped"],
                     "delivered_quantity": delivered.get(line["line"], 0),
                     "returned_quantity": line.get("returned", 0),
+                    **(_QUOTA_REACHED if any(each["kind"] == "quota" for each in line["why"]) else {}),
                 }
                 for line in document["lines"]
             ],
             "currency": document["currency"],
             "cost_minor": document["cost_minor"],
             "on_time": on_time,
+            **({} if entered_by is None else {"entered_by": entered_by}),
+            **({} if act is None else {"act": {"kind": act.kind, "by": act.by}}),
         },
         option=OPTIONS,
     )

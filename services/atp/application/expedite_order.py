@@ -14,6 +14,7 @@ from services.atp.application.changing import Admitted, Fault
 from services.atp.application.commands import Answered, Origin, Outcome, Remembered
 from services.atp.application.content import OrderKey
 from services.atp.application.customers import Served
+from services.atp.application.documents import Act
 from services.atp.application.due import store_due
 from services.atp.application.giving_back import need_open_parts, take_off_parts
 from services.atp.application.orders import OrderCopy, Part, PromiseCopy
@@ -93,7 +94,16 @@ class Expediting(Handler[ExpediteOrder]):
         document = rewrite(batch, promise, whole, decisions, served)
         let_wait(batch, promise, whole, {line["line"]: line["backordered"] for line in document["lines"]})
         origin, reason = command.origin, command.planner.reason
-        new = revise(batch, order, document, cause="expedited", change="promise_changed", origin=origin, reason=reason)
+        new = revise(
+            batch,
+            order,
+            document,
+            cause="expedited",
+            change="promise_changed",
+            origin=origin,
+            reason=reason,
+            act=Act("expedited", command.planner.actor),
+        )
         return Answered(promise.promise_id, new, first=True)
 
     async def store(self, session: Session, batch: Batch) -> None:

@@ -13,7 +13,7 @@ from services.atp.application.batch import Batch, Needs
 from services.atp.application.changing import Fault, binding_constraints
 from services.atp.application.commands import Origin
 from services.atp.application.content import OrderKey
-from services.atp.application.documents import Document, load, total_cost
+from services.atp.application.documents import Act, Document, load, total_cost
 from services.atp.application.giving_back import show_parts, take_off_parts, wait_less
 from services.atp.application.orders import OrderCopy, Part, PromiseCopy
 from services.atp.application.place_order import request_of
@@ -26,11 +26,15 @@ from services.atp.domain.release import release
 
 
 class Why(NamedTuple):
-    """The cause of a change (`PromiseChanged.cause`), the reason that somebody gave, and where it came from."""
+    """The cause of a change (`PromiseChanged.cause`), the reason that somebody gave, where it came from.
+
+    `act`: who of us did it for the receiver, if it was one of us.
+    """
 
     cause: str
     reason: str
     origin: Origin
+    act: Act | None = None
 
 
 def need_recipient(orders: Mapping[OrderKey, OrderCopy], key: OrderKey, needs: Needs) -> None:
@@ -81,8 +85,8 @@ def hand_over(batch: Batch, parts: Sequence[Part], quantity: int, to: tuple[Orde
     shown["outcome"], rest = line_outcome(shown, "backordered"), shown["backordered"]
     shown["why"] = why_rest(batch, recipient.key, promise, line, rest) if rest else []
     document["cost_minor"] = total_cost(document["lines"])
-    cause, reason, origin = why
-    revise(batch, recipient, document, cause=cause, change="promise_changed", origin=origin, reason=reason)
+    cause, reason, origin, act = why
+    revise(batch, recipient, document, cause=cause, change="promise_changed", origin=origin, reason=reason, act=act)
     return None
 
 

@@ -12,7 +12,7 @@ from services.atp.application.batch import Batch, Handler, Needs, need_content
 from services.atp.application.changing import Admitted, Fault
 from services.atp.application.commands import Answered, Origin, Outcome, Remembered
 from services.atp.application.content import OrderKey
-from services.atp.application.documents import load
+from services.atp.application.documents import Act, load
 from services.atp.application.due import store_due
 from services.atp.application.giving_back import need_open_parts
 from services.atp.application.hand_over import Why, hand_over, need_recipient
@@ -79,7 +79,8 @@ class Reassigning(Handler[ReassignPart]):
             return refuse_plan(admitted, Fault("other_order", "the receiving order is not known"))
         parts = parts_at(promise, command.line, command.location_id)
         held = sum(part.open for part in parts)
-        why = Why("reassigned", command.planner.reason, command.origin)
+        act = Act("reassigned", command.planner.actor)
+        why = Why("reassigned", command.planner.reason, command.origin, act)
         fault = donor_fault(batch, promise, command.line, held, command.quantity) or hand_over(
             batch, parts, command.quantity, (recipient, command.to_line), why
         )

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from services.atp.application.batch import Batch
 from services.atp.application.commands import Origin
 from services.atp.application.documents import (
+    Act,
     Document,
     changed_event,
     dump,
@@ -16,12 +17,21 @@ from services.contracts import catalogue
 
 
 def revise(
-    batch: Batch, order: OrderCopy, document: Document, *, cause: str, change: str, origin: Origin, reason: str = ""
+    batch: Batch,
+    order: OrderCopy,
+    document: Document,
+    *,
+    cause: str,
+    change: str,
+    origin: Origin,
+    reason: str = "",
+    act: Act | None = None,
 ) -> bytes:
     """Store `document` as the order's next revision and publish it; returns its bytes.
 
     `cause` is one of `PromiseChanged.cause`, `change` one of `OrderRecorded.change`, `reason` what somebody gave as his
-    reason. State, decision and version are taken from the working copy.
+    reason, `act` what a planner did for it before its turn. State, decision and version are taken from the working
+    copy.
     """
     promise = order.promise
     assert promise is not None  # noqa: S101 - only an answered order has a document to revise
@@ -38,7 +48,7 @@ def revise(
     data = changed_event(old, new, cause, reason)
     batch.emit(catalogue.PROMISE_CHANGED, order.key.order_id, promise.revision, data, origin)
     if is_recorded(promise):
-        record(batch, promise, document, change=change, origin=origin)
+        record(batch, promise, document, change=change, origin=origin, act=act)
     return new
 
 
@@ -62,6 +72,7 @@ def record(
     change: str,
     origin: Origin,
     on_time: bool | None = None,
+    act: Act | None = None,
 ) -> None:
     """Publish the order's totals on `orders.recorded.v1`."""
     promise.record_sequence += 1
@@ -73,6 +84,8 @@ def record(
         now=batch.now,
         delivered=_delivered(promise),
         on_time=on_time,
+        entered_by=promise.content.entered_by,
+        act=act,
     )
     batch.emit(catalogue.ORDER_RECORDED, record_key(promise), promise.record_sequence, data, origin)
 

@@ -43,6 +43,43 @@ _PLACED_V1: Final[dict[str, Any]] = {
     },
 }
 
+_ACCEPTED: Final[dict[str, Any]] = {
+    "order": ORDER,
+    "change": "accepted",
+    "sequence": 1,
+    "customer_id": "c-17",
+    "customer": CUSTOMER,
+    "tier": "silver",
+    "channel": "web",
+    "zone": "GB",
+    "ordered_at": "2026-03-02T10:15:00Z",
+    "occurred_at": "2026-03-02T10:15:00.123456Z",
+    "lines": [
+        {"line": "1", "sku": "SKU-0001", "quantity": 12, "unit_price": "4.95", "promised_quantity": 8},
+        {"line": "2", "sku": "SKU-0002", "quantity": 1, "promised_quantity": 1},
+    ],
+    "currency": "GBP",
+    "cost_minor": 640,
+}
+
+_RECORDED_V1: Final[dict[str, Any]] = {
+    "accepted": _ACCEPTED,
+    "cancelled_of_unknown_customer": {
+        "order": {**ORDER, "version": 2},
+        "change": "cancelled",
+        "sequence": 2,
+        "customer_id": None,
+        "customer": CUSTOMER,
+        "tier": "bronze",
+        "channel": "web",
+        "zone": "GB",
+        "ordered_at": "2026-03-02T10:15:00Z",
+        "occurred_at": "2026-03-03T08:00:00Z",
+        "lines": [{"line": "1", "sku": "SKU-0001", "quantity": 0, "unit_price": "4.95"}],
+        "currency": "GBP",
+    },
+}
+
 VALID: Final[dict[str, dict[str, Any]]] = {
     "order.placed.v1": _PLACED_V1,
     "order.placed.v2": {
@@ -58,6 +95,12 @@ VALID: Final[dict[str, dict[str, Any]]] = {
             "customer": CUSTOMER,
             "lines": [{"line": "1", "sku": "SKU-0001", "quantity": 1}],
             "hold_seconds": 900,
+        },
+        "entered_by_somebody": {
+            "order": {"source": "webshop", "order_id": "SO-10046"},
+            "customer": CUSTOMER,
+            "lines": [{"line": "1", "sku": "SKU-0001", "quantity": 1}],
+            "entered_by": "agent-7",
         },
     },
     "order.confirmed.v1": {"confirmed": {"order": ORDER}},
@@ -105,38 +148,19 @@ VALID: Final[dict[str, dict[str, Any]]] = {
         "as_a_hold": {"order": {"source": "webshop", "order_id": "CART-77", "version": 2}, "hold_seconds": 900},
         "as_a_promise": {"order": {"source": "webshop", "order_id": "CART-77", "version": 2}, "reason": "came back"},
     },
-    "order.recorded.v1": {
-        "accepted": {
-            "order": ORDER,
-            "change": "accepted",
-            "sequence": 1,
-            "customer_id": "c-17",
-            "customer": CUSTOMER,
-            "tier": "silver",
-            "channel": "web",
-            "zone": "GB",
-            "ordered_at": "2026-03-02T10:15:00Z",
-            "occurred_at": "2026-03-02T10:15:00.123456Z",
-            "lines": [
-                {"line": "1", "sku": "SKU-0001", "quantity": 12, "unit_price": "4.95", "promised_quantity": 8},
-                {"line": "2", "sku": "SKU-0002", "quantity": 1, "promised_quantity": 1},
-            ],
-            "currency": "GBP",
-            "cost_minor": 640,
+    "order.recorded.v1": _RECORDED_V1,
+    "order.recorded.v2": {
+        **_RECORDED_V1,
+        "short_by_a_quota": {
+            **_ACCEPTED,
+            "lines": [{"line": "1", "sku": "SKU-0001", "quantity": 12, "promised_quantity": 8, "quota_reached": True}],
+            "entered_by": "agent-7",
         },
-        "cancelled_of_unknown_customer": {
-            "order": {**ORDER, "version": 2},
-            "change": "cancelled",
+        "expedited": {
+            **_ACCEPTED,
+            "change": "promise_changed",
             "sequence": 2,
-            "customer_id": None,
-            "customer": CUSTOMER,
-            "tier": "bronze",
-            "channel": "web",
-            "zone": "GB",
-            "ordered_at": "2026-03-02T10:15:00Z",
-            "occurred_at": "2026-03-03T08:00:00Z",
-            "lines": [{"line": "1", "sku": "SKU-0001", "quantity": 0, "unit_price": "4.95"}],
-            "currency": "GBP",
+            "act": {"kind": "expedited", "by": "planner-3"},
         },
     },
 }
@@ -158,6 +182,12 @@ _PLACED_BROKEN_V1: Final[dict[str, tuple[str, Any]]] = {
     "version_zero": ("order.version", 0),
 }
 
+_RECORDED_BROKEN_V1: Final[dict[str, tuple[str, Any]]] = {
+    "change_unknown": ("change", "lost"),
+    "sequence_zero": ("sequence", 0),
+    "line_negative": ("lines.0.quantity", -3),
+}
+
 BROKEN: Final[dict[str, dict[str, tuple[str, Any]]]] = {
     "order.placed.v1": _PLACED_BROKEN_V1,
     "order.placed.v2": {
@@ -170,9 +200,6 @@ BROKEN: Final[dict[str, dict[str, tuple[str, Any]]]] = {
     "order.released.v1": {"quantity_negative": ("lines.0.quantity", -2), "no_lines": ("lines", [])},
     "order.transferred.v1": {"quantity_zero": ("quantity", 0)},
     "order.revived.v1": {"hold_forever": ("hold_seconds", 10**9)},
-    "order.recorded.v1": {
-        "change_unknown": ("change", "lost"),
-        "sequence_zero": ("sequence", 0),
-        "line_negative": ("lines.0.quantity", -3),
-    },
+    "order.recorded.v1": _RECORDED_BROKEN_V1,
+    "order.recorded.v2": {**_RECORDED_BROKEN_V1, "act_of_nobody": ("act", {"kind": "expedited"})},
 }
