@@ -14,6 +14,7 @@ BENCHES: Final = (
     "reclassification",
     "routing",
     "plan_gap",
+    "detection",
 )
 
 

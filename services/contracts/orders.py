@@ -122,7 +122,7 @@ class OrderCancelled(Payload):
 class RecordedLine(Payload):
     """One order line as recorded; quantities are totals at this version, not differences.
 
-    `quota_reached`: a quota allowed less of it than was wanted.
+    `quota_reached`: a quota allowed less of it than was wanted, or allowed it later.
     """
 
     line: Identifier

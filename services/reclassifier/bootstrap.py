@@ -8,6 +8,7 @@ here: they are a step of a deployment.
 import asyncio
 from collections.abc import Sequence
 from contextlib import nullcontext
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -41,6 +42,7 @@ from services.contracts.topics import (
     ORDERS_COSTED,
     ORDERS_RECORDED,
     SEGMENTS_CURRENT,
+    SEGMENTS_POLICIES,
     dead_letters,
 )
 from services.reclassifier.adapters.store import SCHEMA, PostgresTransaction, PostgresTransactions
@@ -50,6 +52,7 @@ from services.reclassifier.application.rule_set_document import RuleSetDocument
 from services.reclassifier.entrypoints.app import create_reclassifier_app
 from services.reclassifier.entrypoints.costed_orders import CostedOrdersHandler
 from services.reclassifier.entrypoints.desk import Desk
+from services.reclassifier.entrypoints.detecting import Detecting
 from services.reclassifier.entrypoints.evaluator import Evaluator
 from services.reclassifier.entrypoints.housekeeping import keep_house
 from services.reclassifier.entrypoints.published_segments import apply_published
@@ -62,6 +65,7 @@ NAME: Final = "reclassifier"
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 SHIPPED_RULE_SET: Final = Path(__file__).with_name("default_rule_set.json")
 PROJECTION: Final = "segments"
+FOLLOWED: Final = (SEGMENTS_CURRENT.name, SEGMENTS_POLICIES.name)
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 REASONS: Final = (
     catalogue.UNKNOWN_TYPE,
@@ -101,7 +105,7 @@ class _Reclassifier:
         self._metrics = ReclassifierMetrics(self._collectors)
         self._audit_metrics = AuditMetrics(self._collectors)
         self._consumer_metrics = ConsumerMetrics(
-            self._collectors, {GROUP: list(TOPICS), PROJECTION: [SEGMENTS_CURRENT.name]}, REASONS
+            self._collectors, {GROUP: list(TOPICS), PROJECTION: list(FOLLOWED)}, REASONS
         )
         self._transactions = PostgresTransactions()
         self._database: Database | None = None
@@ -181,7 +185,7 @@ class _Reclassifier:
     def _follow_segments(self, database: Database) -> ProjectionRunner:
         return ProjectionRunner(
             self._event_log,
-            [SEGMENTS_CURRENT.name],
+            list(FOLLOWED),
             database,
             self._apply_published,
             name=PROJECTION,
@@ -217,6 +221,7 @@ class _Reclassifier:
             SideTask("dead letters", watch.run),
             SideTask("evaluator", self._evaluate),
             SideTask("housekeeping", self._keep_house),
+            SideTask("detection", self._detecting().run),
         ]
 
     def _followed(self) -> None:
@@ -241,6 +246,10 @@ class _Reclassifier:
                 reason=skipped.code,
                 detail=skipped.detail,
             )
+
+    def _detecting(self) -> Detecting:
+        every = timedelta(seconds=self._settings.reclassifier_detection_interval_seconds)
+        return Detecting(self._transactions, self._metrics, self._settings.detection_limits(), every)
 
     async def _keep_house(self, stop: asyncio.Event) -> None:
         await keep_house(self._transactions, stop)

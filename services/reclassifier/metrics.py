@@ -4,7 +4,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from services.chassis.metrics import BUCKETS, counter
+from services.chassis.metrics import BUCKETS, counter, gauge
+from services.reclassifier.domain.detections import Kind
 
 RECORD_OUTCOMES: Final = ("news", "known")
 HELD_AS: Final = ("shadow", "awaiting")
@@ -57,4 +58,16 @@ class ReclassifierMetrics:
         )
         self.rule_set_versions = Counter(
             "reclassifier_rule_set_versions_total", "Versions of rule sets that were stored.", registry=registry
+        )
+        self.detections = gauge(
+            registry,
+            "reclassifier_detections_standing_items",
+            "Findings that stand, by kind: customers served beside their tier, and ways around the rules.",
+            {"kind": tuple(kind.value for kind in Kind)},
+        )
+        self.detection_seconds = Histogram(
+            "reclassifier_detection_seconds",
+            "Time to look for detections once, and to store them.",
+            registry=registry,
+            buckets=BUCKETS,
         )

@@ -23,6 +23,7 @@ from services.contracts.catalogue import (
     ORDER_COSTED,
     ORDER_RECORDED,
     SEGMENT_CURRENT,
+    TIER_POLICY,
     EventType,
     decode,
 )
@@ -177,6 +178,11 @@ class ReclassifierUnderTest:
         """Apply a batch of published customers."""
         batch = [delivery(SEGMENT_CURRENT, one) for one in segments]
         await self.transactions.run(lambda transaction: apply_published(transaction, batch), label="publish")
+
+    async def define(self, *tiers: Any) -> None:
+        """Apply a batch of published tiers."""
+        batch = [delivery(TIER_POLICY, one) for one in tiers]
+        await self.transactions.run(lambda transaction: apply_published(transaction, batch), label="define")
 
     async def judge(self) -> int:
         """Judge everything that is due; how many proposals came of it."""

@@ -113,6 +113,9 @@ STALENESS: Final[Mapping[tuple[str, str], str]] = {
     ("reclassifier", "/v1/customer-months/{month}"): (
         "Orders and costs as far as their events were read; costs are as old as the last measuring of the ATP."
     ),
+    ("reclassifier", "/v1/detections"): (
+        "As of the last look (`seen_at`): each hour, or as set; what was counted before it is in it."
+    ),
     ("reclassifier", "/v1/runs"): _COMMITTED,
     ("reclassifier", "/v1/runs/{run_id}"): _COMMITTED,
 }

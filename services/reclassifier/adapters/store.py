@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 from services.chassis import audit, outbox
 from services.chassis.audit.chain import AuditEntry, AuditRecord
 from services.chassis.business_time import Phase, business_now, replay_state
-from services.chassis.database import Connection, Database, DatabaseUnavailable
+from services.chassis.database import Database, DatabaseUnavailable
 from services.chassis.envelope import Event
 from services.reclassifier.adapters import (
     cost_rows,
@@ -22,6 +22,7 @@ from services.reclassifier.adapters import (
     run_rows,
     segment_rows,
 )
+from services.reclassifier.adapters.detection_store import PostgresDetections
 from services.reclassifier.application.ports import (
     Cause,
     Claimed,
@@ -84,11 +85,8 @@ class PostgresTransactions:
         return self._attached
 
 
-class PostgresTransaction:
+class PostgresTransaction(PostgresDetections):
     """What a use case may do within a transaction; each method does what the port says."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
 
     async def now(self) -> datetime:
         return await business_now(self._connection)

@@ -18,14 +18,17 @@ from services.reclassifier.domain.orders import (
     outcome_changes,
     sum_changes,
 )
+from services.reclassifier.domain.traces import Act, Trace
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedOrder:
-    """One record of an order, and what it comes from."""
+    """One record of an order, and what it comes from; its trace if it is the first one, its act if it tells one."""
 
     state: OrderState
     cause: Cause
+    trace: Trace | None = None
+    act: Act | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,10 @@ async def record_orders(transaction: ReclassifierTransaction, records: Sequence[
         kept += saved
         waiting = {key: waiting[key] for key in waiting if key in lost}
     await _count(transaction, kept, causes)
+    await transaction.add_traces(
+        [record.trace for record in records if record.trace is not None],
+        [record.act for record in records if record.act is not None],
+    )
     return Recording(len(kept), len(records) - len(kept))
 
 

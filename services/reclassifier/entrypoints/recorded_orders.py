@@ -19,6 +19,7 @@ from services.reclassifier.domain.orders import (
     Reference,
     demand_of,
 )
+from services.reclassifier.domain.traces import FIRST, Act, Trace
 from services.reclassifier.entrypoints.evaluator import Evaluator
 from services.reclassifier.metrics import ReclassifierMetrics
 
@@ -65,7 +66,32 @@ def _recorded(event: Event, currency: str) -> RecordedOrder:
     payload = decode(event.type, event.data, topic=event.topic)
     if not isinstance(payload, OrderRecorded):
         raise EventRefused(INVALID_PAYLOAD, "not a record of an order")
-    return RecordedOrder(order_state(payload, currency), Cause(event.correlation_id, event.id, event.traceparent))
+    cause = Cause(event.correlation_id, event.id, event.traceparent)
+    return RecordedOrder(order_state(payload, currency), cause, trace_of(payload), act_of(payload))
+
+
+def trace_of(record: OrderRecorded) -> Trace | None:
+    """How an order came and what it was answered, from its first record; None from any other."""
+    if record.sequence != FIRST or record.change == "cancelled":  # one cancelled before it came was not served
+        return None
+    return Trace(
+        OrderKey(record.order.source, record.order.order_id),
+        record.ordered_at,
+        record.tier,
+        record.zone,
+        record.channel,
+        record.entered_by,
+        all(line.promised_quantity >= line.quantity for line in record.lines),
+        any(line.quota_reached for line in record.lines),
+    )
+
+
+def act_of(record: OrderRecorded) -> Act | None:
+    """The act of a planner that a record tells, if it tells one."""
+    if record.act is None:
+        return None
+    key = OrderKey(record.order.source, record.order.order_id)
+    return Act(key, record.sequence, record.act.kind, record.act.by, record.occurred_at)
 
 
 def order_state(record: OrderRecorded, currency: str) -> OrderState:

@@ -11,6 +11,7 @@ from services.reclassifier.application.condition_document import WINDOW_DAYS_MAX
 from services.reclassifier.application.ports import ProposalState
 from services.reclassifier.application.read_customer import read_customer
 from services.reclassifier.entrypoints.desk import PAGE_MAX, POSITION_MAX, Desk, Reader
+from services.reclassifier.entrypoints.detection_routes import add_detections
 from services.reclassifier.entrypoints.documents import (
     FeaturesDocument,
     ProposalsPage,
@@ -30,6 +31,7 @@ def routes(desk: Desk) -> APIRouter:
     router = APIRouter()
     _add_customers(router, desk)
     add_months(router, desk)
+    add_detections(router, desk)
     _add_proposals(router, desk)
     add_reviews(router, desk)
     add_runs(router, desk)
