@@ -8,7 +8,7 @@ import asyncpg
 import orjson
 
 from services.chassis.database import Connection
-from services.reclassifier.application.ports import DetectionsAsked, StoredDetection
+from services.reclassifier.application.detection_ports import DetectionsAsked, StoredDetection
 from services.reclassifier.domain.detections import Basis, Detection, Kind
 
 _LOCK: Final = 4_217_309  # any number that no other advisory lock here uses

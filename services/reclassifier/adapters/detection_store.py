@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from services.chassis.database import Connection
 from services.reclassifier.adapters import detection_rows, trace_rows
-from services.reclassifier.application.ports import DetectionsAsked, StoredDetection
+from services.reclassifier.application.detection_ports import DetectionsAsked, StoredDetection
 from services.reclassifier.domain.detections import Detection, Kind, Limits
 from services.reclassifier.domain.service_received import Received
 from services.reclassifier.domain.splits import Sized

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from services.chassis.problems import FORBIDDEN, Problem, problem_responses
 from services.contracts.payload import Identifier
-from services.reclassifier.application.ports import DetectionsAsked, StoredDetection
+from services.reclassifier.application.detection_ports import DetectionsAsked, StoredDetection
 from services.reclassifier.domain.detections import Basis, Kind
 from services.reclassifier.domain.orders import customer_of_owner, owner_of_customer
 from services.reclassifier.entrypoints.desk import PAGE_MAX, POSITION_MAX, Desk, Reader
