@@ -29,7 +29,10 @@ TIERS: Final[tuple[dict[str, Any], ...]] = (
 
 @dataclass(slots=True)
 class Customer:
-    """A customer of the registry with its usual zone, users, and how well it is served (percent)."""
+    """A customer of the registry with its usual zone, users, and how well it is served (percent).
+
+    An `even` one is served so exactly, and not by chance.
+    """
 
     name: str
     tier: str
@@ -37,6 +40,9 @@ class Customer:
     users: tuple[str | None, ...]
     in_full: int
     in_time: int
+    even: bool = False
+    placed: int = 0
+    delivered: int = 0
 
 
 @dataclass(slots=True)
@@ -177,6 +183,7 @@ class _Maker:
 
     def _planted(self, kind: str, name: str, tier: str, *, in_full: int = -1, in_time: int = -1) -> Customer:
         customer = self._customer(name, tier, in_full=in_full, in_time=in_time)
+        customer.even = True
         self._accuse(kind, name)
         return customer
 
@@ -226,7 +233,8 @@ class _Maker:
     ) -> None:
         self._orders += 1
         wanted = units or self.draw.randint(1, 300)
-        served = not quota and self.draw.randrange(100) < customer.in_full
+        served = not quota and self._goes_well(customer, customer.in_full, customer.placed)
+        customer.placed += 1
         line = {"line": "1", "sku": "A", "quantity": wanted, "unit_price": price}
         line |= {"promised_quantity": wanted if served else wanted // 2, "quota_reached": quota}
         at = NOW - timedelta(minutes=MINUTES - 1) + timedelta(minutes=minute)
@@ -246,10 +254,16 @@ class _Maker:
             "entered_by": user or self.draw.choice(customer.users),
         }
         self.made.records.append(first)
-        in_time = self.draw.randrange(100) < customer.in_time
         if self.draw.randrange(10):
+            in_time = self._goes_well(customer, customer.in_time, customer.delivered)
+            customer.delivered += 1
             later = {"change": "delivered", "sequence": 2, "on_time": in_time, "entered_by": None}
             self.made.records.append({**first, **later})
+
+    def _goes_well(self, customer: Customer, percent: int, before: int) -> bool:
+        if customer.even:
+            return (before + 1) * percent // 100 > before * percent // 100
+        return self.draw.randrange(100) < percent
 
 
 def first_records(made: World) -> Iterator[dict[str, Any]]:

@@ -46,7 +46,7 @@ class Limits:
     window_days: int = 28
     orders_min: int = 20
     service_gap_percent: int = 15
-    chance_one_in: int = 100_000
+    chance_one_in: int = 10_000
     acts_min: int = 10
     acts_times: int = 3
     habit_orders_min: int = 10
