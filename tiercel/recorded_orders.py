@@ -40,13 +40,32 @@ class CountedLine(NamedTuple):
     unit_price: Decimal | None
 
 
+class ReturnTotals(NamedTuple):
+    """What had come back by a moment: units by line, those without any left out."""
+
+    at: str
+    units: dict[str, int]
+
+
 @dataclass(slots=True)
 class RecordedOrder:
-    """One order as its records say, with those records."""
+    """One order as its records say, with those records; `came_back` is by the sequence of the record that says so."""
 
     record: dict[str, Any]
     cancelled: bool = False
     told: dict[str, Told] = field(default_factory=dict)
+    came_back: dict[int, ReturnTotals] = field(default_factory=dict)
+
+    @property
+    def returns(self) -> Iterator[tuple[str, str, int]]:
+        """Units that came back, each with its moment and line. Of a record that is not there the next one tells."""
+        before: dict[str, int] = {}
+        for sequence in sorted(self.came_back):
+            at, units = self.came_back[sequence]
+            for line, total in units.items():
+                if total > before.get(line, 0):
+                    yield at, line, total - before.get(line, 0)
+                    before[line] = total
 
     @property
     def lines(self) -> Iterator[CountedLine]:
@@ -75,6 +94,9 @@ def take(known: dict[Key, RecordedOrder], event_id: str, record: dict[str, Any])
     found = known.setdefault((record["order"]["source"], record["order"]["order_id"]), RecordedOrder(record))
     found.cancelled |= record["change"] == "cancelled"
     found.told[event_id] = Told(event_id, record["sequence"], record["change"])
+    if record["change"] == "returned":
+        units = {line["line"]: line["returned_quantity"] for line in record["lines"] if line.get("returned_quantity")}
+        found.came_back[record["sequence"]] = ReturnTotals(record["occurred_at"], units)
     if found.record["sequence"] < record["sequence"]:
         found.record = record
 

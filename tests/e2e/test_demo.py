@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.session import real_parts_are_required
+from tiercel.demo.generated import generate
 from tiercel.demo.run import Wish, demo
 from tiercel.schemas.summary import Summary
 
@@ -44,6 +45,9 @@ def test_two_runs_in_one_process_give_one_summary(served_folder: Path) -> None:
     assert first["answered_once"] == first["orders"] == SMALL["orders"]
     assert first["tier_changes"] > 0
     assert first["backordered_lines"] > 0
+    history = generate(**SMALL)
+    assert first["returns"] > 0
+    assert first["returned_units"] + first["unreturned_units"] == sum(each.quantity for each in history.returns)
     assert [row["tier"] for row in first["by_tier"]][-1] == "bronze"
     assert len(first["by_tier"]) > 1
 

@@ -91,3 +91,31 @@ def test_of_an_order_counts_its_highest_record_and_of_a_cancelled_one_what_had_s
         history = history_of(known.values())
         assert [[line.quantity for line in order.lines] for order in history.orders] == [[7], [2]]
         assert {order.customer_id for order in history.orders} == {"shop/c"}
+
+
+def test_what_came_back_of_a_recorded_order_comes_back_in_its_history_once() -> None:
+    def record(sequence: int, change: str, returned: int, days: int, shipped: int = 6) -> dict[str, Any]:
+        lines = [{"line": "1", "sku": "TEA", "quantity": 6, "shipped_quantity": shipped, "returned_quantity": returned}]
+        return {
+            "order": {"source": "shop", "order_id": "A", "version": 1},
+            "change": change,
+            "sequence": sequence,
+            "customer_id": "c",
+            "customer": {"system": "shop", "id": "c"},
+            "zone": "GB",
+            "ordered_at": BEGIN.isoformat(),
+            "occurred_at": (BEGIN + timedelta(days=days)).isoformat(),
+            "currency": "GBP",
+            "lines": lines,
+        }
+
+    records = [record(1, "accepted", 0, 0), record(3, "returned", 2, 5), record(4, "returned", 5, 9)]
+    for shuffled in (records, [*reversed(records), *records]):
+        known: dict[tuple[str, str], RecordedOrder] = {}
+        for each in shuffled:
+            take(known, f"{each['sequence']}", each)
+        history = history_of(known.values())
+        (order,) = history.orders
+        found = [(back.order_id, back.line, back.quantity, back.returned_at) for back in history.returns]
+        at = [BEGIN + timedelta(days=5), BEGIN + timedelta(days=9)]
+        assert found == [(order.order_id, "1", 2, at[0]), (order.order_id, "1", 3, at[1])]

@@ -1,15 +1,15 @@
 """The orders that a deployment has recorded, as a history that can be replayed.
 
 An order of which nothing counts is left out. Each is placed at the moment at which it was ordered, and named by its
-number.
+number; what came back of it comes back after the same moment.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from services.chassis.event_log.port import EventLog
 from services.contracts import topics
-from tiercel.demo.history import History, HistoryLine, HistoryOrder
+from tiercel.demo.history import History, HistoryLine, HistoryOrder, HistoryReturn
 from tiercel.demo.reading import UnusableHistoryError
 from tiercel.recorded_orders import RecordedOrder, read_orders
 
@@ -30,7 +30,23 @@ def history_of(recorded: Iterable[RecordedOrder]) -> History:
         raise UnusableHistoryError(message)
     orders = [_order(each, number) for number, each in enumerate(placed, start=1)]
     orders.sort(key=lambda order: (order.ordered_at, order.order_id))
-    return History("recorded orders", min(each.record["currency"] for each in placed), orders)
+    returns = [back for number, each in enumerate(placed, start=1) for back in _returns(each, number)]
+    return History("recorded orders", min(each.record["currency"] for each in placed), orders, returns=returns)
+
+
+def _returns(recorded: RecordedOrder, number: int) -> Iterator[HistoryReturn]:
+    """What came back of what counts."""
+    left = {line.line: line.quantity for line in recorded.lines}
+    for part, (at, line, units) in enumerate(recorded.returns, start=1):
+        quantity = min(units, left.get(line, 0))
+        if quantity:
+            left[line] -= quantity
+            reference = f"RT-{number:08d}-{part}"
+            yield HistoryReturn(reference, _name(number), line, quantity, datetime.fromisoformat(at))
+
+
+def _name(number: int) -> str:
+    return f"R{number:08d}"
 
 
 def _order(recorded: RecordedOrder, number: int) -> HistoryOrder:
@@ -38,4 +54,4 @@ def _order(recorded: RecordedOrder, number: int) -> HistoryOrder:
     lines = tuple(HistoryLine(line.line, line.sku, line.quantity, line.unit_price) for line in recorded.lines)
     customer = record["customer_id"] or f"{record['customer']['system']}/{record['customer']['id']}"
     at = datetime.fromisoformat(record["ordered_at"])
-    return HistoryOrder(f"R{number:08d}", customer, at, record["zone"], lines)
+    return HistoryOrder(_name(number), customer, at, record["zone"], lines)

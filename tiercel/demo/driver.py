@@ -1,9 +1,9 @@
 """Drives a history through the running services, day by day; each day settles before the next one starts.
 
-A day has two rounds. Morning: supply is announced and arrives, goods ship and are delivered; then what that causes
-settles. Then the day's orders, in (event time, order id), in chunks that go by HTTP and by the event log in turn, the
-next one only when the last is answered; then what they cause (backorders served, customers moved) settles. Events of
-the log whose name falls on one in `COPY_ONE_IN` are sent twice on purpose.
+A day has two rounds. Morning: supply is announced and arrives, goods ship, are delivered and come back; then what
+that causes settles. Then the day's orders, in (event time, order id), in chunks that go by HTTP and by the event log in
+turn, the next one only when the last is answered; then what they cause (backorders served, customers moved) settles.
+Events of the log whose name falls on one in `COPY_ONE_IN` are sent twice on purpose.
 """
 
 import asyncio
@@ -89,10 +89,12 @@ class Replay:
         await set_time(self.clients, at, "intake", self.step)
         await self._supply("receipts", "supply.receipt.v1", [_receipt(delivery) for delivery in announced], at)
         movements = opening + self.warehouse.receive(arriving, day)
+        returned = self.warehouse.take_back(day)
         shipped, delivered = self.warehouse.ship(day), self.warehouse.deliver(day)
         await self._supply("movements", "supply.movement.v1", movements, at)
         await self._log(_fulfilments("fulfilment.shipped.v1", shipped), at)
         await self._log(_fulfilments("fulfilment.delivered.v1", delivered), at)
+        await self._log(_fulfilments("fulfilment.returned.v1", returned), at)
         counts = self.warehouse.count(day)
         self.sent.receipts += len(announced)
         self.sent.snapshots += len(counts)

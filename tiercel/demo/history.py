@@ -29,6 +29,17 @@ class HistoryOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryReturn:
+    """Goods of one order line that came back; `returned_at` is aware UTC and not before the order."""
+
+    reference: str
+    order_id: str
+    line: str
+    quantity: int
+    returned_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class SetAside:
     """A row that was not replayed: its number in the input (1 = first data row), why, and the row as read."""
 
@@ -39,12 +50,13 @@ class SetAside:
 
 @dataclass(slots=True)
 class History:
-    """Orders ascending by (event time, order id), the tiers that the input gave, and what was set aside."""
+    """Orders ascending by (event time, order id), what came back of them, and what the input gave besides."""
 
     source: str
     currency: str
     orders: list[HistoryOrder]
     tiers: dict[str, str] = field(default_factory=dict)
+    returns: list[HistoryReturn] = field(default_factory=list)
     set_aside_by_reason: dict[str, int] = field(default_factory=dict)
     set_aside_file: Path | None = None
 

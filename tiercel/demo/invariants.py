@@ -64,10 +64,11 @@ def _judge(given: _Sent, oversold: OversellReport, ledger: LedgerReport, effects
     unanswered = sum(order.order_id not in answers.first_answers for order in history.orders)
     sent_and_applied = (
         ("orders", len(history.orders), effects.orders),
-        ("movements", warehouse.movements_sent + warehouse.shipments_sent, effects.movements),
+        ("movements", warehouse.movements_sent + warehouse.shipments_sent + warehouse.returns_sent, effects.movements),
         ("scheduled receipts", sent.receipts, effects.receipts),
         ("counts", sent.snapshots, effects.snapshots),
         ("deliveries", warehouse.deliveries_sent, effects.deliveries),
+        ("returns", warehouse.returns_sent, effects.returns),
     )
     faults = [
         f"{what}: {asked} sent, {applied} applied" for what, asked, applied in sent_and_applied if asked != applied

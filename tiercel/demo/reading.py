@@ -1,7 +1,8 @@
 """Reads anybody's order history, CSV or Parquet, by a column mapping.
 
 A row that cannot be replayed is set aside with its number and reason in a file; none is dropped silently. Rows of one
-order may come in any order; the order's time is its earliest row's. Times without an offset are taken as UTC.
+order may come in any order; the order's time is its earliest row's. Times without an offset are taken as UTC. A
+cancelled row with a negative quantity is goods that came back (see `cancellations`); any other is no demand.
 """
 
 import csv
@@ -18,7 +19,8 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from services.contracts.payload import ID_MAX_CHARS, LINES_MAX, MONEY_DIGITS_MAX, QUANTITY_MAX
-from tiercel.demo.history import History, HistoryLine, HistoryOrder
+from tiercel.demo.cancellations import Cancellation, match
+from tiercel.demo.history import History, HistoryLine, HistoryOrder, SetAside
 
 BATCH_ROWS: Final = 8_192  # Parquet rows held in memory at a time
 PRICES_KEPT: Final = 65_536  # different ones, which many lines share
@@ -86,30 +88,58 @@ def read_history(path: Path, mapping: Mapping[str, str], set_aside: Path, *, cur
         raise UnusableHistoryError(message)
     set_aside.parent.mkdir(parents=True, exist_ok=True)
     orders: dict[str, _Collected] = {}
+    cancellations: list[Cancellation] = []
     history = History(source=path.name, currency=currency, orders=[], set_aside_file=set_aside)
     with set_aside.open("w", newline="") as file:
-        report = csv.writer(file)
-        report.writerow(("row", "reason", "content"))
+        report = _Report(history, csv.writer(file))
         columns: dict[str, str] | None = None
         for number, row in enumerate(_rows(path), start=1):
             if columns is None:
                 columns = _resolve_columns(tuple(row), mapping)
             try:
-                _collect(row, columns, orders, history.tiers)
+                cancelled = _cancellation(number, row, columns)
+                if cancelled is not None:
+                    cancellations.append(cancelled)
+                else:
+                    _collect(row, columns, orders, history.tiers)
             except _RowError as error:
-                history.set_aside_by_reason[error.reason] = history.set_aside_by_reason.get(error.reason, 0) + 1
-                report.writerow((number, error.reason, " | ".join(str(value) for value in row.values())))
-    history.orders = sorted(
+                report.add(SetAside(number, error.reason, _content(row)))
+        history.orders = _sorted(orders)
+        matched = match(history.orders, cancellations)
+        history.returns = matched.returns
+        for each in matched.set_aside:
+            report.add(each)
+    if not history.orders:
+        message = f"{path} has no row that can be replayed; the reasons are in {set_aside}."
+        raise UnusableHistoryError(message)
+    return history
+
+
+class _Report:
+    """The file of what is set aside, and its count by reason."""
+
+    def __init__(self, history: History, file: Any) -> None:
+        self._counted = history.set_aside_by_reason
+        self._file = file
+        self._file.writerow(("row", "reason", "content"))
+
+    def add(self, each: SetAside) -> None:
+        self._counted[each.reason] = self._counted.get(each.reason, 0) + 1
+        self._file.writerow((each.row, each.reason, each.content))
+
+
+def _sorted(orders: Mapping[str, _Collected]) -> list[HistoryOrder]:
+    return sorted(
         (
             HistoryOrder(order_id, found.customer_id, found.ordered_at, found.zone, tuple(found.lines))
             for order_id, found in orders.items()
         ),
         key=lambda order: (order.ordered_at, order.order_id),
     )
-    if not history.orders:
-        message = f"{path} has no row that can be replayed; the reasons are in {set_aside}."
-        raise UnusableHistoryError(message)
-    return history
+
+
+def _content(row: Mapping[str, Any]) -> str:
+    return " | ".join(str(value) for value in row.values())
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -150,17 +180,38 @@ def _resolve_columns(present: tuple[str, ...], mapping: Mapping[str, str]) -> di
     return columns
 
 
+def _cell(row: Mapping[str, Any], columns: Mapping[str, str], name: str) -> Any:
+    value = row.get(columns[name]) if name in columns else None
+    return None if value is None or value == "" else value
+
+
+def _cancellation(number: int, row: Mapping[str, Any], columns: Mapping[str, str]) -> Cancellation | None:
+    """The row as goods that came back; None of a row that is not cancelled."""
+    if not _truth(_cell(row, columns, "cancelled")):
+        return None
+    _must_be_goods(row, columns)
+    customer_id = _identifier(_cell(row, columns, "customer_id"), "customer_id")
+    sku = _identifier(_cell(row, columns, "sku"), "sku")
+    quantity = _whole(_cell(row, columns, "quantity"))
+    if quantity >= 0:
+        raise _RowError("cancellation")  # an order that was taken back before anything of it left: no demand
+    at = _moment(_cell(row, columns, "ordered_at"), "ordered_at")
+    return Cancellation(number, customer_id, sku, -quantity, at, _content(row))
+
+
+def _must_be_goods(row: Mapping[str, Any], columns: Mapping[str, str]) -> None:
+    is_goods = _cell(row, columns, "is_goods")
+    if is_goods is not None and not _truth(is_goods):
+        raise _RowError("not_goods")
+
+
 def _collect(
     row: Mapping[str, Any], columns: Mapping[str, str], orders: dict[str, _Collected], tiers: dict[str, str]
 ) -> None:
     def cell(name: str) -> Any:
-        value = row.get(columns[name]) if name in columns else None
-        return None if value is None or value == "" else value
+        return _cell(row, columns, name)
 
-    if _truth(cell("cancelled")):
-        raise _RowError("cancellation")
-    if cell("is_goods") is not None and not _truth(cell("is_goods")):
-        raise _RowError("not_goods")
+    _must_be_goods(row, columns)
     order_id = _identifier(cell("order_id"), "order_id")
     customer_id = _identifier(cell("customer_id"), "customer_id")
     line = HistoryLine(
@@ -204,15 +255,20 @@ def _identifier(value: Any, name: str) -> str:
 
 
 def _quantity(value: Any) -> int:
+    number = _whole(value)
+    if number <= 0:
+        raise _RowError("quantity_not_positive")
+    return number
+
+
+def _whole(value: Any) -> int:
     try:
         number = Decimal(str(value))
     except InvalidOperation:
         raise _RowError("quantity_not_a_number") from None
     if not number.is_finite() or number != number.to_integral_value():
         raise _RowError("quantity_not_whole")
-    if number <= 0:
-        raise _RowError("quantity_not_positive")
-    if number > QUANTITY_MAX:
+    if abs(number) > QUANTITY_MAX:
         raise _RowError("quantity_too_large")
     return int(number)
 

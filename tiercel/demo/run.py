@@ -19,6 +19,7 @@ from tiercel.demo.history import History
 from tiercel.demo.invariants import Invariants, check
 from tiercel.demo.peak_memory import own_peak_mib, peaks_mib
 from tiercel.demo.reading import UnusableHistoryError, read_history
+from tiercel.demo.returning import Returns
 from tiercel.demo.setting_up import customer_names, set_up, tier_changes
 from tiercel.demo.settling import set_time, settled
 from tiercel.demo.stock_model import StockPlan, plan_supply
@@ -123,13 +124,16 @@ async def _replay(job: _Job, ground: Ground) -> None:
         "duplicate_effects": found.duplicate_effects,
         "lost_events": found.lost_events,
         "tier_changes": len(came.changes),
+        "returns": came.warehouse.returns_sent,
+        "returned_units": came.warehouse.returned_units,
+        "unreturned_units": came.warehouse.returns.open_units,
         "seconds": round(came.seconds, 2),
         "promises_per_second": round(len(history.orders) / came.seconds, 1),
         "peak_rss_mib": round(came.memory_mib, 1),
         "by_tier": counted.by_tier,
     }
     await asyncio.to_thread(_write, job.wish.output / "summary.json", summary)
-    show(summary, came.changes, found, [_note(came)])
+    show(summary, came.changes, found, _notes(came))
     job.outcome.faults, job.outcome.finished = found.faults, True
 
 
@@ -139,7 +143,7 @@ async def replay(history: History, plan: StockPlan, ground: Ground, *, kills: in
     Raises:
         ReplayFailedError: a service refused something, or never answered.
     """
-    warehouse = Warehouse()
+    warehouse = Warehouse(returns=Returns(history.returns))
     async with ServiceClients(ground.endpoints) as clients, LogChannel(ground.event_log, warehouse.learn) as channel:
         await set_time(clients, eve_of(history), "settle", 0)
         await set_up(clients, history, plan)
@@ -189,12 +193,17 @@ async def _kill(replay: Replay, kills: int, kill_atp: Callable[[], Awaitable[Non
         await kill_atp()
 
 
-def _note(came: Replayed) -> str:
+def _notes(came: Replayed) -> list[str]:
     causes = ", ".join(f"{cause} {number:,}" for cause, number in sorted(came.answers.changes_by_cause.items()))
-    return (
-        f"{came.sent.orders_by_http:,} orders by HTTP, {came.sent.orders_by_log:,} by the event log,"
-        f" {came.sent.copies:,} events sent twice on purpose; promise changes: {causes or 'none'}"
+    sent, warehouse = came.sent, came.warehouse
+    orders = (
+        f"{sent.orders_by_http:,} orders by HTTP, {sent.orders_by_log:,} by the event log,"
+        f" {sent.copies:,} events sent twice on purpose; promise changes: {causes or 'none'}"
     )
+    returns = f"{warehouse.returned_units:,} units came back in {warehouse.returns_sent:,} returns"
+    if never := warehouse.returns.open_units:
+        returns += f", {never:,} units did not, since they were never delivered"
+    return [orders, returns]
 
 
 def _write(path: Path, summary: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from typing import Any, Final
 
+from tiercel.demo.returning import Returns
 from tiercel.demo.stock_model import Delivery, Opening
 from tiercel.demo.world import PURCHASING, WAREHOUSE
 
@@ -38,6 +39,8 @@ class _Shipment:
 
     order: dict[str, Any]
     line: str
+    sku: str
+    location: str
     quantity: int
 
 
@@ -54,6 +57,9 @@ class Warehouse:
     movements_sent: int = 0
     shipments_sent: int = 0
     deliveries_sent: int = 0
+    returns_sent: int = 0
+    returned_units: int = 0
+    returns: Returns = field(default_factory=Returns)
     _tasks: dict[str, list[_Task]] = field(default_factory=dict)
     _gone: dict[str, dict[tuple[str, str], int]] = field(default_factory=dict)
     _backordered: dict[str, int] = field(default_factory=dict)
@@ -138,6 +144,7 @@ class Warehouse:
         while self._in_transit and self._in_transit[0][0] <= day:
             _, number, shipment = heapq.heappop(self._in_transit)
             self.deliveries_sent += 1
+            self.returns.deliver(shipment.order, shipment.line, shipment.sku, shipment.location, shipment.quantity)
             events.append(
                 {
                     "source": WAREHOUSE,
@@ -150,6 +157,16 @@ class Warehouse:
             )
         return events
 
+    def take_back(self, day: date) -> list[dict[str, Any]]:
+        """Goods that customers sent back; they wait for inspection, so that stock on hand stays as it is."""
+        events = []
+        for came in self.returns.take(day):
+            self.returns_sent += 1
+            self.returned_units += came.quantity
+            told = {"source": WAREHOUSE, "occurred_at": _at(day), "sequence": self._next(came.sku, came.location)}
+            events.append(told | came._asdict())
+        return events
+
     @property
     def backlog_lines(self) -> int:
         """Order lines of which something is backordered, as far as promises say."""
@@ -158,8 +175,10 @@ class Warehouse:
     @property
     def busy(self) -> bool:
         """Whether anything that could ship or arrive is open."""
-        return bool(self._in_transit) or any(
-            self.stock[task.sku, task.location] > 0 for tasks in self._tasks.values() for task in tasks
+        return (
+            bool(self._in_transit)
+            or self.returns.busy
+            or any(self.stock[task.sku, task.location] > 0 for tasks in self._tasks.values() for task in tasks)
         )
 
     def _open_parts(self, order: dict[str, Any], line: dict[str, Any]) -> Iterator[_Task]:
@@ -197,7 +216,8 @@ class Warehouse:
         if day <= task.promised_ship:
             self.shipped_in_time[order_id] += quantity
         arrives = task.arrival + (day - task.promised_ship)
-        heapq.heappush(self._in_transit, (arrives, self.shipments_sent, _Shipment(task.order, task.line, quantity)))
+        shipment = _Shipment(task.order, task.line, task.sku, task.location, quantity)
+        heapq.heappush(self._in_transit, (arrives, self.shipments_sent, shipment))
         return {
             "source": WAREHOUSE,
             "reference": f"SH-{self.shipments_sent}",

@@ -48,6 +48,11 @@ class Summary(_Closed):
     duplicate_effects: Annotated[Count, Field(description="events applied more than once; 0")]
     lost_events: Annotated[Count, Field(description="events published and not applied; 0")]
     tier_changes: Count
+    returns: Annotated[Count, Field(description="times that goods of an order line came back")]
+    returned_units: Count
+    unreturned_units: Annotated[
+        Count, Field(description="units that the history says came back, and that were not delivered in the replay")
+    ]
     seconds: Annotated[float, Field(ge=0)]
     promises_per_second: Annotated[float, Field(ge=0)]
     peak_rss_mib: Annotated[float, Field(ge=0)]

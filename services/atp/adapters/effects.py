@@ -16,6 +16,10 @@ _DELIVERIES: Final = """
 SELECT count(*) AS rows, count(DISTINCT (order_source, order_id, source, reference)) AS names FROM fulfilment
 WHERE kind = 'delivered'
 """
+_RETURNS: Final = """
+SELECT count(*) AS rows, count(DISTINCT (order_source, order_id, source, reference)) AS names FROM fulfilment
+WHERE kind = 'returned' AND outcome = 'applied'
+"""
 _RECEIPTS: Final = "SELECT count(*) FROM scheduled_receipt WHERE version > 0"
 _ORDERS: Final = "SELECT count(*) FROM order_identity WHERE state = 'answered'"
 _PROMISES: Final = "SELECT promise_id FROM promise"
@@ -31,6 +35,7 @@ class Effects:
     snapshots: int
     receipts: int
     deliveries: int
+    returns: int
     repeated: int
     promise_ids: frozenset[str]
     on_hand: dict[tuple[str, str], int]
@@ -42,6 +47,7 @@ async def count_effects(database: Database) -> Effects:
     async def work(connection: Connection) -> Effects:
         moved, moves = await connection.fetchrow(_MOVEMENTS) or (0, 0)
         delivered, deliveries = await connection.fetchrow(_DELIVERIES) or (0, 0)
+        returned, returns = await connection.fetchrow(_RETURNS) or (0, 0)
         orders = await connection.fetchval(_ORDERS)
         promises = [row["promise_id"] for row in await connection.fetch(_PROMISES)]
         return Effects(
@@ -50,7 +56,8 @@ async def count_effects(database: Database) -> Effects:
             snapshots=await connection.fetchval(_SNAPSHOTS),
             receipts=await connection.fetchval(_RECEIPTS),
             deliveries=deliveries,
-            repeated=moved - moves + delivered - deliveries + abs(len(promises) - orders),
+            returns=returns,
+            repeated=moved - moves + delivered - deliveries + returned - returns + abs(len(promises) - orders),
             promise_ids=frozenset(map(str, promises)),
             on_hand={(row["item_id"], row["location_id"]): row["on_hand"] for row in await connection.fetch(_ON_HAND)},
         )
