@@ -70,7 +70,7 @@ def test_whatever_an_alert_or_the_dashboard_reads_is_measured(served: Served) ->
     answer = served.ask("atp", "PUT", "/v1/protections/measured", {"lines": [kept]})
     assert answer.is_success, answer.text
     week = dict.fromkeys(("mon", "tue", "wed", "thu", "fri", "sat", "sun"), 9)
-    answer = served.ask("atp", "PUT", "/v1/capacities/measured", {"lines": [{"location": "DC-1", **week}]})
+    answer = served.ask("atp", "PUT", "/v1/capacities/measured-days", {"lines": [{"location": "DC-1", **week}]})
     assert answer.is_success, answer.text
     deadline = time.monotonic() + START_SECONDS_MAX
     while (missing := _not_measured(served)) and time.monotonic() < deadline:
