@@ -36,6 +36,8 @@ from services.atp.adapters.promise_reader import PostgresPromiseReader
 from services.atp.adapters.public_holidays import keep_holidays
 from services.atp.adapters.rehearsals import PostgresRehearsals
 from services.atp.adapters.routing_documents import PostgresRoutingDocuments
+from services.atp.adapters.run_variants import RUNS, PostgresRunVariants
+from services.atp.adapters.runs import PostgresRuns
 from services.atp.adapters.segments import SegmentProjection
 from services.atp.adapters.service_levels import PostgresServiceLevels
 from services.atp.adapters.service_rules import PostgresServiceRules
@@ -46,6 +48,7 @@ from services.atp.adapters.waking import MARKED
 from services.atp.application.engine import Engine
 from services.atp.application.handlers import DUE, HANDLERS
 from services.atp.application.redecide import Redecision
+from services.atp.application.run_work import RunWork
 from services.atp.application.service_levels import keep_measures
 from services.atp.application.watch_deficits import DeficitWatch
 from services.atp.application.work_due import DueWork
@@ -67,6 +70,8 @@ from services.atp.entrypoints.position_routes import position_routes
 from services.atp.entrypoints.preview_routes import preview_routes
 from services.atp.entrypoints.problem_codes import DOCUMENT_KIND, PERIODS_OVERLAP, TOO_MANY_RULES
 from services.atp.entrypoints.routing_routes import routing_routes
+from services.atp.entrypoints.run_routes import run_routes
+from services.atp.entrypoints.run_variant_routes import run_variant_routes
 from services.atp.entrypoints.service_level_routes import service_level_routes
 from services.atp.entrypoints.service_rule_routes import service_rule_routes
 from services.atp.entrypoints.stock_routes import stock_routes
@@ -201,6 +206,7 @@ class _Atp:
         self._levels = PostgresServiceLevels(database, close_after=timedelta(days=settings.atp_month_close_days))
         self._network = PostgresNetwork(database)
         self._routing = PostgresRoutingDocuments(database)
+        self._runs = PostgresRuns(database)
         self._cache: Cache | None = None
         if settings.redis_url is not None:
             self._cache = RedisCache.open(settings.redis_url, prefix=NAME, wall=self._wall)
@@ -242,6 +248,8 @@ class _Atp:
             closing_routes(PostgresClosings(self._database)),
             routing_routes(self._routing),
             service_rule_routes(PostgresServiceRules(self._database)),
+            run_variant_routes(PostgresRunVariants(self._database), self._planning),
+            run_routes(self._runs),
             cut_over_routes(self._engine, self._planning),
             allocation_routes(self._planning),
             allocation_csv_routes(self._planning, self._rehearsals, self._engine),
@@ -327,6 +335,7 @@ class _Atp:
             SideTask("redecision", self._redecide),
             SideTask("deficits", self._watch_deficits),
             SideTask("due", self._work_due),
+            SideTask("runs", self._work_runs),
             SideTask("measures", self._keep_measures),
         ]
         for group, topic in GROUPS.items():
@@ -381,6 +390,12 @@ class _Atp:
         async with self._database.listen(f"{DUE_AT_ONCE}_{SCHEMA}", work.wake), self._moves(work.wake):
             await work.run(stop)
 
+    async def _work_runs(self, stop: asyncio.Event) -> None:
+        poll_seconds = self._settings.atp_due_poll_seconds
+        work = RunWork(self._engine, self._runs, self._metrics.show_runs, poll_seconds=poll_seconds)
+        async with self._database.listen(f"{RUNS}_{SCHEMA}", work.wake), self._moves(work.wake):
+            await work.run(stop)
+
     def _moves(self, wake: Callable[[str], None]) -> AbstractAsyncContextManager[None]:
         """Wake with each half step of a replay; outside of one the clock moves by itself, which the poll sees."""
         return self._database.listen(MOVED, wake) if self._settings.replay else nullcontext()
@@ -408,6 +423,7 @@ class _Atp:
             "positions_marked": left.positions_marked,
             "deficits_unreviewed": left.deficits_unreviewed,
             "due": left.due,
+            "runs": left.runs,
             "lines_queued": self._engine.waiting_lines(),
         }
 

@@ -8,6 +8,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from services.atp.application.queues import Lane
+from services.atp.application.runs import RunsStanding
 from services.atp.application.service_levels import CapacityUse, MonthOfService, Running
 from services.atp.domain.service_figures import GOODS, added, churn, costs, count, ratios
 from services.atp.domain.validation_rules import CHECKS
@@ -45,6 +46,11 @@ EVENTS: Final = (
     "validation_released",
     "report_unknown_order",
     "report_unknown_line",
+    "run_finished",
+    "run_asked",
+    "run_improved",
+    "run_worsened",
+    "run_unmet",
 )
 
 
@@ -207,6 +213,18 @@ class AtpMetrics:
             "Positions whose aggregates differ from the ledger at the last check.",
             registry=registry,
         )
+        self._runs_late = gauge(
+            registry,
+            "tiercel_run_late_seconds",
+            "Of runs by variants: how late a moment of a schedule is, and for how long a running one came no further.",
+            {"what": ("slot", "portion")},
+        )
+        self._runs = gauge(
+            registry,
+            "tiercel_runs_state",
+            "Runs by variants that go on, and variants whose last run failed.",
+            {"state": ("running", "failed")},
+        )
         self.service = ServiceMetrics(registry)
         self._tiers: dict[str, str] = {}
 
@@ -230,6 +248,13 @@ class AtpMetrics:
         """Something noted in decisions; a check of validation that failed has a counter of its own."""
         noted = self._failed if what in CHECKS else self._counted
         noted.at(what).inc(count)
+
+    def show_runs(self, standing: RunsStanding) -> None:
+        """How runs by variants stand now."""
+        self._runs_late.at("slot").set(standing.slot_late_seconds)
+        self._runs_late.at("portion").set(standing.still_seconds)
+        self._runs.at("running").set(standing.running)
+        self._runs.at("failed").set(standing.failed)
 
     def _tier(self, tier: str) -> str:
         known = self._tiers.get(tier)

@@ -15,7 +15,7 @@ from tests.support.session import real_parts_are_required
 from tests.support.waiting import until
 from tiercel.stack.packages import PROMETHEUS, find
 
-ALERTS = 9
+ALERTS = 10
 
 
 @pytest.fixture

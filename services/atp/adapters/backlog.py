@@ -23,7 +23,9 @@ SELECT (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM outbox_positi
     (SELECT count(*) FROM deficit_review)
         + (SELECT (day <> (now AT TIME ZONE 'UTC')::date - date '0001-01-01' + 1)::int FROM supply_day)
         AS deficits_unreviewed,
-    CASE WHEN taking_in THEN 0 ELSE (SELECT count(*) FROM due WHERE at <= now) END AS due
+    CASE WHEN taking_in THEN 0 ELSE (SELECT count(*) FROM due WHERE at <= now) END AS due,
+    CASE WHEN taking_in THEN 0 ELSE (SELECT count(*) FROM backorder_run WHERE state = 'running')
+        + (SELECT count(*) FROM run_variant WHERE next_slot <= now) END AS runs
 FROM clock
 """  # noqa: S608 - made of constants
 
@@ -37,6 +39,7 @@ class Backlog:
     positions_marked: int
     deficits_unreviewed: int
     due: int
+    runs: int
 
 
 async def backlog(database: Database) -> Backlog:

@@ -21,6 +21,8 @@ from services.atp.adapters.capacities import items_awaited_at
 from services.atp.adapters.closings import close, orders_open_at
 from services.atp.adapters.customers import customers as read_customers
 from services.atp.adapters.routing_documents import store_routing
+from services.atp.adapters.run_variants import segments_of, version_row
+from services.atp.adapters.runs import insert_run
 from services.atp.adapters.service_rules import store_rule
 from services.atp.adapters.transactions import PostgresSession, PostgresTransactions
 from services.atp.adapters.waking import items_awaited, mark_customers, mark_items
@@ -45,10 +47,12 @@ from services.atp.application.preview_changes import (
 )
 from services.atp.application.redecide import ITEMS_AT_ONCE_MAX, PORTION_LINES_MAX
 from services.atp.application.routing import RoutingDraft
+from services.atp.application.runs import RunAsked
 from services.atp.application.service_rules import RuleDraft
 from services.atp.application.supply_entries import Reference
 from services.atp.application.waiting_lines import MarkedItem
 from services.atp.domain.model import PositionKey, Tier
+from services.atp.domain.run_segments import asked_items
 from services.atp.domain.scheduled_receipts import Scheduled
 from services.atp.domain.shifts import LineKey, LineStanding
 from services.atp.domain.strategies import Strategy
@@ -78,6 +82,7 @@ COPIES: Final[Mapping[str, str | None]] = {
     "allocation_document": _OF_DOCUMENTS,
     "routing_document": "true",
     "service_rule": "true",
+    "backorder_run": None,
     "configuration": "true",
     "usage": """
         (o.kind IN ('protection', 'shipped', 'asked')
@@ -269,6 +274,14 @@ class _PostgresRehearsal:
         self.session.strategies = tried.strategies
         await mark_items(self._connection, self.items, await business_now(self._connection), "reprocessed")
 
+    async def begin_run(self, variant_id: str, version: int | None) -> UUID:
+        """See the port."""
+        now = await business_now(self._connection)
+        row = await version_row(self._connection, variant_id, version, now)
+        assert row is not None  # noqa: S101 - the scope was made of a known one
+        asked = RunAsked(variant_id, version, "preview", "preview")
+        return await insert_run(self._connection, asked, row["version"], now)
+
     async def close(self, closings: Sequence[TriedClosing]) -> Sequence[OrderKey]:
         """See the port."""
         for each in closings:
@@ -336,8 +349,9 @@ async def _scope(connection: Connection, changes: Changes) -> _Scope:
     if changes.tiers:
         named |= dict.fromkeys(await items_awaited(connection, await _customer_ids(connection, changes.tiers)))
     if changes.run is not None:
-        named |= dict.fromkeys(changes.run.items)
-        everything = everything or not changes.run.items
+        items_of_run = await _items_of_run(connection, changes.run)
+        named |= dict.fromkeys(items_of_run)
+        everything = everything or not items_of_run
     if everything:
         named |= {row["item_id"]: None for row in await connection.fetch(_ALL_WAITING)}
     items = sorted(named)
@@ -352,6 +366,16 @@ async def _scope(connection: Connection, changes: Changes) -> _Scope:
     if positions > POSITIONS_MAX:
         raise PreviewTooLarge("positions", POSITIONS_MAX, positions)
     return _Scope(items, both, positions, promises, [draft.head.document_id for draft in changes.drafts])
+
+
+async def _items_of_run(connection: Connection, run: TriedRun) -> Sequence[str]:
+    """The items that a run names; none: all that is waited for. Raises NotKnown."""
+    if run.variant is None:
+        return run.items
+    row = await version_row(connection, *run.variant, await business_now(connection))
+    if row is None:
+        raise NotKnown("variant", [run.variant[0]])
+    return asked_items(segments_of(row["body"])) or ()
 
 
 def _days(drafts: Sequence[Draft]) -> tuple[int, int]:

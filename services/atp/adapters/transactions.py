@@ -21,6 +21,7 @@ from services.atp.adapters.orders import OrderStore
 from services.atp.adapters.planner_rows import PlannerStore
 from services.atp.adapters.positions import PositionStore
 from services.atp.adapters.protections import divide, position_keys, protections
+from services.atp.adapters.runs import RunStore
 from services.atp.adapters.supply import PostgresSupply
 from services.atp.adapters.turns import TurnStore
 from services.atp.adapters.waking import wake_due, wake_redecision
@@ -68,6 +69,7 @@ class PostgresSession:
         self.deficits = DeficitStore(connection)
         self.due = DueStore(connection)
         self.turns = TurnStore(connection)
+        self.runs = RunStore(connection, locking=locking)
         self.planners = PlannerStore(connection)
         self._cache = cache
         self._stale_after = stale_after

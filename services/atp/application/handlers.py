@@ -9,6 +9,7 @@ from services.atp.application.batch import Handler
 from services.atp.application.cancel_order import Cancelling
 from services.atp.application.commands import CancelOrder, ConfirmOrder, PlaceOrder, ServeBackorders
 from services.atp.application.confirm_order import Confirming
+from services.atp.application.continue_run import ContinueRun, Continuing
 from services.atp.application.expedite_order import ExpediteOrder, Expediting
 from services.atp.application.fulfil_orders import Delivering, DeliverOrder, ShipOrder, Shipping
 from services.atp.application.holds import ExpireHold, Expiring, expire_command
@@ -90,6 +91,7 @@ HANDLERS: Final[Sequence[tuple[type, type[Handler[Any]]]]] = (
     (turn_dates.TurnCustomer, turn_dates.Turning),
     (TurnLocation, TurningLocation),
     (MoveAway, MovingAway),
+    (ContinueRun, Continuing),
 )
 DUE: Final[Mapping[str, Maker]] = {
     HOLD: expire_command,

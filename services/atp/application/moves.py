@@ -59,7 +59,7 @@ def bring_in(
     worsened = improved = 0
     for key in sorted(by_order):
         mine = by_order[key]
-        lost = [move for move in mine if _is_worse(move)]
+        lost = [move for move in mine if is_worse(move)]
         worsened, improved = worsened + len(lost), improved + len(mine) - len(lost)
         items = [line.item_id for move in mine for line in move.contender.request.lines]
         why = PREEMPTED if lost else next((cause[item] for item in items if item in cause), "stock_freed")
@@ -169,7 +169,7 @@ def _because_preempted(takers: Sequence[Taker], left: int) -> Document:
     return constraint(Binding("preemption", tiers, left, would_help=help_, needed=units))
 
 
-def _is_worse(move: Move) -> bool:
+def is_worse(move: Move) -> bool:
     """Whether a contender has less than before by some day."""
     before = [(held.line, held.planned) for held in move.contender.held]
     kept = [(held.line, part) for held, part in zip(move.contender.held, move.kept, strict=True)]

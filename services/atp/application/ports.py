@@ -22,6 +22,7 @@ from services.atp.application.order_reports import OrderReports
 from services.atp.application.orders import OrderCopy, Unapplied
 from services.atp.application.planner_records import PlannerAction
 from services.atp.application.routing import EffectiveRules, Lead
+from services.atp.application.runs import RunRows
 from services.atp.application.status_book import CountedStatus, StatusBook, StatusKey, TrackKey
 from services.atp.application.supply_entries import (
     CountedSince,
@@ -124,14 +125,12 @@ class EffectiveHierarchy:
 class Configuration:
     """What planners set and tiers say, whole, at one version.
 
-    `service_rules` are all of them, the newest version first; the last one is always in effect.
-
-    `protections` and `blocks` (of customers) say whether any are stored. `micro_segments` are by tier, where it
-    has any, the most specific first; `by_item_group` says whether any of them names an item group.
-    `regions` are by zone. `divided` are the items of which something is divided again when their supply changes:
-    protections over locations, hierarchies in shortage. `processing_days` are by location: all that are known.
-    `capacities` are by location, where there are any. `closed` are locations that no promise is made from, each with
-    the last day of that.
+    `service_rules` are all of them, the newest version first; the last one is always in effect. `protections` and
+    `blocks` (of customers) say whether any are stored. `micro_segments` are by tier, where it has any, the most
+    specific first; `by_item_group` says whether any of them names an item group. `regions` are by zone. `divided` are
+    the items of which something is divided again when their supply changes: protections over locations, hierarchies in
+    shortage. `processing_days` are by location: all that are known. `capacities` are by location, where there are any.
+    `closed` are locations that no promise is made from, each with the last day of that.
     """
 
     version: int
@@ -385,6 +384,8 @@ class Session(Protocol):
     def due(self) -> DueRows: ...  # noqa: D102
     @property
     def turns(self) -> Turns: ...  # noqa: D102
+    @property
+    def runs(self) -> RunRows: ...  # noqa: D102
 
     async def configuration(self) -> Configuration:
         """The configuration at the version that this transaction sees."""

@@ -15,11 +15,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from uuid import UUID
 
 from services.atp.application.batch import Batch
 from services.atp.application.closings import TriedClosing
 from services.atp.application.commands import Applied, Origin, ServeBackorders
 from services.atp.application.content import CustomerKey, OrderKey
+from services.atp.application.continue_run import ContinueRun
 from services.atp.application.engine import Engine
 from services.atp.application.move_away import MoveAway
 from services.atp.application.planning import Draft
@@ -86,10 +88,14 @@ class TierChange:
 
 @dataclass(frozen=True, slots=True)
 class TriedRun:
-    """A run of the re-decision over items (none: all that is waited for), with these strategies of tiers."""
+    """A run of the re-decision over items (none: all that is waited for), with these strategies of tiers.
+
+    Or a run by a variant, in its version in effect or another one: over what its segments name.
+    """
 
     strategies: Mapping[str, Strategy]
     items: tuple[str, ...] = ()
+    variant: tuple[str, int | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +180,10 @@ class Rehearsal(Protocol):
         """Let strategies count, and those be asked anew who wait for the items. Raises NotKnown."""
         ...
 
+    async def begin_run(self, variant_id: str, version: int | None) -> UUID:
+        """Begin a run by a variant."""
+        ...
+
     async def close(self, closings: Sequence[TriedClosing]) -> Sequence[OrderKey]:
         """Close locations; the orders of which something is promised from there. Raises NotKnown."""
         ...
@@ -225,7 +235,9 @@ async def preview(rehearsals: Rehearsals, engine: Engine, changes: Changes) -> P
             await settling.decide(await _schedule(rehearsal, changes.receipts))
         if changes.tiers:
             await rehearsal.change_tiers(changes.tiers)
-        if changes.run is not None:
+        if changes.run is not None and changes.run.variant is not None:
+            await settling.run(*changes.run.variant)
+        elif changes.run is not None:
             await rehearsal.run(changes.run)
         if changes.closings:
             orders = await rehearsal.close(changes.closings)
@@ -262,6 +274,15 @@ class _Settling:
         outcomes = await self.engine.rehearse(self.rehearsal.session, commands)
         await self.rehearsal.flush()
         return outcomes
+
+    async def run(self, variant_id: str, version: int | None) -> None:
+        """Take a run by a variant to its end."""
+        run_id = await self.rehearsal.begin_run(variant_id, version)
+        for _ in range(ROUNDS_MAX):
+            (outcome,) = await self.decide([ContinueRun(run_id, _ORIGIN, PORTION_LINES_MAX)])
+            if outcome.finished:
+                return
+        raise PreviewTooLarge("rounds", ROUNDS_MAX)
 
     async def settle(self) -> None:
         """Serve who waits and review deficits until nothing is left, as the side tasks of the engine would."""

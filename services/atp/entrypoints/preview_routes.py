@@ -42,13 +42,14 @@ from services.atp.entrypoints.problem_codes import (
     RECEIPT_UNKNOWN,
     TIER_UNKNOWN,
     TOO_MANY_RULES,
+    VARIANT_UNKNOWN,
 )
 from services.atp.entrypoints.routing_routes import routing_draft
 from services.atp.entrypoints.service_rule_routes import RuleBody
 from services.chassis.auth import Principal, require
 from services.chassis.problems import OVERLOADED, PRECONDITION_FAILED, Problem, problem_responses
 from services.contracts.orders import CustomerRef
-from services.contracts.payload import Code, Day, Identifier, Payload, QuantityOrZero
+from services.contracts.payload import Code, Day, Identifier, Payload, QuantityOrZero, Version
 from services.contracts.routing import FulfilmentModes, SourcingRules
 from services.contracts.segments import Strategy
 
@@ -66,6 +67,7 @@ _UNKNOWN: Final = {
     "customer": CUSTOMER_UNKNOWN,
     "tier": TIER_UNKNOWN,
     "location": LOCATION_UNKNOWN,
+    "variant": VARIANT_UNKNOWN,
 }
 
 
@@ -144,11 +146,28 @@ class TriedStrategy(Payload):
     strategy: Strategy
 
 
-class TriedRunRequest(Payload):
-    """A run of the re-decision with strategies of tiers, over items (none named: all that is waited for)."""
+class TriedVariant(Payload):
+    """A stored variant of backorder processing: its version in effect, or another one."""
 
-    strategies: Annotated[tuple[TriedStrategy, ...], Field(min_length=1, max_length=STRATEGIES_MAX)]
+    variant_id: Code
+    version: Version | None = None
+
+
+class TriedRunRequest(Payload):
+    """A run of the re-decision with strategies of tiers, over items (none named: all that is waited for).
+
+    Or a run by a stored variant, as `POST /v1/runs` would make it.
+    """
+
+    strategies: Annotated[tuple[TriedStrategy, ...], Field(max_length=STRATEGIES_MAX)] = ()
     skus: Annotated[tuple[Identifier, ...], Field(max_length=RUN_ITEMS_MAX)] = ()
+    variant: TriedVariant | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.variant is None) == (not self.strategies) or (self.variant is not None and self.skus):
+            raise ValueError("a run is by strategies of tiers, over items if any are named, or by a variant")
+        return self
 
 
 class PreviewRequest(Payload):
@@ -177,7 +196,7 @@ class PreviewRequest(Payload):
         for names in (documents, receipts, customers, closings, strategies):
             if len(dict.fromkeys(names)) < len(names):
                 raise ValueError("a document, a receipt, a customer, a location or a tier is tried once")
-        something = documents or receipts or customers or closings or strategies or self.service_rule is not None
+        something = documents or receipts or customers or closings or self.run or self.service_rule is not None
         if not something or len(documents) > DOCUMENTS_MAX:
             raise ValueError(f"something is tried, and {DOCUMENTS_MAX} documents at most")
         return self
@@ -283,6 +302,7 @@ def preview_routes(rehearsals: Rehearsals, engine: Engine) -> APIRouter:
             CUSTOMER_UNKNOWN,
             TIER_UNKNOWN,
             LOCATION_UNKNOWN,
+            VARIANT_UNKNOWN,
             TOO_MANY_RULES,
             OVERLOADED,
         ),
@@ -356,7 +376,8 @@ def _changes(body: PreviewRequest, author: str) -> Changes:
     rule = None if body.service_rule is None else RuleDraft(body.service_rule.stored(), None, author)
     run = None
     if body.run is not None:
-        run = TriedRun({each.tier: each.strategy for each in body.run.strategies}, body.run.skus)
+        variant = None if body.run.variant is None else (body.run.variant.variant_id, body.run.variant.version)
+        run = TriedRun({each.tier: each.strategy for each in body.run.strategies}, body.run.skus, variant)
     return Changes(tuple(drafts), tuple(routing), tuple(receipts), tuple(tiers), tuple(closings), rule, run)
 
 

@@ -43,6 +43,12 @@ CUSTOMER_UNKNOWN: Final = register(
     ProblemCode("preview_customer_unknown", 422, "A customer is named that nobody knows")
 )
 RECEIPT_UNKNOWN: Final = register(ProblemCode("receipt_unknown", 422, "A scheduled receipt is named that is not known"))
+VARIANT_UNKNOWN: Final = register(
+    ProblemCode("variant_unknown", 404, "No such variant of backorder processing, or no version of it is in effect")
+)
+TOO_MANY_VARIANTS: Final = register(ProblemCode("too_many_variants", 409, "There are as many variants as may be"))
+RUN_UNKNOWN: Final = register(ProblemCode("run_unknown", 404, "No such run"))
+RUN_GOES_ON: Final = register(ProblemCode("run_goes_on", 409, "A run of this variant goes on; one at a time"))
 SHEET_REFUSED: Final = register(ProblemCode("sheet_refused", 422, "The file is no table of this kind of document"))
 ROWS_SET_ASIDE: Final = register(
     ProblemCode("rows_set_aside", 422, "Some rows cannot be taken; nothing was written. Mend them, or leave them out")
