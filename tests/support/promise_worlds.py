@@ -48,12 +48,13 @@ def positions(
     due = draw(st.lists(st.integers(TODAY - 9, TODAY + SPAN_DAYS), max_size=4, unique=True))
     owed = draw(st.lists(st.integers(TODAY - 3, TODAY + SPAN_DAYS), max_size=4, unique=True))
     ranks = draw(st.lists(st.integers(1, 3), max_size=2, unique=True)) if waiting else []
+    receipts = [Receipts(day, draw(few), draw(few) if planned else 0) for day in sorted(due)]
     return Position(
         key,
         version=1,
         on_hand=draw(st.integers(-2, 20)),
         buffer=draw(st.integers(0, 3)),
-        receipts=tuple(Receipts(day, draw(few), draw(few) if planned else 0) for day in sorted(due)),
+        receipts=tuple(each for each in receipts if each.confirmed or each.planned),  # as stored: no day without any
         commitments=tuple((day, draw(st.integers(1, 6))) for day in sorted(owed)),
         waiting=tuple((rank, draw(st.integers(1, 5))) for rank in sorted(ranks)),
         channel_buffers=(("web", draw(st.integers(1, 9))),) if held_back and draw(st.booleans()) else (),

@@ -30,9 +30,10 @@ class Branches:
         lines = range(len(self.problem.wishes))
         for order in permutations(lines) if is_shared(self.problem) else [tuple(lines)]:
             self._branch(order, 0, 0)
-        return not self._is_spent()
+        return not self.is_spent()
 
-    def _is_spent(self) -> bool:
+    def is_spent(self) -> bool:
+        """Whether the bound in nodes was reached."""
         return self.nodes >= self._nodes_max
 
     def _branch(self, order: Sequence[int], depth: int, index: int) -> None:
@@ -43,7 +44,7 @@ class Branches:
                 self.best = found
             return
         self.nodes += 1
-        if self._is_spent() or self._is_hopeless(order, depth, index):
+        if self.is_spent() or self._is_hopeless(order, depth, index):
             return
         line = order[depth]
         wish, rest = self.problem.wishes[line], state.rest[line]
@@ -72,6 +73,14 @@ class Branches:
 
     def _is_hopeless(self, order: Sequence[int], depth: int, index: int) -> bool:
         """Whether nothing that comes of a branch is better than the best plan, ship dates and locations aside."""
+        units, cost = self._bound(order, depth, index)
+        return (-units, cost, self._state.opened) >= self.best[0][:3]
+
+    def least(self) -> tuple[int, int]:
+        """Units that no plan gives more than, and what no plan of as many costs less than."""
+        return self._bound(range(len(self.problem.wishes)), 0, 0)
+
+    def _bound(self, order: Sequence[int], depth: int, index: int) -> tuple[int, int]:
         state, problem = self._state, self.problem
         short = sum([state.rest[line] for line in order[:depth]])
         thousandths = 0
@@ -85,7 +94,7 @@ class Branches:
         if before == 0:
             cost -= problem.split_penalty  # the shares of shipments count one split too many
         cost -= problem.split_penalty * max(0, problem.shipments_before - 1)
-        return (-total, cost - (-thousandths // GRAMS), state.opened) >= self.best[0][:3]
+        return total, cost - (-thousandths // GRAMS)
 
     def _least(self, line: int, index: int) -> tuple[int, int]:
         """What a line can still have by itself, and the least that it costs, in thousandths."""

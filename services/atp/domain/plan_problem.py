@@ -10,8 +10,9 @@ its own in core mode, strict privilege, a stricter promising rule, a quota that 
 decided line by line.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, NamedTuple
 
 from services.atp.domain.capacity import left_for
@@ -21,8 +22,9 @@ from services.atp.domain.supply_picture import Room, horizon
 from services.atp.domain.taking import GRAMS, Lane, Piece
 
 CHOICES_MAX: Final = 4_000  # of an order; one with more is decided line by line
-DAYS_MAX: Final = 10  # ship days of a lane that is limited by capacity, from today on, and before a line is late
+DAYS_MAX: Final = 14  # ship days of a lane that is limited by capacity, from today on, and before a line is late
 DAYS_AFTER: Final = 3  # the same, from the day on which more stock is there
+DAYS_LOOKED_AT: Final = 60  # to find such days, where capacity is left on few
 
 
 class Shipment(NamedTuple):
@@ -138,10 +140,16 @@ class _Builder:
     def _ship_days(self) -> dict[tuple[str, str], list[Day]]:
         """The ship days of each location and service that some line may want."""
         found: dict[tuple[str, str], dict[Day, None]] = {}
+        first: dict[tuple[str, str], Day] = {}  # the earliest of the last days in time: from there some line is late
+        for outlook in self.outlooks:
+            for lane in outlook.lanes:
+                place, day = (lane.offer.location_id, lane.offer.service), _on_time(outlook, lane)
+                first[place] = min(first.get(place, day), day)
         for outlook, rooms in zip(self.outlooks, self.rooms, strict=True):
             for lane in outlook.lanes:
-                days = found.setdefault((lane.offer.location_id, lane.offer.service), {})
-                days.update(dict.fromkeys(lane.ship_day(day) for day in _days(outlook, lane, rooms[lane.key])))
+                place = (lane.offer.location_id, lane.offer.service)
+                turning = _days(outlook, lane, rooms[lane.key], first[place])
+                found.setdefault(place, {}).update(dict.fromkeys(lane.ship_day(day) for day in turning))
         for place, days in found.items():
             days.update(dict.fromkeys(self.draft.shipments.get(place, ())))
         return {place: sorted(days) for place, days in found.items()}
@@ -205,17 +213,36 @@ class _Builder:
         return self.limits[key]
 
 
-def _days(outlook: Outlook, lane: Lane, room: Room) -> list[Day]:
-    """Days of availability at which a line's choices by a lane turn."""
+def _on_time(outlook: Outlook, lane: Lane) -> Day:
+    """The last day of availability with which a line is in time by a lane."""
+    return min(lane.latest(outlook.ask.wanted), outlook.last_day(lane))
+
+
+def _days(outlook: Outlook, lane: Lane, room: Room, first: Day) -> list[Day]:
+    """Days of availability at which a line's choices by a lane turn; after `first` a line beside it may be late."""
     today, last = outlook.draft.book.today, outlook.last_day(lane)
-    on_time = min(lane.latest(outlook.ask.wanted), last)
+    on_time = _on_time(outlook, lane)
     edges = [day for ceiling in outlook.quotas for day in (*ceiling.days, *(day - 1 for day in ceiling.days))]
-    days = [on_time, *edges, *(day for day in room.days if day > on_time)]
+    days = [on_time, *edges, *(day for day in room.days if day > min(first, on_time))]
     if lane.capacities:
-        days += [day + more for day in days if day > on_time for more in range(1, DAYS_AFTER)]
-        days += [today + more for more in range(DAYS_MAX)] + [on_time - less for less in range(DAYS_MAX)]
+        turning = [day for day in days if day > on_time]
+        days += [more for day in turning for more in _with_capacity(outlook, lane, range(day, last + 1), DAYS_AFTER)]
+        days += _with_capacity(outlook, lane, range(today, last + 1), DAYS_MAX)
+        days += _with_capacity(outlook, lane, range(on_time, today - 1, -1), DAYS_MAX)
         days = [day for day in days if _left(outlook, lane, day) > 0]
     return sorted(dict.fromkeys(day for day in days if today <= day <= last))
+
+
+def _with_capacity(outlook: Outlook, lane: Lane, days: Iterable[Day], most: int) -> list[Day]:
+    """The first of some days on each of so many ship days on which capacities leave something."""
+    found: dict[Day, Day] = {}
+    for day in islice(days, DAYS_LOOKED_AT):
+        ship_day = lane.ship_day(day)
+        if ship_day not in found and _left(outlook, lane, day) > 0:
+            found[ship_day] = day
+            if len(found) == most:
+                break
+    return list(found.values())
 
 
 def _left(outlook: Outlook, lane: Lane, day: Day) -> int:

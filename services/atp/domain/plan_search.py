@@ -7,6 +7,8 @@ shipments. Ship dates and locations decide among the equals that are met.
    dropped, added or exchanged as long as the plan gets better.
 2. An order of at most `LINES_EXACT` lines by `LOCATIONS_EXACT` locations and `SERVICES_EXACT` services is then searched
    whole (`services.atp.domain.plan_branches`).
+3. Where it is not, or that ended at its bound, worse neighbours are tried: each change of shipments is held while the
+   rest gets better around it. This ends early where the least that any plan can cost is near.
 
 Bounded in nodes, not in time, so that it is deterministic; `Found.budget_spent` says when a bound was reached.
 Guarantee (tests/property): every plan found can be taken, and where the search is exact none is better.
@@ -27,10 +29,16 @@ LOCATIONS_EXACT: Final = 3
 SERVICES_EXACT: Final = 2
 # Choices and lines looked at, and pieces taken again, in the neighbourhoods of one order; some 50 ms of a processor.
 NEAR_NODES_MAX: Final = 90_000
+FAR_NODES_MAX: Final = 180_000  # the same, with the neighbourhoods behind worse plans
+NEAR_PERCENT: Final = 97  # of a plan's cost: one that no plan can fall below is searched no further
 BRANCHES_MAX: Final = 20_000  # branches of a small order; seldom more than some hundred are needed
 NEIGHBOURS_MAX: Final = 24  # shipments added or exchanged that are tried, the most promising first
+NEIGHBOURS_BEHIND_MAX: Final = 8  # the same, behind a worse plan
+NONE: Final = -1  # no shipment
+NO_CHANGE: Final = (NONE, NONE)
 FORBIDDING: Final = 10**12  # thousandths of a minor unit: more than any unit costs
 STARTS_MAX: Final = 2  # sets of shipments, and single ones, from which the neighbourhood search starts
+Change = tuple[int, int]  # a shipment added, and one dropped for it
 Take = Callable[[Sequence[Choice]], bool]
 
 
@@ -48,12 +56,13 @@ def search(problem: Problem) -> Found:
     """The best plan found."""
     near = _Neighbourhood(problem)
     best = near.search()
-    if not _is_small(problem):
-        return Found(best[1], best[0], near.nodes, near.is_spent(), is_exact=False)
     branches = Branches(problem, best, BRANCHES_MAX)
-    is_exact = branches.search()
+    is_exact = _is_small(problem) and branches.search()
     best = branches.best
-    return Found(best[1], best[0], near.nodes + branches.nodes, not is_exact, is_exact)
+    if not is_exact:
+        best = near.search_further(best)
+    is_spent = not is_exact and (near.is_spent() or branches.is_spent())
+    return Found(best[1], best[0], near.nodes + branches.nodes, is_spent, is_exact)
 
 
 def _is_small(problem: Problem) -> bool:
@@ -73,6 +82,7 @@ class _Neighbourhood:
     def __init__(self, problem: Problem) -> None:
         self.nodes = 0
         self._until = NEAR_NODES_MAX
+        self._held = NO_CHANGE
         self._problem: Final = problem
         self._state: Final = State.of(problem)
         self._orders: Final = _orders(len(problem.wishes))
@@ -99,6 +109,49 @@ class _Neighbourhood:
             self._until = NEAR_NODES_MAX * number // len(starts)
             found.append(self._descended(start))
         return min(found, key=_place)
+
+    def search_further(self, best: Plan) -> Plan:
+        """The best plan found from worse neighbours of the best, each with its change held for one descent."""
+        self._until = FAR_NODES_MAX
+        tried: dict[Change, None] = {}
+        while not self.is_spent() and not self._is_near(best):
+            allowed = _shipments(best)
+            changes = [(other, dropped) for _, other, dropped in sorted(self._promises(best, allowed))]
+            changes += [(NONE, dropped) for dropped in allowed]
+            found = self._better_behind(best, [change for change in changes if change not in tried], tried)
+            if found is None:
+                break
+            best = found
+        return best
+
+    def _is_near(self, best: Plan) -> bool:
+        """Whether no plan costs so much less that more search is worth it."""
+        units, cost = Branches(self._problem, best, 0).least()
+        return best[0][0] <= -units and best[0][1] * NEAR_PERCENT <= cost * 100
+
+    def _better_behind(self, best: Plan, changes: Sequence[Change], tried: dict[Change, None]) -> Plan | None:
+        allowed = _shipments(best)
+        for change in changes:
+            if self.is_spent():
+                break
+            tried[change] = None
+            added, dropped = change
+            kept = [each for each in allowed if each != dropped]
+            self._held = change
+            found = self._descended_by_shipments(self._filled(kept if added == NONE else [*kept, added]))
+            self._held = NO_CHANGE
+            if found[0] < best[0]:
+                return self._descended(found)
+        return None
+
+    def _descended_by_shipments(self, current: Plan) -> Plan:
+        """From set to set of shipments as long as the plan gets better, with the change that is held left alone."""
+        while not self.is_spent():
+            better = next((each for each in map(self._filled, self._neighbours(current)) if each[0] < current[0]), None)
+            if better is None:
+                break
+            current = better
+        return current
 
     def _starts(self) -> Iterator[Sequence[int]]:
         """All ship days of each location and service, and of each location."""
@@ -143,14 +196,20 @@ class _Neighbourhood:
     def _neighbours(self, current: Plan) -> Iterator[Sequence[int]]:
         """Each shipment dropped; then those added or exchanged that promise most, if what they carry had room."""
         allowed = _shipments(current)
+        kept, forbidden = self._held
         for number in allowed:
-            yield [each for each in allowed if each != number]
+            if number != kept:
+                yield [each for each in allowed if each != number]
         promising = sorted(self._promises(current, allowed))
-        for _, other, dropped in promising[:NEIGHBOURS_MAX]:
+        most = NEIGHBOURS_MAX
+        if self._held != NO_CHANGE:
+            promising = [each for each in promising if each[1] != forbidden and (kept == NONE or each[2] != kept)]
+            most = NEIGHBOURS_BEHIND_MAX
+        for _, other, dropped in promising[:most]:
             yield [*(each for each in allowed if each != dropped), other]
 
     def _promises(self, current: Plan, allowed: Sequence[int]) -> Iterator[tuple[int, int, int]]:
-        """What a plan costs more (in thousandths) with a shipment added, and another one (-1: none) dropped for it."""
+        """What a plan costs more (in thousandths) with a shipment added, and another one (or none) dropped for it."""
         problem, cheapest = self._problem, self._cheapest
         pieces = [(choice.line, choice.shipment, choice.unit_cost, quantity) for choice, quantity in current[1]]
         for line, wish in enumerate(problem.wishes):
@@ -161,7 +220,7 @@ class _Neighbourhood:
                 continue
             saved = [min(0, cheapest[line].get(other, FORBIDDING) - cost) * units for line, _, cost, units in pieces]
             opening = GRAMS * (problem.shipments[other].cost_minor + problem.split_penalty)
-            yield opening + sum(saved), other, -1
+            yield opening + sum(saved), other, NONE
             for dropped in allowed:
                 moved = [
                     min([cheapest[line].get(each, FORBIDDING) for each in (*allowed, other) if each != dropped]) - cost
