@@ -69,7 +69,13 @@ def tried(
     name: str, history: History, came: Replayed, *, tiers: Sequence[str], lowest: str, landed_percent: int
 ) -> Tried:
     """What came of one replay."""
-    moves = tuple(
+    moves = moves_of(came)
+    return Tried(name, moves, _by_tier(history, came, landed_percent), members(history, moves, tiers, lowest))
+
+
+def moves_of(came: Replayed) -> tuple[Move, ...]:
+    """Every change that a rule made, ascending by time and customer."""
+    return tuple(
         sorted(
             (
                 Move(
@@ -84,7 +90,6 @@ def tried(
             key=lambda move: (move.at, move.customer, move.to_tier),
         )
     )
-    return Tried(name, moves, _by_tier(history, came, landed_percent), members(history, moves, tiers, lowest))
 
 
 def reversals(moves: Sequence[Move]) -> int:
