@@ -3,16 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from random import Random
+from typing import Any, Final
 
 import pytest
 
+from services.atp.adapters.turns import mark_all_waiting
 from services.chassis.business_time import clear_replay
 from tests.integration.test_atp_replay import move, quiet
 from tests.support.atp import Atp, an_order, assigned, running_atp, unique
 from tests.support.atp_proofs import prove
 
 START = date(2011, 3, 1)
+NOW: Final = datetime(2011, 3, 1, tzinfo=UTC)  # when positions are marked; it decides nothing
 RULE: dict[str, Any] = {
     "criteria": [{"attribute": "tier_rank"}, {"attribute": "age"}],
     "set_aside": {"after_days": 5, "lasts_days": 10},
@@ -294,6 +297,53 @@ async def test_newcomers_that_race_for_each_unit_get_none_before_the_old_order_i
     assert sum(await promised(atp, *new)) == 0
     await comes(atp, item, 40)
     assert sum(await promised(atp, *new)) == 40
+
+
+async def stands(atp: Atp, today: int) -> tuple[list[Any], list[Any]]:
+    """What is set aside (place, from which day on, units), and what is promised and not given back."""
+    kept = await atp.fetch(
+        "SELECT item_id, location_id, e -> 0, greatest((s ->> 0)::int, $1), sum((s ->> 1)::int) FROM position"
+        " CROSS JOIN LATERAL jsonb_array_elements(set_aside) e CROSS JOIN LATERAL jsonb_array_elements(e -> 3) s"
+        " GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4",
+        (START + timedelta(days=today)).toordinal(),
+    )
+    return kept, await atp.fetch("SELECT promise_id, line, part, open FROM commitment WHERE open > 0 ORDER BY 1, 2, 3")
+
+
+async def happens(atp: Atp, random: Random, items: list[str], known: list[str]) -> None:
+    """Something: an order of one or two items, whole or not; units that come; or an order that is cancelled."""
+    match random.choice(("order", "order", "receipt", "receipt", "receipt", "receipt", "cancel")):
+        case "order":
+            lines = [(item, random.randint(2, 9)) for item in random.sample(items, random.randint(1, 2))]
+            customer = {"system": "erp", "id": random.choice(("g", "nobody"))}
+            placed = an_order(*lines, customer=customer, ship_complete=random.random() < 0.7)
+            known.append(str((await atp.place(placed)).json()["promise_id"]))
+        case "receipt":
+            await comes(atp, random.choice(items), random.randint(1, 2), location=random.choice(("L1", "L2")))
+        case _ if known:
+            await atp.client.post(f"/v1/promises/{random.choice(known)}:cancel", json={"version": 2})
+    await quiet(atp)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_after_each_event_of_a_random_history_a_full_run_changes_nothing(atp: Atp, seed: int) -> None:
+    await rule(atp, {**RULE, "set_aside": {"after_days": 1, "lasts_days": 4, "tiers": {"gold": 2}}})
+    random, known, kept = Random(seed), list[str](), 0
+    items = [await atp.item() for _ in range(2)]
+    for item in items:
+        await atp.item(item, location="L2")
+        known.append(await whole(atp, item, 9))
+    for today in range(1, 9):
+        await day(atp, today)
+        for _ in range(4):
+            await happens(atp, random, items, known)
+            before = await stands(atp, today)
+            await atp.database.run(lambda connection: mark_all_waiting(connection, NOW, "stock_freed"), label="test")
+            await quiet(atp)
+            assert await stands(atp, today) == before
+            assert await kept_units(atp) == []
+            kept += len(before[0])
+    assert kept > 0
 
 
 async def test_a_rule_that_comes_later_finds_those_who_wait_already(atp: Atp) -> None:
