@@ -35,6 +35,7 @@ from services.chassis.relay_metrics import RelayMetrics
 from services.contracts.topics import AUDIT_ANCHORS, SEGMENTS_CURRENT, SEGMENTS_PROPOSALS, dead_letters
 from services.segment_registry.adapters.atp_api import AtpApi
 from services.segment_registry.adapters.heartbeat import heartbeats
+from services.segment_registry.adapters.reclassifier_api import ReclassifierApi
 from services.segment_registry.adapters.registry_store import SCHEMA, PostgresTransactions
 from services.segment_registry.application.ports import Cause, Commander
 from services.segment_registry.application.report_quiet import backlog
@@ -89,6 +90,10 @@ class _Registry:
         self._atp: AtpApi | None = None
         if settings.registry_atp_url is not None and settings.registry_atp_key is not None:
             self._atp = AtpApi(settings.registry_atp_url, settings.registry_atp_key.get_secret_value())
+        self._reclassifier: ReclassifierApi | None = None
+        if settings.registry_reclassifier_url is not None and settings.registry_reclassifier_key is not None:
+            key = settings.registry_reclassifier_key.get_secret_value()
+            self._reclassifier = ReclassifierApi(settings.registry_reclassifier_url, key)
         self._database: Database | None = None
         self._producer: Producer | None = None
         self._tasks: list[SideTask] = []
@@ -106,6 +111,7 @@ class _Registry:
             stir=self._stir,
             limiter=self._limiter,
             atp=self._atp,
+            reclassifier=self._reclassifier,
         )
         return Service(
             name=NAME,
@@ -143,6 +149,8 @@ class _Registry:
             await self._cache.close()
         if self._atp is not None:
             await self._atp.close()
+        if self._reclassifier is not None:
+            await self._reclassifier.close()
 
     async def _check_business_time(self) -> None:
         connection = await asyncpg.connect(self._database_url, timeout=CONNECT_TIMEOUT_SECONDS)

@@ -24,6 +24,12 @@ class SegmentRegistrySettings(ChassisSettings):
     registry_atp_key: SecretStr | None = Field(
         None, description="API key of the ATP with the scopes atp.preview and atp.read"
     )
+    registry_reclassifier_url: str | None = Field(
+        None, description="address of the reclassifier's API, for the distances to other tiers in explanations"
+    )
+    registry_reclassifier_key: SecretStr | None = Field(
+        None, description="API key of the reclassifier with the scope reclassifier.read"
+    )
     registry_commands_per_second: Annotated[int, Field(ge=1, le=100_000)] = Field(
         1_000, description="of one caller in the long run; a bulk import is one command"
     )

@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import httpx
 import orjson
+from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from services.chassis import business_time
@@ -154,6 +155,8 @@ class ReclassifierUnderTest:
     limited: dict[str, str]
     second: dict[str, str]
     poor: dict[str, str]
+    app: FastAPI
+    reading: str
     events: int = field(default=0)
 
     async def take(self, *records: dict[str, Any]) -> list[tuple[int, str]]:
@@ -279,9 +282,10 @@ async def reclassifier_over(database_url: str) -> AsyncIterator[ReclassifierUnde
     limited = credentials.headers(*scopes, subject="carl", account_groups=["north"])
     async with client_of(app, credentials.headers(*scopes, subject="ann")) as client:
         poor = credentials.headers(subject="poor")
+        reading = credentials.key("reclassifier.read", subject="the registry")
         second = credentials.headers(*scopes, subject="bea")
         running = ReclassifierUnderTest(
-            database, transactions, metrics, evaluator, handler, client, limited, second, poor
+            database, transactions, metrics, evaluator, handler, client, limited, second, poor, app, reading
         )
         await running.set_time(NOON)
         await running.set_rules()

@@ -17,7 +17,7 @@ from services.chassis.migrations import migrate
 from services.contracts.catalogue import decode
 from services.contracts.payload import Payload
 from services.segment_registry.adapters.registry_store import SCHEMA, PostgresTransactions
-from services.segment_registry.application.ports import Cause, Commander
+from services.segment_registry.application.ports import Cause, Commander, Distances
 from services.segment_registry.application.seed_default_tier import seed_default_tier
 from services.segment_registry.bootstrap import MIGRATIONS
 from services.segment_registry.entrypoints.app import create_registry_app
@@ -124,7 +124,9 @@ async def prepare(database_url: str) -> None:
 
 
 @asynccontextmanager
-async def registry_over(database_url: str) -> AsyncIterator[RegistryUnderTest]:
+async def registry_over(
+    database_url: str, *, reclassifier: Distances | None = None
+) -> AsyncIterator[RegistryUnderTest]:
     """The registry on a migrated database with the default tier, gold and silver."""
     await prepare(database_url)
     database = await Database.open(database_url, schema=SCHEMA, name="registry under test")
@@ -143,6 +145,7 @@ async def registry_over(database_url: str) -> AsyncIterator[RegistryUnderTest]:
         registry=metrics_registry,
         readiness=everything_is_ready,
         quiet=quiet,
+        reclassifier=reclassifier,
     )
     bob = credentials.headers(*SCOPES, subject="bob")
     limited = credentials.headers(*SCOPES, subject="carl", account_groups=["north"])

@@ -15,6 +15,7 @@ from services.reclassifier.application.ports import (
     Evaluated,
     Proposal,
     ProposalState,
+    ReclassifierReader,
     ReclassifierTransaction,
     RunCause,
     Segment,
@@ -82,7 +83,7 @@ async def evaluate_due(transaction: ReclassifierTransaction, rule_set_id: str) -
         return Evaluation(more=await transaction.continue_sweep(SWEEP_MAX) > 0, stopped=stopped)
     now = await transaction.now()
     if rule_set is not None:
-        rule_set = await _at_last_cut(transaction, rule_set, now)
+        rule_set = await at_last_cut(transaction, rule_set, now)
     cases = [] if rule_set is None else await _cases(transaction, claimed, rule_set, now)
     outcomes = [] if rule_set is None else [_decide(case, rule_set, now) for case in cases]
     entries: Sequence[AuditEntry] = ()
@@ -114,10 +115,11 @@ async def _is_stopped(transaction: ReclassifierTransaction, rule_set: RuleSet | 
     return state is not None and state.blown_at is not None
 
 
-async def _at_last_cut(transaction: ReclassifierTransaction, rule_set: RuleSet, now: datetime) -> RuleSet:
+async def at_last_cut(reader: ReclassifierReader, rule_set: RuleSet, now: datetime) -> RuleSet:
+    """The rule set with the limits of its last cut, unless that is too old."""
     if not rule_set.tops:
         return rule_set
-    cut = await transaction.last_cut(rule_set)
+    cut = await reader.last_cut(rule_set)
     stale = rule_set.cut_stale_days
     if cut is None or (stale is not None and now - cut.cut_at > timedelta(days=stale)):
         return rule_set.at_cut(None)

@@ -1,11 +1,13 @@
 """What is known of one customer: its numbers, their windows, its tier and what the numbers say of it."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from services.reclassifier.application.evaluate import at_last_cut
 from services.reclassifier.application.ports import ReclassifierReader, Segment, StoredRuleSet
 from services.reclassifier.domain.classification import Judgement, judge
+from services.reclassifier.domain.distances import Distance, distance_above, distance_below
 from services.reclassifier.domain.features import EVERY_DETAIL, Features
 from services.reclassifier.domain.orders import customer_of_owner
 from services.reclassifier.domain.standing import Standing, standing_at
@@ -15,7 +17,11 @@ NO_RULES_WINDOWS = (90,)
 
 @dataclass(frozen=True, slots=True)
 class CustomerView:
-    """One customer as of one moment. `counted_as` is under whom its orders count: itself, or who it was merged into."""
+    """One customer as of one moment. `counted_as` is under whom its orders count: itself, or who it was merged into.
+
+    `above` and `below`: how far its numbers are from other tiers of the rule set; None where its tier is not of the
+    rule set, or is held by an override.
+    """
 
     customer_id: str
     counted_as: str
@@ -25,6 +31,8 @@ class CustomerView:
     standing: Standing
     rule_set: StoredRuleSet | None
     judgement: Judgement | None
+    above: Distance | None = None
+    below: Distance | None = None
 
 
 async def read_customer(
@@ -42,5 +50,13 @@ async def read_customer(
     if segment is None and features.last_order_day is None and features.next_day is None:
         return None
     standing = standing_at(() if segment is None else segment.assignments, now)
-    judgement = None if rule_set is None or segment is None else judge(rule_set.rule_set, standing, features, now)
-    return CustomerView(customer_id, counted_as, now, features, segment, standing, rule_set, judgement)
+    if rule_set is None or segment is None:
+        return CustomerView(customer_id, counted_as, now, features, segment, standing, rule_set, None)
+    rules = await at_last_cut(reader, rule_set.rule_set, now)
+    judgement = judge(rules, standing, features, now)
+    view = CustomerView(customer_id, counted_as, now, features, segment, standing, rule_set, judgement)
+    tier = rules.floor if standing.tier is None else standing.tier
+    if tier not in rules.tiers or standing.overridden:
+        return view
+    above, below = distance_above(rules, tier, features), distance_below(rules, tier, features)
+    return replace(view, above=above, below=below)

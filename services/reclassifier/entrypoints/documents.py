@@ -6,6 +6,7 @@ from services.reclassifier.application.ports import FuseState, Proposal, Proposa
 from services.reclassifier.application.read_customer import CustomerView
 from services.reclassifier.application.rule_set_document import RuleSetDocument
 from services.reclassifier.domain.classification import Held, Move
+from services.reclassifier.domain.distances import Direction, Distance
 from services.reclassifier.domain.leaves import Finding
 from services.reclassifier.entrypoints.window_documents import Answer, WindowDocument, window_document
 
@@ -27,8 +28,29 @@ class MoveDocument(Answer):
     evidence: list[NumberDocument]
 
 
+class ChangeDocument(Answer):
+    """One number as it is, and how much more or less of it would do; `by` null: that cannot be said in a number."""
+
+    feature: str
+    window_days: int | None
+    value: str
+    direction: Direction
+    by: str | None
+
+
+class DistanceDocument(Answer):
+    """What together would have to change until the numbers ask for another tier; empty: they do already."""
+
+    tier: str
+    changes: list[ChangeDocument]
+
+
 class FeaturesDocument(Answer):
-    """What is known of a customer; `staleness`: everything that the log delivered before `as_of` was read is in it."""
+    """What is known of a customer; `staleness`: everything that the log delivered before `as_of` was read is in it.
+
+    `above` and `below`: the distances to the next tiers of the rule set in force, null where there is none, and for a
+    customer that no rule moves.
+    """
 
     customer_id: str
     counted_as: str
@@ -44,6 +66,8 @@ class FeaturesDocument(Answer):
     rule_version: int | None
     move_due: MoveDocument | None
     next_look_at: datetime | None
+    above: DistanceDocument | None
+    below: DistanceDocument | None
 
 
 class ProposalDocument(Answer):
@@ -151,6 +175,8 @@ def features_document(view: CustomerView) -> FeaturesDocument:
         rule_version=None if view.rule_set is None else view.rule_set.rule_set.version,
         move_due=None if judgement is None or judgement.move is None else _move(judgement.move),
         next_look_at=None if judgement is None else judgement.again_at,
+        above=_distance(view.above),
+        below=_distance(view.below),
     )
 
 
@@ -213,6 +239,22 @@ def run_document(run: Run) -> RunDocument:
         waiting=run.waiting,
         proposals=dict(run.proposals),
     )
+
+
+def _distance(distance: Distance | None) -> DistanceDocument | None:
+    if distance is None:
+        return None
+    changes = [
+        ChangeDocument(
+            feature=each.feature,
+            window_days=each.window_days or None,
+            value=each.value,
+            direction=each.direction,
+            by=each.by,
+        )
+        for each in distance.changes
+    ]
+    return DistanceDocument(tier=distance.tier, changes=changes)
 
 
 def _move(move: Move) -> MoveDocument:

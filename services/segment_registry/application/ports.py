@@ -25,6 +25,7 @@ from services.segment_registry.domain.customers import Customer, Identifier
 from services.segment_registry.domain.planned_tiers import PlannedTier
 from services.segment_registry.domain.proposals import Proposal, ProposalRefusal
 from services.segment_registry.domain.tier_cards import TierCard
+from services.segment_registry.domain.tier_distances import FoundDistances
 from services.segment_registry.domain.tiers import Tier
 from services.segment_registry.domain.timeline import Assignment
 
@@ -41,6 +42,10 @@ class LostRace(RegistryError):  # noqa: N818 - says what happened
 
 class AtpUnavailable(RegistryError):  # noqa: N818 - says what happened
     """The ATP did not answer what it was asked; the text says why."""
+
+
+class ReclassifierUnavailable(RegistryError):  # noqa: N818 - says what happened
+    """The reclassifier did not answer what it was asked; the text says why."""
 
 
 class TierLock(StrEnum):
@@ -366,6 +371,14 @@ class Previews(Protocol):
 
     async def of_tiers(self, wanted: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """Customer ids and tiers, as if they counted from now on. Raises AtpUnavailable."""
+        ...
+
+
+class Distances(Protocol):
+    """How far the reclassifier finds customers from other tiers."""
+
+    async def of_customer(self, customer_id: str) -> FoundDistances:
+        """By the rule set in force and the numbers now. Raises ReclassifierUnavailable."""
         ...
 
 

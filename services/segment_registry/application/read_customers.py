@@ -1,14 +1,20 @@
 """Look at customers: one, by an identifier, page by page, and their tier at any moment."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from services.segment_registry.application.ports import FeedPlace, RegistryReader
+from services.segment_registry.application.ports import (
+    Distances,
+    FeedPlace,
+    ReclassifierUnavailable,
+    RegistryReader,
+    Transactions,
+)
 from services.segment_registry.domain.customers import OWN_SYSTEM, Customer, Identifier, ServedTier, served_tier
 from services.segment_registry.domain.merging import MERGES_DEEP_MAX
-from services.segment_registry.domain.tier_explanation import Explanation, explain
+from services.segment_registry.domain.tier_explanation import Explanation, explain, with_distance
 from services.segment_registry.domain.tiers import Tier
 from services.segment_registry.domain.timeline import Assignment, in_force
 
@@ -73,13 +79,35 @@ async def customer_as_known(
     return KnownView(customer_id, found.sequence, found.assignments, served, moment, known)
 
 
-async def explain_tier(reader: RegistryReader, customer_id: str, at: datetime | None) -> Explanation | None:
-    """Why a customer is in its tier at a moment (None: now), a merged one as whom it is served; None if unknown."""
-    served_as = await reader.root_of(customer_id) or customer_id
-    customer = (await reader.customers([served_as], ended_too=True)).get(served_as)
-    if customer is None:
+async def explain_tier(
+    transactions: Transactions, customer_id: str, at: datetime | None, distances: Distances | None
+) -> Explanation | None:
+    """Why a customer is in its tier at a moment (None: now), a merged one as whom it is served; None if unknown.
+
+    How far it is from other tiers is known of now alone; the reclassifier is asked after the read has ended.
+    """
+
+    async def look(reader: RegistryReader) -> tuple[Explanation, dict[str, Tier]] | None:
+        served_as = await reader.root_of(customer_id) or customer_id
+        customer = (await reader.customers([served_as], ended_too=True)).get(served_as)
+        if customer is None:
+            return None
+        tiers = await reader.tiers()
+        return explain(customer, tiers, at or await reader.now()), tiers
+
+    seen = await transactions.read(look)
+    if seen is None:
         return None
-    return explain(customer, await reader.tiers(), at or await reader.now())
+    explanation, tiers = seen
+    if at is not None:
+        return replace(explanation, distance_missing="distances are known of now alone")
+    if distances is None:
+        return replace(explanation, distance_missing="no address of the reclassifier is configured")
+    try:
+        found = await distances.of_customer(explanation.customer_id)
+    except ReclassifierUnavailable as error:
+        return replace(explanation, distance_missing=str(error))
+    return with_distance(explanation, found, tiers)
 
 
 async def page_of_changed(

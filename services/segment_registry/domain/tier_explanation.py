@@ -5,12 +5,13 @@ names of rules are for colleagues and stay in the facts. Dates are days in UTC.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Final, NamedTuple
 
 from services.segment_registry.domain.customers import Customer, served_tier
+from services.segment_registry.domain.tier_distances import FoundDistances, distance_sentences
 from services.segment_registry.domain.tiers import Tier, default_tier
 from services.segment_registry.domain.timeline import Assignment, Evidence, Kind, boundaries, in_force, in_force_before
 
@@ -51,6 +52,7 @@ class Explanation:
     """The tier at a moment with its grounds; `since` is when the customer last came into it from another tier.
 
     `tier_above` is the active tier served next before this one, `tier_below` the one served next after it.
+    `distance` is how far the numbers are from the tiers beside this one now, `distance_missing` why that is not known.
     """
 
     customer_id: str
@@ -63,6 +65,8 @@ class Explanation:
     tier_below: Tier | None
     next_change: NextChange | None
     sentences: tuple[str, ...]
+    distance: FoundDistances | None = None
+    distance_missing: str | None = None
 
 
 def explain(customer: Customer, tiers: Mapping[str, Tier], at: datetime) -> Explanation:
@@ -81,6 +85,22 @@ def explain(customer: Customer, tiers: Mapping[str, Tier], at: datetime) -> Expl
         _outlook(tiers, tier, coming),
     )
     return Explanation(customer.customer_id, at, tier, served.by, since, numbers, above, below, coming, sentences)
+
+
+def with_distance(explanation: Explanation, found: FoundDistances, tiers: Mapping[str, Tier]) -> Explanation:
+    """The explanation with how far it is to other tiers, said before what is planned."""
+    missing = None
+    if found.overridden:
+        missing = "a decision for this account in particular holds, and no rule"
+    elif (found.tier or default_tier(tiers).tier) != explanation.tier.tier:
+        missing = "the reclassifier has not read the customer's tier yet"
+    elif found.above is None and found.below is None:
+        missing = "no rule moves customers of this tier"
+    if missing is not None:
+        return replace(explanation, distance_missing=missing)
+    said = distance_sentences(found, tiers)
+    sentences = (*explanation.sentences[:-1], *said, explanation.sentences[-1])
+    return replace(explanation, distance=found, sentences=sentences)
 
 
 def _since(customer: Customer, tiers: Mapping[str, Tier], at: datetime) -> datetime | None:

@@ -10,7 +10,7 @@ from services.chassis.auth import Authenticator
 from services.chassis.edge import Limiter
 from services.chassis.http import Readiness, create_app
 from services.chassis.quiet import Look, Stir, quiet_route
-from services.segment_registry.application.ports import Atp
+from services.segment_registry.application.ports import Atp, Distances
 from services.segment_registry.entrypoints.assignment_routes import assignment_routes
 from services.segment_registry.entrypoints.bulk_routes import IMPORT_BODY_MAX_BYTES, IMPORT_PATH, bulk_routes
 from services.segment_registry.entrypoints.change_request_routes import REQUESTS_PATH, change_request_routes
@@ -46,11 +46,12 @@ def create_registry_app(
     stir: Stir | None = None,
     limiter: Limiter | None = None,
     atp: Atp | None = None,
+    reclassifier: Distances | None = None,
 ) -> FastAPI:
     """The application. Without a desk it has health and metrics only.
 
     `quiet` answers the driver of a replay, woken by `stir`. `atp` previews change requests and tells what
-    was measured.
+    was measured, `reclassifier` how far customers are from other tiers.
     """
     app = create_app(
         title=TITLE,
@@ -70,7 +71,7 @@ def create_registry_app(
         tier_plan_routes(desk),
         tier_service_routes(desk, atp),
         customer_routes(desk),
-        assignment_routes(desk),
+        assignment_routes(desk, reclassifier),
         record_routes(desk),
         merge_routes(desk),
         feed_routes(desk),

@@ -12,7 +12,7 @@ from services.segment_registry.application.answer_once import Answer
 from services.segment_registry.application.assign_tier import assign_tier
 from services.segment_registry.application.change_customers import CustomerUnknown
 from services.segment_registry.application.end_assignment import end_assignment
-from services.segment_registry.application.ports import RegistryTransaction
+from services.segment_registry.application.ports import Distances, RegistryTransaction
 from services.segment_registry.application.read_customers import KnownView, customer_as_known, explain_tier
 from services.segment_registry.domain.moves import Moved, MoveRefused, MoveRequest
 from services.segment_registry.domain.second_person import SecondPersonNeeded
@@ -54,10 +54,11 @@ HISTORY_PAGE_MAX: Final = 500  # assignments of one page
 _Outcome: TypeAlias = Moved | Unchanged | MoveRefused | CustomerUnknown | SecondPersonNeeded
 
 
-def assignment_routes(desk: Desk) -> APIRouter:
+def assignment_routes(desk: Desk, distances: Distances | None) -> APIRouter:
     """The routes."""
     router = APIRouter(tags=["assignments"])
     _add_reads(router, desk)
+    _add_explanation(router, desk, distances)
     _add_assign(router, desk)
     _add_end(router, desk)
     return router
@@ -99,6 +100,8 @@ def _add_reads(router: APIRouter, desk: Desk) -> None:
         view = await desk.transactions.read(lambda reader: customer_as_known(reader, customer_id, None, known_at))
         return response(answer(history_value(_known(view), after, limit)))
 
+
+def _add_explanation(router: APIRouter, desk: Desk, distances: Distances | None) -> None:
     @router.get(
         "/v1/customers/{customer_id}/tier-explanation",
         response_model=ExplanationDocument,
@@ -109,7 +112,7 @@ def _add_reads(router: APIRouter, desk: Desk) -> None:
         principal: Reader, customer_id: CustomerId, at: Annotated[Moment | None, Query()] = None
     ) -> Response:
         see_customers(principal)
-        found = await desk.transactions.read(lambda reader: explain_tier(reader, customer_id, at))
+        found = await explain_tier(desk.transactions, customer_id, at, distances)
         if found is None:
             raise customer_unknown()
         return response(answer(explanation_value(found)))

@@ -1,8 +1,10 @@
 """The explanation of a tier as it is answered."""
 
-from typing import Any
+from dataclasses import asdict
+from typing import Any, Literal
 
 from services.contracts.payload import Code, Identifier, Moment, Payload, Version
+from services.segment_registry.domain.tier_distances import FoundDistances
 from services.segment_registry.domain.tier_explanation import Explanation
 from services.segment_registry.domain.tiers import Tier
 from services.segment_registry.entrypoints.documents import Basis, basis_of
@@ -32,6 +34,33 @@ class NextChangeDocument(Payload):
     tier: Code
 
 
+class NumberChangeDocument(Payload):
+    """One number as it is, and by how much more or less it would turn; `by` null: that cannot be said in a number."""
+
+    feature: str
+    window_days: int | None
+    value: str
+    direction: Literal["more", "less", "other"]
+    by: str | None
+
+
+class TierDistanceDocument(Payload):
+    """What together would have to change until the rules ask for a tier; empty: they do already."""
+
+    tier: Code
+    changes: tuple[NumberChangeDocument, ...]
+
+
+class DistanceDocument(Payload):
+    """How far the numbers are from the tiers beside the customer's own, by the rule set in force at `as_of`."""
+
+    as_of: Moment
+    rule: Code | None
+    rule_version: Version | None
+    above: TierDistanceDocument | None
+    below: TierDistanceDocument | None
+
+
 class ExplanationDocument(Payload):
     """Why a customer is in its tier. `sentences` may be read to the customer; all else is for colleagues."""
 
@@ -51,6 +80,8 @@ class ExplanationDocument(Payload):
     tier_above: NeighbourDocument | None
     tier_below: NeighbourDocument | None
     next_change: NextChangeDocument | None
+    distance: DistanceDocument | None
+    distance_missing: str | None
     sentences: tuple[str, ...]
 
 
@@ -83,7 +114,19 @@ def explanation_value(explanation: Explanation) -> dict[str, Any]:
         "tier_above": _neighbour(explanation.tier_above),
         "tier_below": _neighbour(explanation.tier_below),
         "next_change": None if coming is None else {"at": coming.at, "tier": coming.tier},
+        "distance": None if explanation.distance is None else _distance(explanation.distance),
+        "distance_missing": explanation.distance_missing,
         "sentences": list(explanation.sentences),
+    }
+
+
+def _distance(found: FoundDistances) -> dict[str, Any]:
+    return {
+        "as_of": found.as_of,
+        "rule": found.rule,
+        "rule_version": found.rule_version,
+        "above": None if found.above is None else asdict(found.above),
+        "below": None if found.below is None else asdict(found.below),
     }
 
 
