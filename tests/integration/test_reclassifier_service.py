@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import asyncpg
 import pytest
@@ -14,7 +15,7 @@ from services.chassis.event_log.port import TopicSpec
 from services.chassis.event_log.postgres import PostgresEventLog
 from services.chassis.lifecycle import ALL_ROLES, Role, Service
 from services.chassis.settings import Form
-from services.contracts.catalogue import ORDER_RECORDED, SEGMENT_CURRENT, EventType, decode
+from services.contracts.catalogue import ORDER_RECORDED, SEGMENT_CURRENT, TIER_POLICY, EventType, decode
 from services.contracts.segments import SegmentProposed
 from services.contracts.topics import ALL, SEGMENTS_PROPOSALS, dead_letters
 from services.reclassifier.bootstrap import build
@@ -115,6 +116,29 @@ async def test_a_record_becomes_a_proposal_once_also_over_a_restart(database_url
         reader = await log.reader([SEGMENTS_PROPOSALS.name])
         assert sum((await reader.end_offsets()).values()) == 1
         await reader.close()
+
+
+async def test_the_service_follows_tiers_and_looks_by_itself_an_hour_later(
+    database_url: str, log: PostgresEventLog
+) -> None:
+    tier = {"tier": "bronze", "version": 1, "name": "Bronze", "priority_rank": 3, "is_default": True}
+    big = [{"line": "1", "sku": "A", "quantity": 90, "unit_price": "2"}]
+    await _publish(log, TIER_POLICY, ("bronze", {**tier, "policy": {"validation": {"order_quantity_max": 100}}}))
+    await _publish(log, ORDER_RECORDED, *(("c1", record(f"{number}", lines=big)) for number in range(4)))
+    await _set_time(database_url)
+    async with _running(database_url, log) as service:
+        await until(lambda: _is_quiet(service))
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("DELETE FROM reclassifier.detection")  # of a look that came behind the orders
+    await business_time.set_replay(connection, NOON + timedelta(hours=1), "settle", 2)
+
+    async def found() -> bool:
+        kinds = await connection.fetch("SELECT kind, owner FROM reclassifier.detection WHERE ended_at IS NULL")
+        return [tuple(row) for row in kinds] == [("split_orders", "c:c1")]
+
+    async with _running(database_url, log):
+        await until(found)
+    await connection.close()
 
 
 async def test_a_process_without_the_consumer_knows_that_not_all_is_done(
