@@ -1,9 +1,11 @@
 """From orders to tiers: how soon an order moves its customer, how many are counted, how long everybody takes.
 
-Three cases, on the whole deployment and through real Kafka:
+Four cases, on the whole deployment and through real Kafka:
 
 * a customer's order, which the ATP has answered, to the first decision of the ATP by the tier that it leads to; the
   move is made without a person. Inquiries follow each other without a pause: the figure includes the time of one;
+* the same while customers are imported in bulk (`--imported`, 100,000 by default): how many were in at its end, and how
+  many a second, is in the figures;
 * records of orders, written to the log at once, until one reclassifier process has counted the last of them and
   judged every customer: orders a second;
 * everybody judged by a new version of the rules, as one run (`--customers`, 1,000,000): seconds, and the most memory
@@ -41,6 +43,7 @@ MOVES: Final = 100
 RECORDS: Final = 50_000
 RECORD_CUSTOMERS: Final = 2_000
 CUSTOMERS: Final = 1_000_000
+IMPORTED: Final = 100_000
 ROWS_AT_ONCE: Final = 1_000
 WRITTEN_AT_ONCE: Final = 2_000
 WAIT_SECONDS_MAX: Final = 900.0
@@ -79,6 +82,7 @@ async def main() -> None:
     parser.add_argument("--moves", type=int, default=MOVES)
     parser.add_argument("--records", type=int, default=RECORDS)
     parser.add_argument("--customers", type=int, default=CUSTOMERS)
+    parser.add_argument("--imported", type=int, default=IMPORTED)
     given = parser.parse_args()
     with TemporaryDirectory() as folder:
         rules = Path(folder) / "rules.json"
@@ -90,22 +94,48 @@ async def main() -> None:
             for one in ATP
         ]
         async with measured(wanted) as (deployment, clients):
-            figures = [await _order_to_tier(clients, given.moves)]
+            figures = [await _order_to_tier(clients, "R", given.moves)]
+            figures += await _during_import(clients, given.moves, given.imported)
             figures.append(await _orders(deployment, clients, given.records))
             figures += await _everybody(deployment, given.customers)
-    write("reclassification", figures, moves=given.moves, records=given.records, customers=given.customers)
+    write("reclassification", figures, **vars(given))
 
 
-async def _order_to_tier(clients: ServiceClients, moves: int) -> Figure:
-    await _import(clients, [f"R-{number}" for number in range(moves)])
+async def _order_to_tier(clients: ServiceClients, prefix: str, moves: int, case: str = "") -> Figure:
+    """Move new customers one after another; they are known before the first one orders."""
+    await _import(clients, [f"{prefix}-{number}" for number in range(moves)])
     found = []
     for number in range(moves):
+        name = f"{prefix}-{number}"
         started = time.perf_counter()
-        await clients.call("atp", "POST", "/v1/promises", _order(f"R-{number}", f"move-{number}"))
+        await clients.call("atp", "POST", "/v1/promises", _order(name, f"move-{name}"))
         answered = time.perf_counter()
-        await _served_as_gold(clients, f"R-{number}", started)
+        await _served_as_gold(clients, name, started)
         found.append(time.perf_counter() - answered)
-    return _latency("an order to the tier that it leads to", found)
+    return _latency(f"an order to the tier that it leads to{case}", found)
+
+
+async def _during_import(clients: ServiceClients, moves: int, customers: int) -> list[Figure]:
+    """Move customers while others come in; an import that is over before the last move leaves the rest in peace."""
+    importing = asyncio.create_task(_timed_import(clients, customers), name="import")
+    try:
+        moved = await _order_to_tier(clients, "I", moves, ", during an import")
+        still_going = not importing.done()
+        seconds = await importing
+    finally:
+        importing.cancel()
+    rate = Figure(f"{customers:,} customers imported meanwhile", "throughput", "customers/s", customers / seconds)
+    if not still_going:
+        print(
+            f"  the import was over before the last of {moves} moves: give more --imported or fewer --moves", flush=True
+        )
+    return [moved, rate]
+
+
+async def _timed_import(clients: ServiceClients, customers: int) -> float:
+    started = time.perf_counter()
+    await _import(clients, [f"B-{number}" for number in range(customers)])
+    return time.perf_counter() - started
 
 
 async def _served_as_gold(clients: ServiceClients, customer: str, started: float) -> None:
