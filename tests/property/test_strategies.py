@@ -257,15 +257,16 @@ def small(draw: st.DrawFn) -> Small:
     key = PositionKey("I1", "L0")
     wanted = draw(st.lists(st.integers(1, 4), min_size=1, max_size=4))
     had = [draw(st.integers(0, quantity)) for quantity in wanted]
-    late = draw(st.integers(0, 5))
+    kinds: list[Strategy] = [draw(by_order) for _ in wanted]
+    # One that fills takes nothing from its own kind, so that dates decide which of them loses: there are none then.
+    late = 0 if "fill" in kinds else draw(st.integers(0, 5))
     supply = sum(had) + draw(st.integers(0, 4))
     now = max(0, supply - late)
     position = Position(key, 1, now, receipts=(Receipts(worlds.TODAY + 3, supply - now),) if supply > now else ())
     book = Book(worlds.TODAY, {"I1": Item("I1")}, {key: position}, {"*": (Offer("L0", "S", "road", 1, 0, 1, 0, 0),)})
     contenders = []
-    for number, (quantity, holds) in enumerate(zip(wanted, had, strict=True)):
+    for number, (quantity, holds, strategy) in enumerate(zip(wanted, had, kinds, strict=True)):
         tier = draw(st.sampled_from(worlds.TIERS))
-        strategy: Strategy = draw(by_order)
         line = RequestLine("1", "I1", quantity, worlds.TODAY + draw(st.integers(0, 4)))
         request = Request("erp", f"o{number}", tier, "GB", "web", worlds.TODAY, ship_complete=False, lines=(line,))
         asked = replace(request, lines=(replace(line, quantity=holds),))
