@@ -31,6 +31,7 @@ from tiercel.parts import ATP, PARTS, RECLASSIFIER, SEGMENT_REGISTRY, Part, migr
 
 READY_SECONDS_MAX: Final = 60.0  # after a crash, projections may have much to catch up with
 READY_POLL_SECONDS: Final = 0.05
+ASKED_BY_THE_REGISTRY: Final = ("atp.read", "atp.preview", "reclassifier.read")
 STARTED_IN_ORDER: Final = (SEGMENT_REGISTRY, RECLASSIFIER, ATP)  # the ATP reads tiers that the registry publishes
 
 
@@ -112,12 +113,22 @@ async def _open(
     await event_log.ensure_topics(topics.specs())
     await migrate_all(database_url)
     key, hashed = mint([SCOPE_WILDCARD], subject="embedded")
+    asking, hashed_asking = mint(ASKED_BY_THE_REGISTRY, subject="segment_registry")
+    urls = {name: f"http://{interface}:{listener.getsockname()[1]}" for name, listener in listeners.items()}
+    asked = {f"registry_{part.name}_url": urls[part.name] for part in (ATP, RECLASSIFIER)}
+    asked |= {f"registry_{part.name}_key": asking for part in (ATP, RECLASSIFIER)}
     audit = {"audit_key_file": reaching.audit_key(data), "audit_anchor_folder": reaching.audit_anchors(data)}
     wall = SystemClock()
-    authenticator = Authenticator(wall=wall, api_keys=ApiKeys([MintedKeys([hashed])], wall=wall))
+    authenticator = Authenticator(wall=wall, api_keys=ApiKeys([MintedKeys([hashed, hashed_asking])], wall=wall))
     services = {
         part.name: await part.program.build(
-            load(part.program.settings, form=Form.EMBEDDED, redis_url=None, **audit, **_those_of(part, settings)),
+            load(
+                part.program.settings,
+                form=Form.EMBEDDED,
+                redis_url=None,
+                **audit,
+                **_those_of(part, {**asked, **settings}),
+            ),
             database_url=database_url,
             event_log=event_log,
             authenticator=authenticator,
@@ -125,7 +136,6 @@ async def _open(
         )
         for part in PARTS
     }
-    urls = {name: f"http://{interface}:{listener.getsockname()[1]}" for name, listener in listeners.items()}
     return Running(urls, key, database_url, event_log), services
 
 

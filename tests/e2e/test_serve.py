@@ -63,6 +63,27 @@ def test_the_doctor_finds_it_well_while_it_runs(served: Served) -> None:
     assert "failed" not in done.stdout
 
 
+def test_the_registry_asks_the_atp_what_a_move_changes_and_the_reclassifier_how_far_a_tier_is(served: Served) -> None:
+    _promise(served)
+    tier = served.ask("segment_registry", "PUT", "/v1/tiers/first-class", {"name": "First", "priority_rank": 3})
+    assert tier.is_success, tier.text
+    known = {"identifiers": [{"system": "crm", "id": "C-77"}]}
+    customer = served.ask("segment_registry", "POST", "/v1/customers", known).json()["customer_id"]
+    moves = [{"customer_id": customer, "tier": "first-class", "reason": "agreed"}]
+    content = {"kind": "assignments", "moves": moves}
+    proposed = served.ask("segment_registry", "POST", "/v1/change-requests", {"reason": "asked", "content": content})
+    assert proposed.status_code == 201, proposed.text
+    path = f"/v1/change-requests/{proposed.json()['request_id']}/effects"
+    effects = served.ask("segment_registry", "GET", path).json()
+    assert (effects["customers"], effects["preview_missing"]) == (1, None)
+    assert effects["preview"]["promises"] == []
+    deadline = time.monotonic() + START_SECONDS_MAX  # until the reclassifier has read of the customer
+    explained = f"/v1/customers/{customer}/tier-explanation"
+    while missing := served.ask("segment_registry", "GET", explained).json()["distance_missing"]:
+        assert time.monotonic() < deadline, missing
+        time.sleep(0.1)
+
+
 def test_whatever_an_alert_or_the_dashboard_reads_is_measured(served: Served) -> None:
     _promise(served)
     today = datetime.now(UTC).date().isoformat()
@@ -112,14 +133,17 @@ def test_its_audit_trails_are_whole_and_an_act_of_force_is_found(served: Served)
         return tiercel("audit", "verify", "--data", str(served.data), "--service", "segment_registry")
 
     deadline = time.monotonic() + START_SECONDS_MAX
-    while "anchored to 2 " not in (done := verified()).stdout and time.monotonic() < deadline:
+    whole = re.compile(r"segment_registry: (\d+) entries verified; anchored to \1 ")
+    while not (found := whole.search((done := verified()).stdout)) and time.monotonic() < deadline:
         assert done.returncode == 0, done.stdout + done.stderr
-    assert "segment_registry: 2 entries verified; anchored to 2 " in done.stdout
+    assert found, done.stdout
+    entries = int(found[1])
+    assert entries >= 2  # the tier that everybody is in at first, and this one
     anchors = tiercel("audit", "anchors", "segment_registry", "--data", str(served.data)).stdout.splitlines()
-    assert json.loads(anchors[-1])["position"] == 2
+    assert json.loads(anchors[-1])["position"] == entries
 
     file = served.data / "audit-anchors" / "segment_registry.jsonl"
-    forged = json.loads(anchors[-1]) | {"position": 3}
+    forged = json.loads(anchors[-1]) | {"position": entries + 1}
     with file.open("a") as out:
         out.write(json.dumps(forged) + "\n")
     done = verified()
