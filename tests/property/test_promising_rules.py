@@ -158,6 +158,7 @@ def test_a_rule_leaves_a_protected_tier_what_is_kept_for_it_on_the_day_of_others
 ) -> None:
     """On the day on which others take, the tier has what it had under its protection, or all that is kept for it."""
     item = _ruled(book)
+    auditor = Auditor(replace(book, positions=dict(book.positions), usage=dict(book.usage)))
     for request in orders:
         alone = replace(request, lines=request.lines[:1], ship_complete=False)
         after = replace(book, positions=dict(book.positions), usage=dict(book.usage))
@@ -167,10 +168,11 @@ def test_a_rule_leaves_a_protected_tier_what_is_kept_for_it_on_the_day_of_others
                 owner = next(tier for tier in worlds.TIERS if tier.tier == protection.tier)
                 restricts = protection.mode == "core" or owner.priority_rank < request.tier.priority_rank
                 if owner.tier != request.tier.tier and restricts and protection.start <= part.available_day:
-                    kept = Auditor(book).remaining(protection, item, part.available_day)
+                    kept = auditor.remaining(protection, item, part.available_day)
                     had, has = (room_for(each, part.key, item, owner).at(part.available_day) for each in (book, after))
                     assert part.available_day > protection.end or has >= min(had, kept)
-        decide(book, request)
+        for line in decide(book, request).lines:
+            auditor.take(request, line)
 
 
 @given(worlds.books(ruled=True), worlds.order_lists())
