@@ -21,6 +21,9 @@ BENCHES: Final = (
 def main() -> int:
     """Run each bench in a process of its own; 1 if one of them did not finish."""
     options = [argument for argument in sys.argv[1:] if argument.startswith("--")]
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(f"{__doc__}\nThere are {', '.join(BENCHES)}.")
+        return 0
     names = [argument for argument in sys.argv[1:] if argument not in options] or list(BENCHES)
     unknown = [name for name in names if name not in BENCHES]
     if unknown:
