@@ -136,7 +136,7 @@ async def test_a_deadlock_is_tried_again_until_both_are_through(
         await database.run(work, label="opposite orders")
 
     await asyncio.gather(increment("a", "b"), increment("b", "a"))
-    assert attempts == 3
+    assert attempts >= 3  # both may be chosen as victims, where both look at the same time
     assert await admin.fetchval("SELECT array_agg(value) FROM runner.counter") == [2, 2]
 
 
