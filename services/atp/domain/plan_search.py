@@ -60,7 +60,7 @@ def search(problem: Problem) -> Found:
     is_exact = _is_small(problem) and branches.search()
     best = branches.best
     if not is_exact:
-        best = near.search_further(best)
+        best = near.search_further(best, branches.least())
     is_spent = not is_exact and (near.is_spent() or branches.is_spent())
     return Found(best[1], best[0], near.nodes + branches.nodes, is_spent, is_exact)
 
@@ -107,14 +107,17 @@ class _Neighbourhood:
         found = []
         for number, start in enumerate(starts, 1):
             self._until = NEAR_NODES_MAX * number // len(starts)
-            found.append(self._descended(start))
+            found.append(self._descended(start, self._better))
         return min(found, key=_place)
 
-    def search_further(self, best: Plan) -> Plan:
-        """The best plan found from worse neighbours of the best, each with its change held for one descent."""
+    def search_further(self, best: Plan, least: tuple[int, int]) -> Plan:
+        """The best plan found from worse neighbours of the best, each with its change held for one descent.
+
+        `least` is what no plan is better than: units, and the cost of as many (see `Branches.least`).
+        """
         self._until = FAR_NODES_MAX
         tried: dict[Change, None] = {}
-        while not self.is_spent() and not self._is_near(best):
+        while not self.is_spent() and not _is_near(best, least):
             allowed = _shipments(best)
             changes = [(other, dropped) for _, other, dropped in sorted(self._promises(best, allowed))]
             changes += [(NONE, dropped) for dropped in allowed]
@@ -123,11 +126,6 @@ class _Neighbourhood:
                 break
             best = found
         return best
-
-    def _is_near(self, best: Plan) -> bool:
-        """Whether no plan costs so much less that more search is worth it."""
-        units, cost = Branches(self._problem, best, 0).least()
-        return best[0][0] <= -units and best[0][1] * NEAR_PERCENT <= cost * 100
 
     def _better_behind(self, best: Plan, changes: Sequence[Change], tried: dict[Change, None]) -> Plan | None:
         allowed = _shipments(best)
@@ -138,20 +136,11 @@ class _Neighbourhood:
             added, dropped = change
             kept = [each for each in allowed if each != dropped]
             self._held = change
-            found = self._descended_by_shipments(self._filled(kept if added == NONE else [*kept, added]))
+            found = self._descended(self._filled(kept if added == NONE else [*kept, added]), self._better_by_shipments)
             self._held = NO_CHANGE
             if found[0] < best[0]:
-                return self._descended(found)
+                return self._descended(found, self._better)
         return None
-
-    def _descended_by_shipments(self, current: Plan) -> Plan:
-        """From set to set of shipments as long as the plan gets better, with the change that is held left alone."""
-        while not self.is_spent():
-            better = next((each for each in map(self._filled, self._neighbours(current)) if each[0] < current[0]), None)
-            if better is None:
-                break
-            current = better
-        return current
 
     def _starts(self) -> Iterator[Sequence[int]]:
         """All ship days of each location and service, and of each location."""
@@ -162,10 +151,10 @@ class _Neighbourhood:
         for name in sorted(by_lane):
             yield by_lane[name]
 
-    def _descended(self, start: Plan) -> Plan:
+    def _descended(self, start: Plan, step: Callable[[Plan], Plan | None]) -> Plan:
         current = start
         while not self.is_spent():
-            better = self._better(current)
+            better = step(current)
             if better is None:
                 break
             current = better
@@ -184,6 +173,10 @@ class _Neighbourhood:
             if self.is_spent():
                 break
         return None
+
+    def _better_by_shipments(self, current: Plan) -> Plan | None:
+        """By other sets of shipments alone, whatever is left of the budget."""
+        return next((each for each in map(self._filled, self._neighbours(current)) if each[0] < current[0]), None)
 
     def _rebuilt(self, current: Plan, lines: Sequence[int], allowed: Sequence[int] | None) -> Plan:
         """Lines planned anew beside all others, each by what costs least a unit then."""
@@ -320,6 +313,12 @@ class _Neighbourhood:
             _, less, rank = min(priced)
             self._state.take(choices[rank], -less)
         return bool(priced)
+
+
+def _is_near(best: Plan, least: tuple[int, int]) -> bool:
+    """Whether no plan costs so much less that more search is worth it."""
+    units, cost = least
+    return best[0][0] <= -units and best[0][1] * NEAR_PERCENT <= cost * 100
 
 
 def _shipments(plan: Plan) -> list[int]:
