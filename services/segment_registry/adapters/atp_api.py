@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import httpx
 
+from services.segment_registry.adapters.asked_service import client_of
 from services.segment_registry.application.ports import AtpUnavailable
 
 SECONDS_MAX: Final = 8.0  # below the deadline of the request that waits for it
@@ -16,14 +17,7 @@ class AtpApi:
     """Asks the ATP over HTTP, with a key that may read and preview and nothing else."""
 
     def __init__(self, url: str, key: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._client = httpx.AsyncClient(
-            base_url=url,
-            headers={"authorization": f"Bearer {key}"},
-            timeout=SECONDS_MAX,
-            follow_redirects=False,
-            trust_env=False,
-            transport=transport,
-        )
+        self._client = client_of(url, key, seconds_max=SECONDS_MAX, transport=transport)
 
     async def of_tiers(self, wanted: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """The ATP's preview as it is, of customers in other tiers. Raises AtpUnavailable."""

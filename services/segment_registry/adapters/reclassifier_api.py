@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import httpx
 
+from services.segment_registry.adapters.asked_service import client_of
 from services.segment_registry.application.ports import ReclassifierUnavailable
 from services.segment_registry.domain.tier_distances import FoundDistances, NumberChange, TierDistance
 
@@ -17,14 +18,7 @@ class ReclassifierApi:
     """Asks the reclassifier over HTTP, with a key that may read and nothing else."""
 
     def __init__(self, url: str, key: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._client = httpx.AsyncClient(
-            base_url=url,
-            headers={"authorization": f"Bearer {key}"},
-            timeout=SECONDS_MAX,
-            follow_redirects=False,
-            trust_env=False,
-            transport=transport,
-        )
+        self._client = client_of(url, key, seconds_max=SECONDS_MAX, transport=transport)
 
     async def of_customer(self, customer_id: str) -> FoundDistances:
         """See `Distances`."""
