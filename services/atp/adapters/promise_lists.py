@@ -62,6 +62,11 @@ _COLUMNS: Final = """
     {tier} AS tier, p.source, p.order_id, {item} AS item_id, {location} AS location_id, {quantity} AS quantity,
     {at} AS at, {cause} AS cause
 """
+_SERVED_AS: Final = (  # the tier that a promise was made for, and its rank
+    " CROSS JOIN LATERAL"
+    " (SELECT convert_from(p.document, 'UTF8')::jsonb -> 'served_as' ->> 'tier' AS tier) s"
+    " LEFT JOIN tier t ON t.tier = s.tier"
+)
 _DEFICITS: Final = f"""
 SELECT min({_RANKED}) AS priority_rank, 0 AS kind, min(d.ship_day) AS day,
     '00000000-0000-0000-0000-000000000000'::uuid AS promise_id, d.item_id || ' ' || d.location_id AS line, 0 AS part,
@@ -122,10 +127,9 @@ _HOLDS: Final = (
         cause="NULL",
     )
     + "FROM due d JOIN order_identity i ON i.source = d.key::jsonb ->> 0 AND i.order_id = d.key::jsonb ->> 1"
-    " JOIN promise p ON p.promise_id = i.promise_id CROSS JOIN LATERAL"
-    " (SELECT convert_from(p.document, 'UTF8')::jsonb -> 'served_as' ->> 'tier' AS tier) s"
-    " LEFT JOIN tier t ON t.tier = s.tier"
-    f" WHERE d.kind = 'hold' AND d.at <= $2 AND p.state = 'held' AND {_CHANNEL}"
+    " JOIN promise p ON p.promise_id = i.promise_id"
+    + _SERVED_AS
+    + f" WHERE d.kind = 'hold' AND d.at <= $2 AND p.state = 'held' AND {_CHANNEL}"
 )
 _BACKORDERS: Final = (
     "SELECT "
@@ -142,10 +146,9 @@ _BACKORDERS: Final = (
         at="b.ordered_at::timestamptz",
         cause="NULL",
     )
-    + "FROM backorder b JOIN promise p ON p.promise_id = b.promise_id CROSS JOIN LATERAL"
-    " (SELECT convert_from(p.document, 'UTF8')::jsonb -> 'served_as' ->> 'tier' AS tier) s"
-    " LEFT JOIN tier t ON t.tier = s.tier"
-    f" WHERE NOT b.late AND b.ordered_at::timestamptz <= $3 AND {_CHANNEL}"
+    + "FROM backorder b JOIN promise p ON p.promise_id = b.promise_id"
+    + _SERVED_AS
+    + f" WHERE NOT b.late AND b.ordered_at::timestamptz <= $3 AND {_CHANNEL}"
 )
 # Of a capacity that was lowered below what is booked; whose promise ships later is for the warehouse to say.
 _OVERBOOKED: Final = """
@@ -176,10 +179,9 @@ _UNMET: Final = (
         at="b.ordered_at::timestamptz",
         cause="CASE WHEN b.late THEN 'late' ELSE 'missing' END",
     )
-    + "FROM backorder b JOIN promise p ON p.promise_id = b.promise_id CROSS JOIN LATERAL"
-    " (SELECT convert_from(p.document, 'UTF8')::jsonb -> 'served_as' ->> 'tier' AS tier) s"
-    " LEFT JOIN tier t ON t.tier = s.tier"
-    f" WHERE b.unmet AND {_CHANNEL}"
+    + "FROM backorder b JOIN promise p ON p.promise_id = b.promise_id"
+    + _SERVED_AS
+    + f" WHERE b.unmet AND {_CHANNEL}"
 )
 _SET_ASIDE: Final = (
     "SELECT "  # noqa: S608 - made of constants
@@ -198,10 +200,9 @@ _SET_ASIDE: Final = (
     )
     + "FROM position q CROSS JOIN LATERAL jsonb_array_elements(q.set_aside) AS e"
     " JOIN order_identity i ON i.source = e #>> '{0,2}' AND i.order_id = e #>> '{0,3}'"
-    " JOIN promise p ON p.promise_id = i.promise_id CROSS JOIN LATERAL"
-    " (SELECT convert_from(p.document, 'UTF8')::jsonb -> 'served_as' ->> 'tier' AS tier) s"
-    " LEFT JOIN tier t ON t.tier = s.tier"
-    f" WHERE q.set_aside IS NOT NULL AND (e ->> 2)::int >= $1 AND {_CHANNEL}"
+    " JOIN promise p ON p.promise_id = i.promise_id"
+    + _SERVED_AS
+    + f" WHERE q.set_aside IS NOT NULL AND (e ->> 2)::int >= $1 AND {_CHANNEL}"
 )
 _EACH: Final = (_DEFICITS, _AT_RISK, _PAST_DUE, _HOLDS, _BACKORDERS, _OVERBOOKED, _UNMET, _SET_ASIDE)
 _ALL: Final = " UNION ALL ".join(_EACH)

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 
-from services.atp.application.batch import Batch
+from services.atp.application.batch import Batch, Needs, need_parts
+from services.atp.application.content import OrderKey
 from services.atp.application.documents import load
 from services.atp.application.orders import OrderCopy, Part, PromiseCopy
 from services.atp.application.place_order import place_of, request_of
@@ -40,6 +41,19 @@ class Strategies:
         """That of lines which are served together; of lines that differ none is touched."""
         found = list(dict.fromkeys(self.of(tier, line) for line in lines))
         return found[0] if len(found) == 1 else "skip"
+
+
+def need_contenders(keys: Iterable[OrderKey], orders: Mapping[OrderKey, OrderCopy], needs: Needs) -> None:
+    """Need where orders can be served from, and what they may give up; all lines of one that ships complete."""
+    for key in dict.fromkeys(keys):
+        promise = orders[key].promise if key in orders else None
+        if promise is None:
+            continue
+        needs.zones.update(dict.fromkeys(promise.content.ways))
+        needs.customers[promise.content.customer] = None
+        need_parts([part for part in promise.parts if part.open], needs)
+        if promise.content.ship_complete:
+            needs.items.update((line.item_id, None) for line in promise.content.lines)
 
 
 def contenders_of(

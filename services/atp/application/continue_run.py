@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
-from services.atp.application.batch import Again, Batch, Handler, Needs, need_parts
+from services.atp.application.batch import Again, Batch, Handler, Needs
 from services.atp.application.commands import BackordersServed, Origin, Outcome, Remembered
-from services.atp.application.contenders import Strategies, contenders_of
+from services.atp.application.contenders import Strategies, contenders_of, need_contenders
 from services.atp.application.content import OrderKey
 from services.atp.application.documents import load
 from services.atp.application.late_lines import settle_late
@@ -97,15 +97,7 @@ class Continuing(Handler[ContinueRun]):
         if portion is None:
             return
         needs.freed_items.update(dict.fromkeys(portion.run.group))
-        for key in dict.fromkeys([*(_order_of(each) for each in portion.backorders), *portion.falling]):
-            promise = orders[key].promise if key in orders else None
-            if promise is None:
-                continue
-            needs.zones.update(dict.fromkeys(promise.content.ways))
-            needs.customers[promise.content.customer] = None
-            need_parts([part for part in promise.parts if part.open], needs)
-            if promise.content.ship_complete:
-                needs.items.update((line.item_id, None) for line in promise.content.lines)
+        need_contenders([*map(_order_of, portion.backorders), *portion.falling], orders, needs)
 
     async def load(self, session: Session, batch: Batch, commands: Sequence[ContinueRun]) -> None:
         """The portion again, under locks."""

@@ -21,9 +21,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from services.atp.application.batch import Again, Batch, Handler, Needs, need_parts
+from services.atp.application.batch import Again, Batch, Handler, Needs
 from services.atp.application.commands import BackordersServed, Outcome, ServeBackorders
-from services.atp.application.contenders import Strategies, contenders_of
+from services.atp.application.contenders import Strategies, contenders_of, need_contenders
 from services.atp.application.content import OrderKey
 from services.atp.application.customers import Served
 from services.atp.application.moves import bring_in
@@ -107,15 +107,7 @@ class Serving(Handler[ServeBackorders]):
             return
         needs.freed_items.update(dict.fromkeys(portion.items))
         named = [_order_of(each) for each in (*portion.backorders, *portion.outdated)]
-        for key in dict.fromkeys([*named, *portion.falling]):
-            promise = orders[key].promise if key in orders else None
-            if promise is None:
-                continue
-            needs.zones.update(dict.fromkeys(promise.content.ways))
-            needs.customers[promise.content.customer] = None
-            need_parts([part for part in promise.parts if part.open], needs)
-            if promise.content.ship_complete:
-                needs.items.update((line.item_id, None) for line in promise.content.lines)
+        need_contenders([*named, *portion.falling], orders, needs)
 
     async def load(self, session: Session, batch: Batch, commands: Sequence[ServeBackorders]) -> None:
         """The portion again, under locks."""
