@@ -25,8 +25,11 @@ IMPORT_OUTCOMES: Final = (
     *RowRefusal,
 )
 REQUEST_OUTCOMES: Final = (
+    "drafted",
     "proposed",
     "edited",
+    "submitted",
+    "redrafted",
     "approved",
     "rejected",
     "withdrawn",

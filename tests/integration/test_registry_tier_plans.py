@@ -78,11 +78,12 @@ async def test_a_plan_comes_into_effect_by_itself_and_is_published_then(registry
     assert actions == ["tier.defined", "tier.planned", "tier.defined"]
 
 
-async def test_plans_are_listed_replaced_withdrawn_and_refused(registry: RegistryUnderTest) -> None:
+async def test_plans_are_listed_withdrawn_and_refused_where_one_stands(registry: RegistryUnderTest) -> None:
     await plan(registry, "tin", NOON + HOUR, name="Tin", priority_rank=601)
-    await plan(registry, "tin", NOON + HOUR, name="Sn", priority_rank=601)
+    other = await plan(registry, "tin", NOON + HOUR, 409, name="Sn", priority_rank=601)
+    assert other["code"] == "plan_taken"
     times = TierTimesDocument.model_validate_json((await registry.client.get("/v1/tiers/tin/versions")).content)
-    assert [each.definition.name for each in times.planned] == ["Sn"]
+    assert [each.definition.name for each in times.planned] == ["Tin"]
     past = await plan(registry, "tin", NOON, 422, name="Tin", priority_rank=601)
     assert past["code"] == "plan_not_ahead"
     path = "/v1/tiers/tin/plans:withdraw"
@@ -121,3 +122,18 @@ async def test_a_plan_is_approved_like_any_definition(registry: RegistryUnderTes
     await at(registry, NOON + HOUR)
     await settle(registry)
     assert (await registry.client.get("/v1/tiers/lead")).json()["name"] == "Lead"
+
+
+async def test_it_takes_as_many_people_to_withdraw_a_plan_as_to_make_it(registry: RegistryUnderTest) -> None:
+    await plan(registry, "iron", NOON + HOUR, name="Iron", priority_rank=901)
+    await registry.client.put("/v1/change-rules", json={"tier_definitions": True})
+    moment = {"effective_from": (NOON + HOUR).isoformat()}
+    alone = await registry.client.post("/v1/tiers/iron/plans:withdraw", json=moment)
+    assert (alone.status_code, alone.json()["needs"]) == (409, ["tier_definition"])
+    content = {"kind": "tier_plan_withdrawal", "tier": "iron", **moment}
+    asked = (await registry.client.post("/v1/change-requests", json={"reason": "no", "content": content})).json()
+    path, approval = f"/v1/change-requests/{asked['request_id']}", {"content_sha256": asked["content_sha256"]}
+    await registry.client.post(f"{path}:approve", json=approval, headers=registry.keys["approver"])
+    assert (await registry.client.get("/v1/tiers/iron/versions")).json()["planned"] != []
+    assert (await registry.client.post(f"{path}:apply", json={})).json()["state"] == "applied"
+    assert (await registry.client.get("/v1/tiers/iron/versions")).json()["code"] == "tier_not_found"

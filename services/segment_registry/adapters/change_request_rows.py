@@ -12,13 +12,14 @@ from services.segment_registry.domain.change_requests import Approval, ChangeReq
 
 _COLUMNS: Final = (
     "request_id, kind, content, reason, authors, proposed_at, expires_at, state, approver, approved_sha256,"
-    " approved_at, approval_expires_at, closed_by, closed_at, closing_reason"
+    " approved_at, approval_expires_at, closed_by, closed_at, closing_reason, revision"
 )
 _SAVE: Final = f"""
 INSERT INTO change_request ({_COLUMNS})
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 ON CONFLICT (request_id) DO UPDATE SET kind = excluded.kind, content = excluded.content, reason = excluded.reason,
-    authors = excluded.authors, state = excluded.state, approver = excluded.approver,
+    authors = excluded.authors, expires_at = excluded.expires_at, revision = excluded.revision,
+    state = excluded.state, approver = excluded.approver,
     approved_sha256 = excluded.approved_sha256, approved_at = excluded.approved_at,
     approval_expires_at = excluded.approval_expires_at, closed_by = excluded.closed_by,
     closed_at = excluded.closed_at, closing_reason = excluded.closing_reason
@@ -66,6 +67,24 @@ async def page_of_requests(
     return [_request(row) for row in rows]
 
 
+async def drafts(connection: Connection) -> int:
+    """How many requests are drafts."""
+    count: int = await connection.fetchval("SELECT count(*) FROM change_request WHERE state = 'draft'")
+    return count
+
+
+async def requests_of_tier(connection: Connection, tier: str, limit: int) -> list[ChangeRequest]:
+    """What is not closed about the definition of a tier, the oldest first."""
+    rows = await connection.fetch(
+        f"SELECT {_COLUMNS} FROM change_request WHERE state IN ('draft', 'open', 'approved')"  # noqa: S608 - a constant
+        " AND kind IN ('tier', 'tier_plan_withdrawal') AND content::jsonb ->> 'tier' = $1"
+        " ORDER BY request_id LIMIT $2",
+        tier,
+        limit,
+    )
+    return [_request(row) for row in rows]
+
+
 async def save_requests(connection: Connection, requests: Sequence[ChangeRequest]) -> None:
     """Store requests as they are now."""
     await connection.executemany(_SAVE, [_values(request) for request in requests])
@@ -99,6 +118,7 @@ def _request(row: asyncpg.Record) -> ChangeRequest:
         row["closed_by"],
         row["closed_at"],
         row["closing_reason"],
+        row["revision"],
     )
 
 
@@ -120,4 +140,5 @@ def _values(request: ChangeRequest) -> tuple[Any, ...]:
         request.closed_by,
         request.closed_at,
         request.closing_reason,
+        request.revision,
     )

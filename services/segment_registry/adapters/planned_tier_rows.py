@@ -6,11 +6,17 @@ import asyncpg
 
 from services.chassis.database import Connection
 from services.segment_registry.adapters.tier_rows import canonical
-from services.segment_registry.application.ports import TierOfTime
+from services.segment_registry.application.ports import ByRequest, TierOfTime
 from services.segment_registry.domain.planned_tiers import PlannedTier
 from services.segment_registry.domain.tiers import Tier
 
-_COLUMNS = "tier, effective_from, name, priority_rank, is_default, active, policy::text, author, planned_at"
+_COLUMNS = (
+    "tier, effective_from, name, priority_rank, is_default, active, policy::text, author, planned_at,"
+    " request_id, approver"
+)
+_VERSION_COLUMNS = (
+    "tier, version, name, priority_rank, is_default, active, policy::text, author, defined_at, request_id, approver"
+)
 
 
 async def plans_of(connection: Connection, tier: str) -> list[PlannedTier]:
@@ -33,15 +39,12 @@ async def due_plan(connection: Connection, now: datetime) -> PlannedTier | None:
 
 
 async def save_plan(connection: Connection, plan: PlannedTier) -> None:
-    """Store it, in the place of one for the same moment."""
+    """Store it."""
     tier = plan.definition
     await connection.execute(
         "INSERT INTO tier_planned"
-        " (tier, effective_from, name, priority_rank, is_default, active, policy, author, planned_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (tier, effective_from) DO UPDATE SET"
-        " name = excluded.name, priority_rank = excluded.priority_rank, is_default = excluded.is_default,"
-        " active = excluded.active, policy = excluded.policy, author = excluded.author,"
-        " planned_at = excluded.planned_at",
+        " (tier, effective_from, name, priority_rank, is_default, active, policy, author, planned_at,"
+        " request_id, approver) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         tier.tier,
         plan.effective_from,
         tier.name,
@@ -51,6 +54,8 @@ async def save_plan(connection: Connection, plan: PlannedTier) -> None:
         tier.policy,
         plan.author,
         plan.planned_at,
+        plan.request_id,
+        plan.approver,
     )
 
 
@@ -62,8 +67,8 @@ async def drop_plan(connection: Connection, tier: str, effective_from: datetime)
 async def versions_of(connection: Connection, tier: str, limit: int) -> list[TierOfTime]:
     """The newest versions of a tier, the newest first."""
     rows = await connection.fetch(
-        "SELECT tier, version, name, priority_rank, is_default, active, policy::text, author, defined_at"
-        " FROM tier_version WHERE tier = $1 ORDER BY version DESC LIMIT $2",
+        f"SELECT {_VERSION_COLUMNS} FROM tier_version"  # noqa: S608 - a constant
+        " WHERE tier = $1 ORDER BY version DESC LIMIT $2",
         tier,
         limit,
     )
@@ -73,8 +78,8 @@ async def versions_of(connection: Connection, tier: str, limit: int) -> list[Tie
 async def version_at(connection: Connection, tier: str, at: datetime) -> TierOfTime | None:
     """The version that was in effect at a moment."""
     row = await connection.fetchrow(
-        "SELECT tier, version, name, priority_rank, is_default, active, policy::text, author, defined_at"
-        " FROM tier_version WHERE tier = $1 AND defined_at <= $2 ORDER BY version DESC LIMIT 1",
+        f"SELECT {_VERSION_COLUMNS} FROM tier_version"  # noqa: S608 - a constant
+        " WHERE tier = $1 AND defined_at <= $2 ORDER BY version DESC LIMIT 1",
         tier,
         at,
     )
@@ -82,11 +87,16 @@ async def version_at(connection: Connection, tier: str, at: datetime) -> TierOfT
 
 
 def _plan(row: asyncpg.Record) -> PlannedTier:
-    return PlannedTier(_tier(row, 0), row["effective_from"], row["author"], row["planned_at"])
+    by = _by(row) or (None, None)
+    return PlannedTier(_tier(row, 0), row["effective_from"], row["author"], row["planned_at"], *by)
 
 
 def _version(row: asyncpg.Record) -> TierOfTime:
-    return TierOfTime(_tier(row, row["version"]), row["author"], row["defined_at"])
+    return TierOfTime(_tier(row, row["version"]), row["author"], row["defined_at"], _by(row))
+
+
+def _by(row: asyncpg.Record) -> ByRequest | None:
+    return None if row["request_id"] is None else ByRequest(str(row["request_id"]), row["approver"])
 
 
 def _tier(row: asyncpg.Record, version: int) -> Tier:

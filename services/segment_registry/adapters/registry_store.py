@@ -29,6 +29,7 @@ from services.segment_registry.adapters import (
 )
 from services.segment_registry.application.ports import (
     BothHands,
+    Commander,
     FeedPlace,
     KnownCustomer,
     LostRace,
@@ -94,8 +95,8 @@ class PostgresTransaction:
     async def tier_in_use(self, tier: str, at: datetime) -> bool:
         return await tier_rows.tier_in_use(self._connection, tier, at)
 
-    async def save_tiers(self, tiers: Sequence[Tier], author: str, at: datetime) -> None:
-        await tier_rows.save_tiers(self._connection, tiers, author, at)
+    async def save_tiers(self, tiers: Sequence[Tier], commander: Commander, at: datetime) -> None:
+        await tier_rows.save_tiers(self._connection, tiers, commander, at)
 
     async def tier_version(self, tier: str) -> TierVersion | None:
         return await tier_rows.newest_version(self._connection, tier)
@@ -186,6 +187,12 @@ class PostgresTransaction:
         self, state: RequestState | None, after: str | None, limit: int
     ) -> list[ChangeRequest]:
         return await change_request_rows.page_of_requests(self._connection, state, after, limit)
+
+    async def drafts(self) -> int:
+        return await change_request_rows.drafts(self._connection)
+
+    async def requests_of_tier(self, tier: str, limit: int) -> list[ChangeRequest]:
+        return await change_request_rows.requests_of_tier(self._connection, tier, limit)
 
     async def save_change_requests(self, requests: Sequence[ChangeRequest]) -> None:
         await change_request_rows.save_requests(self._connection, requests)

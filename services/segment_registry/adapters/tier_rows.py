@@ -7,7 +7,7 @@ from typing import Final
 import orjson
 
 from services.chassis.database import Connection
-from services.segment_registry.application.ports import TierLock, TierVersion
+from services.segment_registry.application.ports import Commander, TierLock, TierVersion
 from services.segment_registry.domain.tier_cards import TierCard
 from services.segment_registry.domain.tiers import Tier
 
@@ -38,8 +38,9 @@ def canonical(policy: str | bytes) -> str:
     return orjson.dumps(orjson.loads(policy), option=orjson.OPT_SORT_KEYS).decode()
 
 
-async def save_tiers(connection: Connection, tiers: Sequence[Tier], author: str, at: datetime) -> None:
+async def save_tiers(connection: Connection, tiers: Sequence[Tier], commander: Commander, at: datetime) -> None:
     """Store new versions one after another: a former default must lose the mark before another gets it."""
+    request_id, approver = commander.by or (None, None)
     for tier in tiers:
         values = (
             tier.tier,
@@ -59,11 +60,13 @@ async def save_tiers(connection: Connection, tiers: Sequence[Tier], author: str,
         )
         await connection.execute(
             "INSERT INTO tier_version"
-            " (tier, version, name, priority_rank, is_default, active, policy, author, defined_at)"
-            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            " (tier, version, name, priority_rank, is_default, active, policy, author, defined_at,"
+            " request_id, approver) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
             *values,
-            author,
+            commander.author,
             at,
+            request_id,
+            approver,
         )
 
 

@@ -1,12 +1,16 @@
 """The content of change requests: canonical JSON, so that one content has one hash."""
 
+from dataclasses import asdict
 from typing import Any
 
 import orjson
 
 from services.chassis.audit.chain import AuditEntry
+from services.contracts.segments import TierPolicy
 from services.segment_registry.domain.change_requests import ChangeRequest
+from services.segment_registry.domain.change_rules import ChangeRules
 from services.segment_registry.domain.proposals import Proposal
+from services.segment_registry.domain.tiers import Tier
 
 
 def canonical(content: dict[str, Any]) -> str:
@@ -33,6 +37,24 @@ def content_of_proposal(proposal: Proposal) -> str:
     return canonical({"kind": "assignments", "moves": [move]})
 
 
+def document_of_tier(tier: Tier) -> dict[str, Any]:
+    """A definition to be compared, whatever its version; what its policy does not say is said by its default."""
+    return {
+        "name": tier.name,
+        "priority_rank": tier.priority_rank,
+        "is_default": tier.is_default,
+        "active": tier.active,
+        "policy": TierPolicy.model_validate_json(tier.policy).model_dump(mode="json"),
+    }
+
+
+def document_of_rules(rules: ChangeRules) -> dict[str, Any]:
+    """Rules of change to be compared, whatever their version."""
+    document = asdict(rules)
+    del document["version"]
+    return document
+
+
 def audit_of_request(
     request: ChangeRequest, author: str, action: str, *, refusal: str | None = None, reason: str = ""
 ) -> AuditEntry:
@@ -42,6 +64,7 @@ def audit_of_request(
         "state": request.state,
         "authors": list(request.authors),
         "content_sha256": request.content_sha256,
+        "revision": request.revision,
         "approver": None if request.approval is None else request.approval.approver,
         "reason": reason or request.reason,
     }

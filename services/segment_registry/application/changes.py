@@ -13,16 +13,18 @@ from services.segment_registry.application.end_assignment import end_assignment
 from services.segment_registry.application.import_customers import import_customers
 from services.segment_registry.application.keep_records import ContractTierUnknown, SequenceMoved, keep_record
 from services.segment_registry.application.merge_customers import merge_customers, split_customer
-from services.segment_registry.application.plan_tiers import PlanRefused, plan_tier
-from services.segment_registry.application.ports import Commander, RegistryTransaction
+from services.segment_registry.application.plan_tiers import PlanRefused, plan_tier, withdraw_plan
+from services.segment_registry.application.ports import Commander, RegistryReader, RegistryTransaction
+from services.segment_registry.domain import tiers
 from services.segment_registry.domain.change_rules import ChangeRules, RulesRefused
 from services.segment_registry.domain.customers import Customer
 from services.segment_registry.domain.imports import ImportRow
 from services.segment_registry.domain.merging import MergeDone, MergeRefused
 from services.segment_registry.domain.moves import Moved, MoveRefused, MoveRequest
+from services.segment_registry.domain.planned_tiers import PlannedTier, refusal_of_plan
 from services.segment_registry.domain.records import CustomerRecord
 from services.segment_registry.domain.second_person import SecondPersonNeeded
-from services.segment_registry.domain.tiers import Tier, TierDefined, TierRefused, TierUnchanged
+from services.segment_registry.domain.tiers import Tier, TierDefined, TierRefusal, TierRefused, TierUnchanged
 from services.segment_registry.domain.timeline import Grounds, Unchanged
 
 
@@ -59,6 +61,14 @@ class TierChange:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanWithdrawal:
+    """What is planned for a tier at a moment, and is not to come into effect."""
+
+    tier: str
+    effective_from: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class RulesChange:
     """The rules of change, whole."""
 
@@ -83,7 +93,7 @@ class MergeChange:
     reason: str
 
 
-Change = MergeChange | MoveChange | EndChange | ImportChange | TierChange | RulesChange | RecordChange
+Change = MergeChange | MoveChange | EndChange | ImportChange | TierChange | PlanWithdrawal | RulesChange | RecordChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +104,36 @@ class Failure:
     customer_id: str | None = None
 
 
-async def carry_out(transaction: RegistryTransaction, change: Change, commander: Commander) -> Failure | None:
-    """Carry out an approved change, whole or not at all; `commander` is who proposed it."""
+async def objection_to_date(reader: RegistryReader, change: Change) -> Failure | None:
+    """What stands against the moment from which a definition of a tier is to be in effect, if one is named."""
+    if not isinstance(change, TierChange) or change.effective_from is None:
+        return None
+    plans = await reader.tier_plans(change.definition.tier)
+    refusal = refusal_of_plan(plans, change.effective_from, await reader.now())
+    return None if refusal is None else Failure(refusal)
+
+
+async def objection_to(reader: RegistryReader, change: Change) -> Failure | None:
+    """What stands against a definition of a tier before anybody is asked to approve it; of other changes nothing.
+
+    Whether it can be carried out shows when it is: the registry moves on until then.
+    """
+    if not isinstance(change, TierChange):
+        return None
+    definition, known = change.definition, await reader.tiers()
+    if change.effective_from is not None:
+        former = known.get(definition.tier)
+        if change.base_version not in {None, former.version if former else 0}:
+            return Failure(TierRefusal.VERSION_MISMATCH)
+        return await objection_to_date(reader, change)
+    in_use = not definition.active and await reader.tier_in_use(definition.tier, await reader.now())
+    return _failure(tiers.define_tier(known, definition, expected_version=change.base_version, in_use=in_use))
+
+
+async def carry_out(
+    transaction: RegistryTransaction, change: Change, commander: Commander, *, approved: bool = True
+) -> Failure | None:
+    """Carry out a change, whole or not at all; `commander` is who proposed it. Only one of a tier may be unapproved."""
     match change:
         case MoveChange(moves):
             signed = [(customer_id, _signed(wanted, commander.author)) for customer_id, wanted in moves]
@@ -107,8 +145,8 @@ async def carry_out(transaction: RegistryTransaction, change: Change, commander:
         case ImportChange(rows):
             await import_customers(transaction, rows, commander, approved=True)
             return None
-        case TierChange():
-            return await _carry_out_of_tier(transaction, change, commander)
+        case TierChange() | PlanWithdrawal():
+            return await _carry_out_of_tier(transaction, change, commander, approved=approved)
         case RulesChange(rules, base_version):
             view = await define_change_rules(
                 transaction, rules, expected_version=base_version, commander=commander, approved=True
@@ -119,15 +157,29 @@ async def carry_out(transaction: RegistryTransaction, change: Change, commander:
 
 
 async def _carry_out_of_tier(
-    transaction: RegistryTransaction, change: TierChange, commander: Commander
+    transaction: RegistryTransaction, change: TierChange | PlanWithdrawal, commander: Commander, *, approved: bool
 ) -> Failure | None:
-    if change.effective_from is not None:
-        plan = await plan_tier(transaction, change.definition, change.effective_from, commander, approved=True)
-        return Failure(plan.reason) if isinstance(plan, PlanRefused) else None
-    defined = await define_tier(
-        transaction, change.definition, expected_version=change.base_version, commander=commander, approved=True
+    if isinstance(change, PlanWithdrawal):
+        moment = change.effective_from
+        return _failure(await withdraw_plan(transaction, change.tier, moment, commander, approved=approved))
+    if change.effective_from is None:
+        defined = await define_tier(
+            transaction,
+            change.definition,
+            expected_version=change.base_version,
+            commander=commander,
+            approved=approved,
+        )
+        return _failure(defined)
+    planned = await plan_tier(
+        transaction,
+        change.definition,
+        change.effective_from,
+        commander,
+        expected_version=change.base_version,
+        approved=approved,
     )
-    return _failure(defined)
+    return _failure(planned)
 
 
 async def _carry_out_of_customer(
@@ -181,7 +233,16 @@ def _failure_of_record(
 
 
 def _failure(
-    outcome: TierDefined | TierUnchanged | TierRefused | RulesView | RulesRefused | SecondPersonNeeded,
+    outcome: TierDefined
+    | TierUnchanged
+    | TierRefused
+    | PlannedTier
+    | PlanRefused
+    | RulesView
+    | RulesRefused
+    | SecondPersonNeeded,
 ) -> Failure | None:
-    reason: Enum | None = outcome.reason if isinstance(outcome, TierRefused | RulesRefused) else None
+    if isinstance(outcome, SecondPersonNeeded):
+        return Failure("approval_required")
+    reason: Enum | None = outcome.reason if isinstance(outcome, TierRefused | PlanRefused | RulesRefused) else None
     return None if reason is None else Failure(str(reason.value))

@@ -27,7 +27,7 @@ async def define_tier(
     if isinstance(decision, TierDefined) and not approved and (await transaction.change_rules()).tier_definitions:
         return SecondPersonNeeded((Need.TIER_DEFINITION,))
     if isinstance(decision, TierDefined):
-        await transaction.save_tiers(decision.changed, commander.author, now)
+        await transaction.save_tiers(decision.changed, commander, now)
         await transaction.publish([tier_policy(tier, commander.cause, now) for tier in decision.changed], Lane.URGENT)
         await transaction.append_audit([_entry(tier, commander.author) for tier in decision.changed], now)
     return decision

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from services.segment_registry.application.change_content import document_of_rules, document_of_tier
 from services.segment_registry.application.changes import (
     Change,
     EndChange,
     ImportChange,
     MergeChange,
     MoveChange,
+    RulesChange,
     TierChange,
 )
 from services.segment_registry.application.handle_requests import RequestUnknown
@@ -22,8 +24,10 @@ from services.segment_registry.application.ports import (
 )
 from services.segment_registry.domain import merging, moves
 from services.segment_registry.domain.customers import Customer
+from services.segment_registry.domain.differences import Difference, differences
 from services.segment_registry.domain.merging import MergeRefused
 from services.segment_registry.domain.moves import Moved, MoveRequest
+from services.segment_registry.domain.planned_tiers import predecessor
 from services.segment_registry.domain.second_person import Need, needs_of_move
 from services.segment_registry.domain.timeline import Grounds, Kind
 
@@ -45,12 +49,16 @@ class Touched:
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """How many customers a change touches, those that move (the first of them), and what the ATP says of it."""
+    """How many customers a change touches, those that move (the first of them), and what the ATP says of it.
+
+    Of a document `differences` are from what it would replace.
+    """
 
     customers: int
     moves: tuple[Touched, ...]
     preview: dict[str, Any] | None = None
     preview_missing: str | None = None
+    differences: tuple[Difference, ...] = ()
 
 
 async def dry_run(
@@ -84,10 +92,26 @@ async def _effects(reader: RegistryReader, change: Change) -> Effects:
             return await _of_end(reader, change)
         case MergeChange():
             return await _of_merge(reader, change)
-        case TierChange(definition=definition):
-            return Effects(await reader.customers_in_tier(definition.tier, await reader.now()), ())
         case _:
-            return Effects(0, ())
+            return await _of_document(reader, change)
+
+
+async def _of_document(reader: RegistryReader, change: Change) -> Effects:
+    if isinstance(change, TierChange):
+        return await _of_tier(reader, change)
+    if isinstance(change, RulesChange):
+        before = document_of_rules(await reader.change_rules())
+        return Effects(0, (), differences=differences(before, document_of_rules(change.rules)))
+    return Effects(0, ())
+
+
+async def _of_tier(reader: RegistryReader, change: TierChange) -> Effects:
+    definition = change.definition
+    customers = await reader.customers_in_tier(definition.tier, await reader.now())
+    plans = await reader.tier_plans(definition.tier)
+    before = predecessor(plans, (await reader.tiers()).get(definition.tier), change.effective_from)
+    said = {} if before is None else document_of_tier(before)
+    return Effects(customers, (), differences=differences(said, document_of_tier(definition)))
 
 
 async def _known_rows(reader: RegistryReader, change: ImportChange) -> Wanted:

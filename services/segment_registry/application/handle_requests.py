@@ -7,15 +7,21 @@ from typing import Final
 
 from services.chassis.ids import new_id
 from services.segment_registry.application.change_content import audit_of_request
-from services.segment_registry.application.changes import Change, Failure, carry_out
-from services.segment_registry.application.ports import Commander, RegistryReader, RegistryTransaction
+from services.segment_registry.application.changes import Change, Failure, carry_out, objection_to, objection_to_date
+from services.segment_registry.application.ports import ByRequest, Commander, RegistryReader, RegistryTransaction
 from services.segment_registry.domain import change_requests as domain
-from services.segment_registry.domain.change_requests import ChangeRequest, RequestRefusal, RequestState
+from services.segment_registry.domain.change_requests import (
+    DRAFTS_MAX,
+    ChangeRequest,
+    RequestRefusal,
+    RequestState,
+)
 from services.segment_registry.domain.change_rules import ChangeRules
 
 REQUESTS_PAGE_MAX: Final = 100  # of one answer: a request may hold a bulk
 
 Step = Callable[[ChangeRequest, datetime, ChangeRules], ChangeRequest | RequestRefusal]
+Read = Callable[[str], Change]  # the change that a canonical content is
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +39,17 @@ class RequestRefused:
 
 @dataclass(frozen=True, slots=True)
 class NotCarriedOut:
-    """Approved, but the registry has moved on; the request stays approved, and nothing was altered."""
+    """The registry does not allow it, as things are now; the request stays as it was, and nothing was altered."""
 
     request: ChangeRequest
     failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class NotProposed:
+    """What would never be carried out, or a draft too many; nothing was stored."""
+
+    code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +61,13 @@ class Proposed:
     reason: str
 
 
-async def propose_change(transaction: RegistryTransaction, proposed: Proposed, commander: Commander) -> ChangeRequest:
+async def propose_change(
+    transaction: RegistryTransaction, proposed: Proposed, read: Read, commander: Commander
+) -> ChangeRequest | NotProposed:
     """A new request; nothing is changed by it."""
+    objection = await objection_to_date(transaction, read(proposed.content))
+    if objection is not None:
+        return NotProposed(objection.code)
     now = await transaction.now()
     rules = await transaction.change_rules()
     request = domain.propose(
@@ -60,15 +78,67 @@ async def propose_change(transaction: RegistryTransaction, proposed: Proposed, c
     return request
 
 
+async def draft_change(
+    transaction: RegistryTransaction, proposed: Proposed, commander: Commander
+) -> ChangeRequest | NotProposed:
+    """A new draft: nobody is asked, and whatever may be written is stored."""
+    if await transaction.drafts() >= DRAFTS_MAX:  # a few more at the same moment do no harm
+        return NotProposed("too_many_drafts")
+    now = await transaction.now()
+    made = domain.draft(str(new_id()), proposed.kind, proposed.content, proposed.reason, commander.author, now)
+    await transaction.save_change_requests([made])
+    await transaction.append_audit([audit_of_request(made, commander.author, "change_request.drafted")], now)
+    return made
+
+
 async def edit_change(
-    transaction: RegistryTransaction, request_id: str, proposed: Proposed, commander: Commander
+    transaction: RegistryTransaction,
+    request_id: str,
+    proposed: Proposed,
+    commander: Commander,
+    expected_revision: int | None,
 ) -> ChangeRequest | RequestRefused | RequestUnknown:
-    """Another content for an open request; its writer becomes an author."""
+    """Another content for a draft or an open request; its writer becomes an author."""
 
     def step(request: ChangeRequest, now: datetime, _: ChangeRules) -> ChangeRequest | RequestRefusal:
-        return domain.edit(request, proposed.kind, proposed.content, proposed.reason, author=commander.author, now=now)
+        return domain.edit(
+            request,
+            proposed.kind,
+            proposed.content,
+            proposed.reason,
+            author=commander.author,
+            now=now,
+            expected_revision=expected_revision,
+        )
 
     return await _take(transaction, request_id, step, commander, "edited")
+
+
+async def submit_change(
+    transaction: RegistryTransaction, request_id: str, content_sha256: str, read: Read, commander: Commander
+) -> ChangeRequest | RequestRefused | RequestUnknown | NotCarriedOut:
+    """Ask for the approval of a draft, of the content that has this hash."""
+    request = await transaction.lock_change_request(request_id)
+    if request is not None and request.state is RequestState.DRAFT and request.content_sha256 == content_sha256:
+        objection = await objection_to(transaction, read(request.content))
+        if objection is not None:
+            return NotCarriedOut(request, objection)
+
+    def step(request: ChangeRequest, now: datetime, rules: ChangeRules) -> ChangeRequest | RequestRefusal:
+        return domain.submit(request, commander.author, content_sha256, now=now, rules=rules)
+
+    return await _take(transaction, request_id, step, commander, "submitted")
+
+
+async def redraft_change(
+    transaction: RegistryTransaction, request_id: str, commander: Commander
+) -> ChangeRequest | RequestRefused | RequestUnknown:
+    """Make a draft of a request again, which voids an approval of it."""
+
+    def step(request: ChangeRequest, now: datetime, _: ChangeRules) -> ChangeRequest | RequestRefusal:
+        return domain.redraft(request, commander.author, now)
+
+    return await _take(transaction, request_id, step, commander, "redrafted")
 
 
 async def approve_change(
@@ -95,9 +165,9 @@ async def close_change(
 
 
 async def apply_change(
-    transaction: RegistryTransaction, request_id: str, read: Callable[[str], Change], commander: Commander
+    transaction: RegistryTransaction, request_id: str, read: Read, commander: Commander
 ) -> ChangeRequest | RequestRefused | RequestUnknown | NotCarriedOut:
-    """Carry an approved request out, once; `read` makes a change of its content."""
+    """Carry an approved request out, or a draft for which the rules ask nobody, once."""
     request = await transaction.lock_change_request(request_id)
     if request is None:
         return RequestUnknown()
@@ -105,8 +175,10 @@ async def apply_change(
     applied = domain.apply(request, commander.author, now)
     if isinstance(applied, RequestRefusal):
         return await _refuse(transaction, request, applied, commander, now)
-    proposer = Commander(request.authors[0], commander.cause)
-    failure = await carry_out(transaction, read(request.content), proposer)
+    approver = None if request.approval is None else request.approval.approver
+    proposer = Commander(request.authors[0], commander.cause, ByRequest(request_id, approver))
+    change = read(request.content)
+    failure = await carry_out(transaction, change, proposer, approved=approver is not None)
     if failure is not None:
         entry = audit_of_request(request, commander.author, "change_request.not_applied", refusal=failure.code)
         await transaction.append_audit([entry], now)

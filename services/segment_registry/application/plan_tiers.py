@@ -10,6 +10,7 @@ from services.chassis.audit.chain import AuditEntry
 from services.chassis.ids import new_id
 from services.segment_registry.application.define_tier import define_tier
 from services.segment_registry.application.ports import (
+    ByRequest,
     Cause,
     Commander,
     RegistryReader,
@@ -17,11 +18,13 @@ from services.segment_registry.application.ports import (
     TierLock,
     TierOfTime,
 )
+from services.segment_registry.domain.change_requests import ChangeRequest
 from services.segment_registry.domain.planned_tiers import PlannedTier, PlanRefusal, refusal_of_plan
 from services.segment_registry.domain.second_person import Need, SecondPersonNeeded
-from services.segment_registry.domain.tiers import Tier, TierDefined, TierRefused
+from services.segment_registry.domain.tiers import Tier, TierDefined, TierRefusal, TierRefused
 
 VERSIONS_MAX: Final = 100  # of one answer, the newest
+REQUESTS_OF_TIER_MAX: Final = 50  # of one answer, the oldest; the list of change requests has all
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +36,12 @@ class PlanRefused:
 
 @dataclass(frozen=True, slots=True)
 class TierTimes:
-    """The newest versions of a tier, the newest first, and what is planned, the earliest first."""
+    """The newest versions of a tier, the newest first, what is planned, the earliest first, and what is asked for."""
 
     versions: list[TierOfTime]
     plans: list[PlannedTier]
+    requests: list[ChangeRequest]
+    now: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,30 +57,41 @@ async def plan_tier(
     effective_from: datetime,
     commander: Commander,
     *,
+    expected_version: int | None = None,
     approved: bool = False,
-) -> PlannedTier | PlanRefused | SecondPersonNeeded:
-    """Plan a definition of a tier, one that exists or a new one."""
-    await transaction.lock_tiers(TierLock.EXCLUSIVE)
+) -> PlannedTier | PlanRefused | TierRefused | SecondPersonNeeded:
+    """Plan a definition of a tier, one that exists or a new one; `expected_version` as where one is defined."""
+    known = await transaction.lock_tiers(TierLock.EXCLUSIVE)
     now = await transaction.now()
+    former = known.get(definition.tier)
+    if expected_version is not None and expected_version != (former.version if former else 0):
+        return TierRefused(TierRefusal.VERSION_MISMATCH, former)
     refusal = refusal_of_plan(await transaction.tier_plans(definition.tier), effective_from, now)
     if refusal is not None:
         return PlanRefused(refusal)
     if not approved and (await transaction.change_rules()).tier_definitions:
         return SecondPersonNeeded((Need.TIER_DEFINITION,))
-    plan = PlannedTier(definition, effective_from, commander.author, now)
+    plan = PlannedTier(definition, effective_from, commander.author, now, *(commander.by or ()))
     await transaction.save_tier_plan(plan)
     await transaction.append_audit([_entry(plan, commander.author, "tier.planned")], now)
     return plan
 
 
 async def withdraw_plan(
-    transaction: RegistryTransaction, tier: str, effective_from: datetime, commander: Commander
-) -> PlannedTier | PlanRefused:
-    """Withdraw what is planned for a tier at a moment."""
+    transaction: RegistryTransaction,
+    tier: str,
+    effective_from: datetime,
+    commander: Commander,
+    *,
+    approved: bool = False,
+) -> PlannedTier | PlanRefused | SecondPersonNeeded:
+    """Withdraw what is planned for a tier at a moment; it takes as many people as to plan it."""
     await transaction.lock_tiers(TierLock.EXCLUSIVE)
     found = [each for each in await transaction.tier_plans(tier) if each.effective_from == effective_from]
     if not found:
         return PlanRefused(PlanRefusal.PLAN_UNKNOWN)
+    if not approved and (await transaction.change_rules()).tier_definitions:
+        return SecondPersonNeeded((Need.TIER_DEFINITION,))
     now = await transaction.now()
     await transaction.drop_tier_plan(tier, effective_from)
     await transaction.append_audit([_entry(found[0], commander.author, "tier.plan_withdrawn")], now)
@@ -83,8 +99,14 @@ async def withdraw_plan(
 
 
 async def tier_times(reader: RegistryReader, tier: str) -> TierTimes:
-    """Versions and plans of a tier."""
-    return TierTimes(await reader.tier_versions(tier, VERSIONS_MAX), await reader.tier_plans(tier))
+    """Versions and plans of a tier, and the change requests about it that are not closed."""
+    now = await reader.now()
+    requests = [
+        each
+        for each in await reader.requests_of_tier(tier, REQUESTS_OF_TIER_MAX)
+        if each.state_at(now) is each.state  # what has expired is closed
+    ]
+    return TierTimes(await reader.tier_versions(tier, VERSIONS_MAX), await reader.tier_plans(tier), requests, now)
 
 
 async def settle_plan(transaction: RegistryTransaction) -> PlanWorked | None:
@@ -102,7 +124,8 @@ async def settle_plan(transaction: RegistryTransaction) -> PlanWorked | None:
     if plan is None:
         return None
     start = str(new_id())
-    commander = Commander(plan.author, Cause(start, start))
+    by = None if plan.request_id is None else ByRequest(plan.request_id, plan.approver)
+    commander = Commander(plan.author, Cause(start, start), by)
     await transaction.drop_tier_plan(plan.definition.tier, plan.effective_from)
     outcome = await define_tier(transaction, plan.definition, expected_version=None, commander=commander, approved=True)
     if isinstance(outcome, TierRefused):

@@ -64,12 +64,20 @@ class Cause:
     traceparent: str | None = None
 
 
+class ByRequest(NamedTuple):
+    """The change request that a command carries out, and who approved it (None: the rules asked nobody)."""
+
+    request_id: str
+    approver: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Commander:
-    """Who gives a command, and what it comes from."""
+    """Who gives a command, what it comes from, and the change request that it carries out, if it does."""
 
     author: str
     cause: Cause
+    by: ByRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +132,12 @@ class TierVersion(NamedTuple):
 
 
 class TierOfTime(NamedTuple):
-    """A version of a tier: who made it, and since when it was in effect."""
+    """A version of a tier: who made it, since when it was in effect, and by which change request, if by one."""
 
     tier: Tier
     author: str
     defined_at: datetime
+    by: ByRequest | None = None
 
 
 class RegistryReader(Protocol):
@@ -220,8 +229,20 @@ class RegistryReader(Protocol):
         """Change requests by id, after the one given; `state` as stored."""
         ...
 
+    async def drafts(self) -> int:
+        """How many change requests are drafts."""
+        ...
+
+    async def requests_of_tier(self, tier: str, limit: int) -> list[ChangeRequest]:
+        """Drafts, open and approved requests for a definition of the tier, the oldest first."""
+        ...
+
     async def both_hands(self, propose: Sequence[str], approve: Sequence[str]) -> BothHands:
         """Who may both propose and approve by their keys' scopes, and who has done both with one kind of change."""
+        ...
+
+    async def tier_in_use(self, tier: str, at: datetime) -> bool:
+        """Whether a customer is in the tier at that moment or later."""
         ...
 
     async def customers_in_tier(self, tier: str, at: datetime) -> int:
@@ -274,16 +295,12 @@ class RegistryTransaction(RegistryReader, Protocol):
         """Who holds which of these identifiers, and these customers, held as they are. Raises `LostRace`."""
         ...
 
-    async def tier_in_use(self, tier: str, at: datetime) -> bool:
-        """Whether a customer is in the tier at that moment or later."""
-        ...
-
-    async def save_tiers(self, tiers: Sequence[Tier], author: str, at: datetime) -> None:
+    async def save_tiers(self, tiers: Sequence[Tier], commander: Commander, at: datetime) -> None:
         """Store new versions of tiers, in this order."""
         ...
 
     async def save_tier_plan(self, plan: PlannedTier) -> None:
-        """Store a plan, in the place of one for the same moment."""
+        """Store a plan; there is none for the same moment."""
         ...
 
     async def drop_tier_plan(self, tier: str, effective_from: datetime) -> None:

@@ -13,6 +13,7 @@ from services.segment_registry.application.changes import (
     ImportChange,
     MergeChange,
     MoveChange,
+    PlanWithdrawal,
     RecordChange,
     RulesChange,
     TierChange,
@@ -99,6 +100,14 @@ class TierContent(Payload):
     definition: TierBody
 
 
+class PlanWithdrawalContent(Payload):
+    """What is planned for a tier at a moment, and is to be withdrawn; see `POST /v1/tiers/{tier}/plans:withdraw`."""
+
+    kind: Literal["tier_plan_withdrawal"]
+    tier: TierId
+    effective_from: Moment
+
+
 class RulesContent(Payload):
     """The rules of change, whole; see `PUT /v1/change-rules`."""
 
@@ -133,7 +142,7 @@ class SplitContent(Payload):
 
 
 _OfOne = EndContent | MergeContent | SplitContent | RecordContent
-_OfAll = ImportContent | TierContent | RulesContent
+_OfAll = ImportContent | TierContent | PlanWithdrawalContent | RulesContent
 Content = Annotated[AssignmentsContent | _OfOne | _OfAll, Field(discriminator="kind")]
 _STORED: Final[TypeAdapter[StoredAssignments | _OfOne | _OfAll]] = TypeAdapter(
     Annotated[StoredAssignments | _OfOne | _OfAll, Field(discriminator="kind")]
@@ -149,6 +158,8 @@ def change_of(content: str) -> Change:
             return ImportChange(tuple(_row(index, each) for index, each in enumerate(items)))
         case TierContent(tier=tier, base_version=version, effective_from=start, definition=definition):
             return TierChange(tier_draft(tier, definition), version, start)
+        case PlanWithdrawalContent(tier=tier, effective_from=start):
+            return PlanWithdrawal(tier, start)
         case RulesContent(base_version=base_version, rules=rules):
             return RulesChange(rules_of(rules), base_version)
         case of_one:

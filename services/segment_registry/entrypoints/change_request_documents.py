@@ -5,18 +5,24 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import Field, StringConstraints
 
-from services.contracts.payload import Identifier, Moment, Note, Payload
+from services.contracts.payload import Identifier, Moment, Note, Payload, Version
 from services.segment_registry.application.dry_run import Effects
 from services.segment_registry.application.ports import BothHands
 from services.segment_registry.domain.change_requests import ChangeRequest, RequestState
 from services.segment_registry.entrypoints.change_contents import Content
 
 
-class ProposalBody(Payload):
+class EditBody(Payload):
     """What is to change, and why."""
 
     reason: Annotated[Note, Field(min_length=1)]
     content: Content
+
+
+class ProposalBody(EditBody):
+    """What is to change, and why; as a draft it asks nobody until it is submitted."""
+
+    draft: bool = False
 
 
 class ApprovalBody(Payload):
@@ -36,16 +42,20 @@ class NothingBody(Payload):
 
 
 class RequestSummary(Payload):
-    """A change request without its content. `state` is as of now: what was not decided or used in time is expired."""
+    """A change request without its content. `state` is as of now: what was not decided or used in time is expired.
+
+    `expires_at` is null before a draft is submitted; `revision` counts what was written, the first is 1.
+    """
 
     request_id: Identifier
     kind: str
-    state: Literal["open", "approved", "applied", "rejected", "withdrawn", "expired"]
+    state: Literal["draft", "open", "approved", "applied", "rejected", "withdrawn", "expired"]
     reason: str
     authors: tuple[Identifier, ...]
     content_sha256: str
     proposed_at: Moment
-    expires_at: Moment
+    expires_at: Moment | None
+    revision: Version
     approver: Identifier | None
     approved_at: Moment | None
     approval_expires_at: Moment | None
@@ -77,14 +87,27 @@ class TouchedCustomer(Payload):
     needs: tuple[str, ...]
 
 
+class DifferenceDocument(Payload):
+    """A field (`path`, a JSON pointer) that is said otherwise than before; null where it is not said."""
+
+    path: str
+    before: Any
+    after: Any
+
+
 class EffectsDocument(Payload):
-    """What a change touches; `preview` is the ATP's, as if all took effect now, or `preview_missing` says why not."""
+    """What a change touches; `preview` is the ATP's, as if all took effect now, or `preview_missing` says why not.
+
+    `differences` of a tier are from what is in effect before it: the version in force, or the plan before its moment;
+    of the rules of change from those in force.
+    """
 
     request_id: Identifier
     customers: int
     moves: tuple[TouchedCustomer, ...]
     preview: dict[str, Any] | None
     preview_missing: str | None
+    differences: tuple[DifferenceDocument, ...]
 
 
 class BothHandsKey(Payload):
@@ -122,6 +145,7 @@ def summary_value(request: ChangeRequest, state: RequestState) -> dict[str, Any]
         "content_sha256": request.content_sha256,
         "proposed_at": request.proposed_at,
         "expires_at": request.expires_at,
+        "revision": request.revision,
         "approver": None if approval is None else approval.approver,
         "approved_at": None if approval is None else approval.at,
         "approval_expires_at": None if approval is None else approval.expires_at,
@@ -154,6 +178,9 @@ def effects_value(request_id: str, effects: Effects) -> dict[str, Any]:
         "moves": moves,
         "preview": effects.preview,
         "preview_missing": effects.preview_missing,
+        "differences": [
+            {"path": each.path, "before": each.before, "after": each.after} for each in effects.differences
+        ],
     }
 
 

@@ -4,25 +4,36 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 import structlog
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
 from services.chassis.auth import Forbidden, Principal, require
-from services.chassis.problems import FORBIDDEN, IDEMPOTENCY_KEY_REUSED, VALIDATION_FAILED, Problem, problem_responses
+from services.chassis.problems import (
+    BAD_REQUEST,
+    FORBIDDEN,
+    IDEMPOTENCY_KEY_REUSED,
+    VALIDATION_FAILED,
+    Problem,
+    problem_responses,
+)
 from services.segment_registry.application.answer_once import Answer
 from services.segment_registry.application.change_content import canonical
 from services.segment_registry.application.dry_run import dry_run
 from services.segment_registry.application.handle_requests import (
     REQUESTS_PAGE_MAX,
     NotCarriedOut,
+    NotProposed,
     Proposed,
     RequestRefused,
     RequestUnknown,
     apply_change,
     approve_change,
     close_change,
+    draft_change,
     edit_change,
     propose_change,
+    redraft_change,
     requests_page,
+    submit_change,
 )
 from services.segment_registry.application.ports import Previews, RegistryTransaction
 from services.segment_registry.domain.change_requests import ChangeRequest, RequestState
@@ -31,6 +42,7 @@ from services.segment_registry.entrypoints.change_request_documents import (
     ApprovalBody,
     BothHandsDocument,
     ClosingBody,
+    EditBody,
     EffectsDocument,
     NothingBody,
     ProposalBody,
@@ -52,9 +64,11 @@ from services.segment_registry.entrypoints.desk import (
 )
 from services.segment_registry.entrypoints.problem_codes import (
     NOT_CARRIED_OUT,
+    PROPOSAL_PROBLEMS,
     REQUEST_PROBLEMS,
     REQUEST_UNKNOWN,
 )
+from services.segment_registry.entrypoints.versions import etag, expected_version
 
 Reader = Annotated[Principal, Depends(require("registry.read"))]
 Writer = Annotated[Principal, Depends(require("registry.write"))]
@@ -74,7 +88,9 @@ def change_request_routes(desk: Desk, previews: Previews | None) -> APIRouter:
     router = APIRouter(tags=["change requests"])
     _add_reads(router, desk, previews)
     _add_proposing(router, desk)
+    _add_submitting(router, desk)
     _add_deciding(router, desk)
+    _add_closing(router, desk)
     return router
 
 
@@ -107,7 +123,7 @@ def _add_reads(router: APIRouter, desk: Desk, previews: Previews | None) -> None
         found, now = await desk.transactions.read(look)
         if found is None:
             raise Problem(REQUEST_UNKNOWN)
-        return response(answer(request_value(found, found.state_at(now))))
+        return response(answer(request_value(found, found.state_at(now))), etag(found.revision))
 
     @router.get(
         REQUESTS_PATH + "/{request_id}/effects",
@@ -139,8 +155,9 @@ def _add_proposing(router: APIRouter, desk: Desk) -> None:
         REQUESTS_PATH,
         response_model=RequestDocument,
         status_code=201,
-        summary="Propose a change for somebody else to approve",
-        responses=problem_responses(VALIDATION_FAILED, IDEMPOTENCY_KEY_REUSED, FORBIDDEN),
+        summary="Propose a change for somebody else to approve, or keep it as a draft",
+        description="A tier that cannot be planned for its moment is refused, unless it is a draft.",
+        responses=problem_responses(VALIDATION_FAILED, IDEMPOTENCY_KEY_REUSED, FORBIDDEN, *PROPOSAL_PROBLEMS.values()),
     )
     async def post_request(
         request: Request, principal: Writer, body: ProposalBody, key: IdempotencyKey = None
@@ -148,38 +165,101 @@ def _add_proposing(router: APIRouter, desk: Desk) -> None:
         see_everything(principal)
         _check_scope(principal, body.content.kind)
         who = commander(request, principal)
+        decided: list[_Decided] = []
 
         async def command(transaction: RegistryTransaction) -> Answer:
-            made = await propose_change(transaction, _proposed(body), who)
+            if body.draft:
+                made = await draft_change(transaction, _proposed(body), who)
+            else:
+                made = await propose_change(transaction, _proposed(body), change_of, who)
+            if isinstance(made, NotProposed):
+                return problem_answer(request, Problem(PROPOSAL_PROBLEMS[made.code]))
+            decided[:] = [made]
             return answer(request_value(made, made.state), 201)
 
         done = await desk.run(request, principal, command, key)
-        desk.metrics.requests.at("proposed").inc()
-        return done
+        return _counted(desk, done, decided, "drafted" if body.draft else "proposed")
 
     @router.put(
         REQUESTS_PATH + "/{request_id}",
         response_model=RequestDocument,
-        summary="Edit an open change request; whoever does so is one of its authors from then on",
-        responses=problem_responses(REQUEST_UNKNOWN, VALIDATION_FAILED, FORBIDDEN, *REQUEST_PROBLEMS.values()),
+        summary="Edit a draft or an open change request; whoever does so is one of its authors from then on",
+        description="`If-Match` with the revision looked at (`ETag`) refuses to overwrite what somebody else wrote.",
+        responses=problem_responses(
+            BAD_REQUEST, REQUEST_UNKNOWN, VALIDATION_FAILED, FORBIDDEN, *REQUEST_PROBLEMS.values()
+        ),
     )
-    async def put_request(request: Request, principal: Writer, request_id: RequestId, body: ProposalBody) -> Response:
+    async def put_request(
+        request: Request,
+        principal: Writer,
+        request_id: RequestId,
+        body: EditBody,
+        if_match: Annotated[str | None, Header()] = None,
+    ) -> Response:
         see_everything(principal)
         _check_scope(principal, body.content.kind)
         who = commander(request, principal)
+        revision = expected_version(if_match, None)
         decided: list[_Decided] = []
 
         async def command(transaction: RegistryTransaction) -> Answer:
-            decided[:] = [await edit_change(transaction, request_id, _proposed(body), who)]
+            decided[:] = [await edit_change(transaction, request_id, _proposed(body), who, revision)]
             return _answer(request, decided[0])
 
         return _counted(desk, await desk.run(request, principal, command, None), decided, "edited")
 
 
-def _add_deciding(router: APIRouter, desk: Desk) -> None:
-    problems = problem_responses(
+def _problems() -> dict[int | str, dict[str, Any]]:
+    return problem_responses(
         REQUEST_UNKNOWN, VALIDATION_FAILED, IDEMPOTENCY_KEY_REUSED, NOT_CARRIED_OUT, *REQUEST_PROBLEMS.values()
     )
+
+
+def _add_submitting(router: APIRouter, desk: Desk) -> None:
+    problems = _problems()
+
+    @router.post(
+        REQUESTS_PATH + "/{request_id}:submit",
+        response_model=RequestDocument,
+        summary="Submit a draft, with the content that has this hash, for somebody else to approve",
+        responses=problems,
+    )
+    async def post_submit(
+        request: Request, principal: Writer, request_id: RequestId, body: ApprovalBody, key: IdempotencyKey = None
+    ) -> Response:
+        see_everything(principal)
+        who = commander(request, principal)
+        decided: list[_Decided] = []
+
+        async def command(transaction: RegistryTransaction) -> Answer:
+            decided[:] = [await submit_change(transaction, request_id, body.content_sha256, change_of, who)]
+            return _answer(request, decided[0])
+
+        return _counted(desk, await desk.run(request, principal, command, key), decided, "submitted")
+
+    @router.post(
+        REQUESTS_PATH + "/{request_id}:redraft",
+        response_model=RequestDocument,
+        summary="Make a draft of a change request of one's own again; an approval of it is void",
+        responses=problems,
+    )
+    async def post_redraft(
+        request: Request, principal: Writer, request_id: RequestId, body: NothingBody, key: IdempotencyKey = None
+    ) -> Response:
+        del body
+        see_everything(principal)
+        who = commander(request, principal)
+        decided: list[_Decided] = []
+
+        async def command(transaction: RegistryTransaction) -> Answer:
+            decided[:] = [await redraft_change(transaction, request_id, who)]
+            return _answer(request, decided[0])
+
+        return _counted(desk, await desk.run(request, principal, command, key), decided, "redrafted")
+
+
+def _add_deciding(router: APIRouter, desk: Desk) -> None:
+    problems = _problems()
 
     @router.post(
         REQUESTS_PATH + "/{request_id}:approve",
@@ -201,33 +281,10 @@ def _add_deciding(router: APIRouter, desk: Desk) -> None:
         return _counted(desk, await desk.run(request, principal, command, key), decided, "approved")
 
     @router.post(
-        REQUESTS_PATH + "/{request_id}:reject",
-        response_model=RequestDocument,
-        summary="Reject a change request, or take an approval back that was not used",
-        responses=problems,
-    )
-    async def post_reject(
-        request: Request, principal: Approver, request_id: RequestId, body: ClosingBody, key: IdempotencyKey = None
-    ) -> Response:
-        see_everything(principal)
-        return await _close(desk, request, principal, request_id, (RequestState.REJECTED, body.reason, key))
-
-    @router.post(
-        REQUESTS_PATH + "/{request_id}:withdraw",
-        response_model=RequestDocument,
-        summary="Withdraw a change request of one's own",
-        responses=problems,
-    )
-    async def post_withdraw(
-        request: Request, principal: Writer, request_id: RequestId, body: ClosingBody, key: IdempotencyKey = None
-    ) -> Response:
-        see_everything(principal)
-        return await _close(desk, request, principal, request_id, (RequestState.WITHDRAWN, body.reason, key))
-
-    @router.post(
         REQUESTS_PATH + "/{request_id}:apply",
         response_model=RequestDocument,
         summary="Carry out an approved change, whole or not at all, and once",
+        description="A draft of a tier is carried out so too, where the rules of change ask for no second person.",
         responses=problems,
     )
     async def post_apply(
@@ -243,6 +300,34 @@ def _add_deciding(router: APIRouter, desk: Desk) -> None:
             return _answer(request, decided[0])
 
         return _counted(desk, await desk.run(request, principal, command, key), decided, "applied")
+
+
+def _add_closing(router: APIRouter, desk: Desk) -> None:
+    problems = _problems()
+
+    @router.post(
+        REQUESTS_PATH + "/{request_id}:reject",
+        response_model=RequestDocument,
+        summary="Reject a change request, or take an approval back that was not used",
+        responses=problems,
+    )
+    async def post_reject(
+        request: Request, principal: Approver, request_id: RequestId, body: ClosingBody, key: IdempotencyKey = None
+    ) -> Response:
+        see_everything(principal)
+        return await _close(desk, request, principal, request_id, (RequestState.REJECTED, body.reason, key))
+
+    @router.post(
+        REQUESTS_PATH + "/{request_id}:withdraw",
+        response_model=RequestDocument,
+        summary="Withdraw a draft or a change request of one's own",
+        responses=problems,
+    )
+    async def post_withdraw(
+        request: Request, principal: Writer, request_id: RequestId, body: ClosingBody, key: IdempotencyKey = None
+    ) -> Response:
+        see_everything(principal)
+        return await _close(desk, request, principal, request_id, (RequestState.WITHDRAWN, body.reason, key))
 
 
 async def _close(
@@ -269,7 +354,7 @@ def _check_scope(principal: Principal, kind: str) -> None:
         raise Forbidden(scope)
 
 
-def _proposed(body: ProposalBody) -> Proposed:
+def _proposed(body: EditBody) -> Proposed:
     return Proposed(body.content.kind, canonical(body.content.model_dump(mode="json")), body.reason)
 
 
@@ -296,6 +381,7 @@ def _counted(desk: Desk, done: Response, decided: list[_Decided], step: str) -> 
                 desk.metrics.requests.at(reason).inc()
             case NotCarriedOut():
                 desk.metrics.requests.at("not_carried_out").inc()
-            case ChangeRequest():
+            case ChangeRequest(revision=revision):
                 desk.metrics.requests.at(step).inc()
+                done.headers.update(etag(revision))
     return done

@@ -24,6 +24,9 @@ PLAN_PROBLEMS: Final[Mapping[PlanRefusal, ProblemCode]] = {
     PlanRefusal.PLAN_NOT_AHEAD: register(
         ProblemCode("plan_not_ahead", 422, "A plan takes effect after now, and within ten years")
     ),
+    PlanRefusal.PLAN_TAKEN: register(
+        ProblemCode("plan_taken", 409, "Something is planned for the tier at this moment; withdraw that first")
+    ),
     PlanRefusal.TOO_MANY_PLANS: register(ProblemCode("too_many_plans", 409, "So much is planned for the tier already")),
     PlanRefusal.PLAN_UNKNOWN: register(ProblemCode("plan_unknown", 404, "Nothing is planned for the tier then")),
 }
@@ -104,9 +107,21 @@ REQUEST_UNKNOWN: Final = register(ProblemCode("request_unknown", 404, "No such c
 NOT_CARRIED_OUT: Final = register(
     ProblemCode("not_carried_out", 409, "The approved change cannot be carried out as things are now")
 )
+TOO_MANY_DRAFTS: Final = register(
+    ProblemCode("too_many_drafts", 409, "There are as many drafts as there may be; withdraw some")
+)
+PROPOSAL_PROBLEMS: Final[Mapping[str, ProblemCode]] = {
+    "too_many_drafts": TOO_MANY_DRAFTS,
+    **{refusal.value: problem for refusal, problem in PLAN_PROBLEMS.items()},
+}
 REQUEST_PROBLEMS: Final[Mapping[RequestRefusal, ProblemCode]] = {
     RequestRefusal.REQUEST_EXPIRED: register(ProblemCode("request_expired", 409, "The request's time has passed")),
     RequestRefusal.REQUEST_CLOSED: register(ProblemCode("request_closed", 409, "The request is decided already")),
+    RequestRefusal.REVISION_MOVED: PRECONDITION_FAILED,
+    RequestRefusal.NOT_SUBMITTED: register(
+        ProblemCode("not_submitted", 409, "It is a draft: nobody was asked to decide on it")
+    ),
+    RequestRefusal.ALREADY_SUBMITTED: register(ProblemCode("already_submitted", 409, "The draft is submitted already")),
     RequestRefusal.EDIT_AFTER_APPROVAL: register(
         ProblemCode("edit_after_approval", 409, "What was approved is edited no more")
     ),

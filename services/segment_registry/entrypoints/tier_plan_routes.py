@@ -21,7 +21,8 @@ from services.segment_registry.application.ports import RegistryTransaction
 from services.segment_registry.application.publishing import tier_document
 from services.segment_registry.domain.planned_tiers import PlannedTier
 from services.segment_registry.domain.second_person import SecondPersonNeeded
-from services.segment_registry.domain.tiers import Tier
+from services.segment_registry.domain.tiers import Tier, TierRefused
+from services.segment_registry.entrypoints.change_request_documents import RequestSummary, summary_value
 from services.segment_registry.entrypoints.desk import (
     Desk,
     IdempotencyKey,
@@ -36,6 +37,7 @@ from services.segment_registry.entrypoints.problem_codes import (
     PLAN_PROBLEMS,
     TIER_NOT_FOUND,
     second_person,
+    tier_problem,
 )
 from services.segment_registry.entrypoints.tier_routes import tier_draft
 
@@ -62,22 +64,31 @@ class PlanDocument(Payload):
     effective_from: Moment
     author: Identifier
     planned_at: Moment
+    request_id: Identifier | None
+    approver: Identifier | None
     definition: TierBody
 
 
 class VersionDocument(Payload):
-    """A version of a tier, and since when and by whom it was in effect."""
+    """A version of a tier, since when it was in effect, and who made it: by a change request, who approved that."""
 
     effective_from: Moment
     author: Identifier
+    request_id: Identifier | None
+    approver: Identifier | None
     definition: TierDefined
 
 
 class TierTimesDocument(Payload):
-    """The newest versions of a tier, the newest first, and what is planned, the earliest first."""
+    """The newest versions of a tier, the newest first, what is planned, the earliest first, and what is asked for.
+
+    `requests` are drafts, open and approved change requests about the tier, the oldest 50; `GET
+    /v1/change-requests/{request_id}` has their content, `/effects` below it what they would change.
+    """
 
     versions: tuple[VersionDocument, ...]
     planned: tuple[PlanDocument, ...]
+    requests: tuple[RequestSummary, ...]
 
 
 def tier_plan_routes(desk: Desk) -> APIRouter:
@@ -88,12 +99,12 @@ def tier_plan_routes(desk: Desk) -> APIRouter:
     @router.get(
         "/v1/tiers/{tier}/versions",
         response_model=TierTimesDocument,
-        summary="The versions of a tier, and what is planned for it",
+        summary="The versions of a tier, what is planned for it, and what is drafted or asked for",
         responses=problem_responses(TIER_NOT_FOUND),
     )
     async def get_versions(_: Reader, tier: Annotated[TierId, Path()]) -> Response:
         found = await desk.transactions.read(lambda reader: tier_times(reader, tier))
-        if not found.versions and not found.plans:
+        if not found.versions and not found.plans and not found.requests:
             raise Problem(TIER_NOT_FOUND)
         return response(answer(_times(found)))
 
@@ -144,8 +155,12 @@ def tier_plan_routes(desk: Desk) -> APIRouter:
     return router
 
 
-def _answer(request: Request, outcome: PlannedTier | PlanRefused | SecondPersonNeeded, status: int) -> Answer:
+def _answer(
+    request: Request, outcome: PlannedTier | PlanRefused | TierRefused | SecondPersonNeeded, status: int
+) -> Answer:
     match outcome:
+        case TierRefused():
+            return problem_answer(request, tier_problem(outcome))
         case PlanRefused(reason):
             return problem_answer(request, Problem(PLAN_PROBLEMS[reason]))
         case SecondPersonNeeded():
@@ -159,6 +174,8 @@ def _plan(plan: PlannedTier) -> dict[str, Any]:
         "effective_from": plan.effective_from,
         "author": plan.author,
         "planned_at": plan.planned_at,
+        "request_id": plan.request_id,
+        "approver": plan.approver,
         "definition": _definition(plan.definition),
     }
 
@@ -175,7 +192,14 @@ def _definition(tier: Tier) -> dict[str, Any]:
 
 def _times(found: TierTimes) -> dict[str, Any]:
     versions = [
-        {"effective_from": each.defined_at, "author": each.author, "definition": tier_document(each.tier)}
+        {
+            "effective_from": each.defined_at,
+            "author": each.author,
+            "request_id": None if each.by is None else each.by.request_id,
+            "approver": None if each.by is None else each.by.approver,
+            "definition": tier_document(each.tier),
+        }
         for each in found.versions
     ]
-    return {"versions": versions, "planned": [_plan(each) for each in found.plans]}
+    requests = [summary_value(each, each.state_at(found.now)) for each in found.requests]
+    return {"versions": versions, "planned": [_plan(each) for each in found.plans], "requests": requests}
