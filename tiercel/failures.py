@@ -6,7 +6,6 @@ import asyncpg
 import httpx
 from sqlalchemy.exc import DBAPIError
 
-from services.chassis.audit.signing import UnusableKey
 from services.chassis.auth import AuthNotConfigured
 from services.chassis.business_time import ReplayTimeStored
 from services.chassis.database import DatabaseError
@@ -14,6 +13,7 @@ from services.chassis.dlq import LetterGone, ValueOmitted
 from services.chassis.embedded_postgres import EmbeddedPostgresError
 from services.chassis.event_log.port import EventLogError
 from services.chassis.migrations import MigrationLockBusy
+from services.chassis.signing_keys import UnusableKey
 from tiercel.commands.audit import UnknownService
 from tiercel.commands.decisions import UnknownDecisionError
 from tiercel.commands.importing import ImportRefused

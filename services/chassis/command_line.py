@@ -20,7 +20,6 @@ import asyncpg
 import structlog
 
 from services.chassis import logs
-from services.chassis.audit.signing import UnusableKey
 from services.chassis.auth import AuthNotConfigured, TableKeys, build_authenticator
 from services.chassis.business_time import ReplayTimeStored
 from services.chassis.clocks import SystemClock
@@ -33,6 +32,7 @@ from services.chassis.lifecycle import ALL_ROLES, Role, Service, Supervisor
 from services.chassis.process import Hosted, run_process, run_services, starting
 from services.chassis.server import listen
 from services.chassis.settings import ChassisSettings, Form, load
+from services.chassis.signing_keys import UnusableKey
 from services.chassis.tracing import Tracing
 
 DRAIN_SECONDS: Final = 5.0  # a balancer that asks every second or two has seen by then that readiness is off

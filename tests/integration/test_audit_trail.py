@@ -16,12 +16,13 @@ from services.chassis.audit.anchoring import Anchoring, AuditMetrics
 from services.chassis.audit.chain import GENESIS, Signed, digest_of
 from services.chassis.audit.places import AnchorPlace, FileAnchors, TopicAnchors, read_anchors
 from services.chassis.audit.rows import everything
-from services.chassis.audit.signing import Signer, UnusableKey, is_genuine, make_key, public_key
+from services.chassis.audit.signing import Signer, is_genuine
 from services.chassis.clocks import SystemClock
 from services.chassis.database import Connection
 from services.chassis.event_log.kafka import KafkaEventLog
 from services.chassis.event_log.port import EventLog, TopicSpec
 from services.chassis.event_log.postgres import PostgresEventLog
+from services.chassis.signing_keys import UnusableKey, make_key, public_key
 from services.contracts.catalogue import decode
 from tests.support.atp import in_days, running_atp, unique
 from tests.support.kafka import new_topic_name

@@ -11,9 +11,10 @@ from services.chassis.audit.chain import Signed
 from services.chassis.audit.places import AnchorPlace, anchor_place, read_anchors
 from services.chassis.audit.routes import document
 from services.chassis.audit.rows import everything, head
-from services.chassis.audit.signing import Anchor, is_genuine, key_id, public_key
+from services.chassis.audit.signing import Anchor, is_genuine
 from services.chassis.database import Connection, Database
 from services.chassis.settings import ChassisSettings, Form, load
+from services.chassis.signing_keys import key_id, public_key
 from services.contracts.topics import AUDIT_ANCHORS
 from tiercel.cli import DATA
 from tiercel.parts import PARTS, Part

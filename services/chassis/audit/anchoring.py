@@ -17,12 +17,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from services.chassis.audit import rows
 from services.chassis.audit.chain import GENESIS, Head
 from services.chassis.audit.places import AnchorPlace, anchor_place
-from services.chassis.audit.signing import Signer, UnusableKey
+from services.chassis.audit.signing import Signer
 from services.chassis.clocks import WallClock
 from services.chassis.database import Connection, Database, DatabaseError
 from services.chassis.event_log.port import EventLog, EventLogError
 from services.chassis.lifecycle import SideTask, Stage
 from services.chassis.settings import ChassisSettings
+from services.chassis.signing_keys import UnusableKey
 
 INTERVAL_SECONDS: Final = 60.0
 RETRY_SECONDS: Final = 2.0
