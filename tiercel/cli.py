@@ -339,6 +339,18 @@ def keys_revoke(
     run_to_end(revoke(file, key_id))
 
 
+@keys.command("proposals")
+def keys_proposals(
+    file: Annotated[
+        Path, typer.Argument(help="Where the reclassifier's private key goes; the public one to FILE.pub.")
+    ],
+) -> None:
+    """Make the key that proves proposals of tiers. The segment registry reads public halves, one after the other."""
+    from services.chassis.signing_keys import make_key
+
+    print(reporting(lambda: make_key(file)))
+
+
 @ledger.command("verify")
 def ledger_verify(
     decisions: Annotated[
@@ -366,7 +378,7 @@ def audit_key(
     file: Annotated[Path, typer.Argument(help="Where the private key goes; the public one to FILE.pub.")],
 ) -> None:
     """Make the key that signs anchors. The public half proves them: keep a copy where no service can write."""
-    from services.chassis.audit.signing import make_key
+    from services.chassis.signing_keys import make_key
 
     print(reporting(lambda: make_key(file)))
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from socket import socket
 from typing import Final
 
-from services.chassis.audit.signing import make_key
 from services.chassis.auth import SCOPE_WILDCARD, ApiKeys, Authenticator, MintedKeys, mint
 from services.chassis.clocks import SystemClock
 from services.chassis.embedded_postgres import EmbeddedPostgres
@@ -25,6 +24,7 @@ from services.chassis.lifecycle import ALL_ROLES, Service, Supervisor
 from services.chassis.process import Hosted, run_services, starting
 from services.chassis.server import listen
 from services.chassis.settings import Form, load
+from services.chassis.signing_keys import make_key, public_half
 from tiercel import reaching, topics
 from tiercel.failures import NotReady
 from tiercel.parts import ATP, PARTS, RECLASSIFIER, SEGMENT_REGISTRY, Part, migrate_all
@@ -71,7 +71,7 @@ async def run_embedded(
         database_url = await _claim(supervisor, data)
         if claimed is not None:
             claimed()
-        await asyncio.to_thread(_ensure_audit_key, data)
+        await asyncio.to_thread(_ensure_keys, data)
         given = {"replay": replay, **(settings or {})}
         running, services = await _open(supervisor, listeners, interface, database_url, data, settings=given)
     hosted = [Hosted(services[part.name], listeners[part.name]) for part in STARTED_IN_ORDER]
@@ -93,10 +93,10 @@ async def _claim(supervisor: Supervisor, data: Path) -> str:
     return database_url
 
 
-def _ensure_audit_key(data: Path) -> None:
-    key = reaching.audit_key(data)
-    if not key.exists():
-        make_key(key)
+def _ensure_keys(data: Path) -> None:
+    for key in (reaching.audit_key(data), reaching.proposal_key(data)):
+        if not key.exists():
+            make_key(key)
 
 
 async def _open(
@@ -118,6 +118,8 @@ async def _open(
     asked = {f"registry_{part.name}_url": urls[part.name] for part in (ATP, RECLASSIFIER)}
     asked |= {f"registry_{part.name}_key": asking for part in (ATP, RECLASSIFIER)}
     audit = {"audit_key_file": reaching.audit_key(data), "audit_anchor_folder": reaching.audit_anchors(data)}
+    proposals = reaching.proposal_key(data)
+    proofs = {"reclassifier_proposal_key_file": proposals, "registry_proposal_keys_file": public_half(proposals)}
     wall = SystemClock()
     authenticator = Authenticator(wall=wall, api_keys=ApiKeys([MintedKeys([hashed, hashed_asking])], wall=wall))
     services = {
@@ -127,7 +129,7 @@ async def _open(
                 form=Form.EMBEDDED,
                 redis_url=None,
                 **audit,
-                **_those_of(part, {**asked, **settings}),
+                **_those_of(part, {**asked, **proofs, **settings}),
             ),
             database_url=database_url,
             event_log=event_log,

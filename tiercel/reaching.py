@@ -37,6 +37,11 @@ def audit_key(data: Path) -> Path:
     return data / "audit.key"
 
 
+def proposal_key(data: Path) -> Path:
+    """Where the embedded form keeps the key that proves proposals of tiers; its public half is beside it."""
+    return data / "proposal.key"
+
+
 def audit_anchors(data: Path) -> Path:
     """Where the embedded form keeps these anchors: beside its database, not in it."""
     return data / "audit-anchors"

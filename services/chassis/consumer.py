@@ -13,7 +13,7 @@ It ends the process (raises) when letters come too fast (`DeadLetterFuse`), and 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -86,10 +86,12 @@ class ConsumerRunner:
         limits: Limits | None = None,
         wall: WallClock | None = None,
         committed: Callable[[], None] | None = None,
+        foreign: Collection[str] = (),
     ) -> None:
         """`dead_letters` names the twin of a topic; `member` is a name that survives a restart, if there is one.
 
-        `committed` is called whenever offsets were stored.
+        `committed` is called whenever offsets were stored. `foreign` are reasons of rejections that say nothing about
+        this consumer: whoever may write to a topic could else stop its reader by a flood that is refused anyway.
         """
         self._log = log
         self._group = group
@@ -102,6 +104,7 @@ class ConsumerRunner:
         self._limits = limits or Limits()
         self._wall = wall or SystemClock()
         self._committed = committed
+        self._foreign = frozenset(foreign)
         self._fuse = Fuse(self._limits.fuse_records, self._limits.fuse_window_seconds)
         self._stopped: dict[TopicPartition, _Stopped] = {}
         self._progressed_at = self._wall.monotonic()
@@ -228,7 +231,8 @@ class ConsumerRunner:
         if not letters:
             return []
         try:
-            self._fuse.pass_through(letters, self._wall.monotonic())
+            own = [letter for letter in letters if letter.reason not in self._foreign]
+            self._fuse.pass_through(own, self._wall.monotonic())
         except DeadLetterFuse as error:
             _log.error("dead_letter_fuse", consumer=self._group, error=str(error))
             raise

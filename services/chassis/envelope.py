@@ -41,7 +41,10 @@ class MalformedEvent(Exception):  # noqa: N818 - says what happened
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event: `data` is JSON, empty for a tombstone; `sequence` is the version of the key, 0 if none was given."""
+    """One event: `data` is JSON, empty for a tombstone; `sequence` is the version of the key, 0 if none was given.
+
+    `proof` says who made it (`services.chassis.event_proofs`), on topics whose reader asks for that.
+    """
 
     id: str
     type: str
@@ -56,6 +59,7 @@ class Event:
     traceparent: str | None = None
     dataschema: str | None = None
     subject: str | None = None
+    proof: str | None = None
 
 
 def to_record(event: Event) -> Record:
@@ -89,6 +93,8 @@ def headers_of(event: Event) -> dict[str, str]:
         headers["ce_dataschema"] = event.dataschema
     if event.traceparent is not None:
         headers["ce_traceparent"] = event.traceparent
+    if event.proof is not None:
+        headers["ce_proof"] = event.proof
     return headers
 
 
@@ -123,6 +129,7 @@ def from_record(received: Received) -> Event:
         traceparent=accept(attributes.get("ce_traceparent") or attributes.get("traceparent")),
         dataschema=attributes.get("ce_dataschema"),
         subject=attributes.get("ce_subject"),
+        proof=attributes.get("ce_proof"),
     )
 
 
@@ -140,6 +147,7 @@ _KNOWN: Final = frozenset(
         "ce_subject",
         "ce_dataschema",
         "ce_traceparent",
+        "ce_proof",
         "traceparent",
         "content-type",
     }

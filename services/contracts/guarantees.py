@@ -115,7 +115,8 @@ ALL: Final = (
     ),
     Guarantee(
         topics.SEGMENTS_PROPOSALS,
-        "A rule says that a customer belongs in another tier, with the numbers.",
+        "A rule says that a customer belongs in another tier, with the numbers. Each event carries `ce_proof`, the "
+        "reclassifier's signature; one without is set aside and changes nothing.",
         "reclassifier",
         ("reclassifier",),
         ("segment_registry",),

@@ -27,6 +27,7 @@ from services.chassis.database import Connection, Database, DatabaseError
 from services.chassis.deliveries import Delivery
 from services.chassis.dlq import DeadLetterWatch
 from services.chassis.event_log.port import EventLog, Producer
+from services.chassis.event_proofs import Prover
 from services.chassis.ids import new_id
 from services.chassis.lifecycle import Quiet, Role, Service, SideTask, Stage
 from services.chassis.metrics import new_registry
@@ -35,6 +36,7 @@ from services.chassis.projection import Heartbeats, ProjectionRunner
 from services.chassis.quiet import Stir, look_twice
 from services.chassis.relay import Relay
 from services.chassis.relay_metrics import RelayMetrics
+from services.chassis.signing_keys import UnusableKey
 from services.contracts import catalogue
 from services.contracts.topics import (
     AUDIT_ANCHORS,
@@ -138,6 +140,8 @@ class _Reclassifier:
         )
 
     async def _start(self) -> None:
+        if self._roles & {Role.API, Role.CONSUMER}:  # both propose: by the rules, or when a person approves
+            self._transactions.prove_by(await self._prover())
         await self._check_business_time()
         self._database = await Database.open(
             self._database_url, schema=SCHEMA, name=NAME, max_size=self._settings.database_pool_max
@@ -160,6 +164,16 @@ class _Reclassifier:
             await self._producer.close()
         if self._database is not None:
             await self._database.close()
+
+    async def _prover(self) -> Prover:
+        """What proposals are proven with. Raises UnusableKey: the registry believes none without."""
+        file = self._settings.reclassifier_proposal_key_file
+        if file is None:
+            raise UnusableKey(
+                "give TIERCEL_RECLASSIFIER_PROPOSAL_KEY_FILE (`tiercel keys proposals` makes it): "
+                "proposals must be proven"
+            )
+        return await asyncio.to_thread(Prover.from_file, file)
 
     async def _check_business_time(self) -> None:
         connection = await asyncpg.connect(self._database_url, timeout=CONNECT_TIMEOUT_SECONDS)

@@ -19,6 +19,9 @@ class ReclassifierSettings(ChassisSettings):
     reclassifier_rule_set_file: Path | None = Field(
         None, description="JSON document of the first version, stored if there is none; the shipped one without it"
     )
+    reclassifier_proposal_key_file: Path | None = Field(
+        None, description="Ed25519 key (PEM) that proves proposals; the roles api and consumer need it"
+    )
     reclassifier_batch_max: Annotated[int, Field(ge=1, le=10_000)] = Field(
         1_000, description="records counted in one transaction"
     )

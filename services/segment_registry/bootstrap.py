@@ -24,6 +24,7 @@ from services.chassis.consumer_metrics import ConsumerMetrics
 from services.chassis.database import Connection, Database, DatabaseError
 from services.chassis.dlq import DeadLetterWatch
 from services.chassis.event_log.port import EventLog, Producer
+from services.chassis.event_proofs import ProofCheck
 from services.chassis.ids import new_id
 from services.chassis.lifecycle import Quiet, Role, Service, SideTask, Stage
 from services.chassis.metrics import new_registry
@@ -32,6 +33,7 @@ from services.chassis.quiet import Stir, look_twice
 from services.chassis.rate_limit import Budget, RateLimiter
 from services.chassis.relay import Beacon, Relay, RelaySettings
 from services.chassis.relay_metrics import RelayMetrics
+from services.chassis.signing_keys import UnusableKey
 from services.contracts.topics import AUDIT_ANCHORS, SEGMENTS_CURRENT, SEGMENTS_PROPOSALS, dead_letters
 from services.segment_registry.adapters.atp_api import AtpApi
 from services.segment_registry.adapters.heartbeat import heartbeats
@@ -43,7 +45,7 @@ from services.segment_registry.application.seed_default_tier import seed_default
 from services.segment_registry.entrypoints.app import create_registry_app
 from services.segment_registry.entrypoints.desk import Desk
 from services.segment_registry.entrypoints.planned_effects import PlannedEffects
-from services.segment_registry.entrypoints.proposals import GROUP, REFUSALS, ProposalsHandler, WaitingProposals
+from services.segment_registry.entrypoints.proposals import FORGED, GROUP, REFUSALS, ProposalsHandler, WaitingProposals
 from services.segment_registry.metrics import RegistryMetrics
 from services.segment_registry.settings import SegmentRegistrySettings
 
@@ -124,6 +126,7 @@ class _Registry:
         )
 
     async def _start(self) -> None:
+        proofs = await self._proofs() if Role.CONSUMER in self._roles else None
         await self._check_business_time()
         self._database = await Database.open(
             self._database_url, schema=SCHEMA, name=NAME, max_size=self._settings.database_pool_max
@@ -134,8 +137,8 @@ class _Registry:
         self._tasks.append(SideTask("partitions", self._keep_partitions))
         if self._cache is not None:
             self._tasks.append(SideTask("rate limits", self._limiter.run, Stage.SERVER))
-        if Role.CONSUMER in self._roles:
-            self._tasks += self._consumer_tasks()
+        if proofs is not None:
+            self._tasks += self._consumer_tasks(proofs)
         if Role.RELAY in self._roles:
             self._tasks.append(SideTask("relay", (await self._relay(self._database)).run, Stage.RELAY))
             self._tasks.append(await self._anchoring(self._database))
@@ -174,18 +177,29 @@ class _Registry:
         assert self._database is not None  # noqa: S101 -- tasks run after the start
         await keep_partitions(self._database, stop, self._wall)
 
-    def _consumer_tasks(self) -> list[SideTask]:
+    async def _proofs(self) -> ProofCheck:
+        """What proposals are checked with. Raises UnusableKey: else whoever may write to the topic could move tiers."""
+        file = self._settings.registry_proposal_keys_file
+        if file is None:
+            raise UnusableKey(
+                "give TIERCEL_REGISTRY_PROPOSAL_KEYS_FILE, the public half of what `tiercel keys proposals` makes: "
+                "proposals must be proven"
+            )
+        return await asyncio.to_thread(ProofCheck.from_file, file)
+
+    def _consumer_tasks(self, proofs: ProofCheck) -> list[SideTask]:
         consumed = [SEGMENTS_PROPOSALS.name]
         metrics = ConsumerMetrics(self._collectors, {GROUP: consumed}, REFUSALS)
         runner = ConsumerRunner(
             self._event_log,
             GROUP,
             consumed,
-            ProposalsHandler(self._transactions, self._metrics),
+            ProposalsHandler(self._transactions, self._metrics, proofs),
             dead_letters=dead_letters,
             metrics=metrics,
             wall=self._wall,
             committed=self._stir.tell,
+            foreign=FORGED,
         )
         return [
             SideTask("proposals", runner.run),

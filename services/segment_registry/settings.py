@@ -1,5 +1,6 @@
 """What the segment registry can be told, besides what every service can (`services.chassis.settings`)."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr
@@ -29,6 +30,10 @@ class SegmentRegistrySettings(ChassisSettings):
     )
     registry_reclassifier_key: SecretStr | None = Field(
         None, description="API key of the reclassifier with the scope reclassifier.read"
+    )
+    registry_proposal_keys_file: Path | None = Field(
+        None,
+        description="public keys (PEM) of whoever may propose tiers; the role consumer needs it",
     )
     registry_commands_per_second: Annotated[int, Field(ge=1, le=100_000)] = Field(
         1_000, description="of one caller in the long run; a bulk import is one command"

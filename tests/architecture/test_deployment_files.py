@@ -76,9 +76,9 @@ def test_prometheus_scrapes_every_role_that_compose_runs() -> None:
     assert scraped == services
 
 
-def test_there_are_ten_alerts_each_with_a_runbook_of_its_own() -> None:
+def test_there_are_eleven_alerts_each_with_a_runbook_of_its_own() -> None:
     runbooks = [alert["annotations"]["runbook"] for alert in ALERTS]
-    assert len(ALERTS) == len(set(runbooks)) == 10
+    assert len(ALERTS) == len(set(runbooks)) == 11
     for alert, runbook in zip(ALERTS, runbooks, strict=True):
         assert alert["alert"] in (PROJECT / runbook).read_text(), runbook
 

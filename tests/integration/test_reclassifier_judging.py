@@ -13,6 +13,7 @@ from services.reclassifier.adapters.store import PostgresTransaction
 from services.reclassifier.application.evaluate import evaluate_due
 from services.reclassifier.application.report_quiet import backlog
 from tests.support.postgres import SOMEBODY_WAITS
+from tests.support.proposal_keys import PROVER
 from tests.support.reclassifier_service import (
     NOON,
     RULE_SET,
@@ -175,7 +176,7 @@ async def test_news_that_come_during_a_judgement_are_judged_too(reclassifier: Re
     judged, counted = asyncio.Event(), asyncio.Event()
 
     async def judge_slowly(connection: Connection) -> None:
-        await evaluate_due(PostgresTransaction(connection), RULE_SET)
+        await evaluate_due(PostgresTransaction(connection, PROVER), RULE_SET)
         judged.set()
         await counted.wait()
 

@@ -15,6 +15,7 @@ from services.chassis.event_log.port import TopicSpec
 from services.chassis.event_log.postgres import PostgresEventLog
 from services.chassis.lifecycle import ALL_ROLES, Role, Service
 from services.chassis.settings import Form
+from services.chassis.signing_keys import UnusableKey
 from services.contracts.catalogue import ORDER_RECORDED, SEGMENT_CURRENT, TIER_POLICY, EventType, decode
 from services.contracts.segments import SegmentProposed
 from services.contracts.topics import ALL, SEGMENTS_PROPOSALS, dead_letters
@@ -177,6 +178,22 @@ async def test_a_start_refuses_a_replay_time_that_it_was_not_told_of(database_ur
         roles=ALL_ROLES,
     )
     with pytest.raises(ReplayTimeStored):
+        await service.start()
+    await service.stop()
+
+
+@pytest.mark.parametrize("role", [Role.API, Role.CONSUMER])
+async def test_nobody_proposes_without_a_key_to_prove_it_with(
+    database_url: str, log: PostgresEventLog, role: Role
+) -> None:
+    service = await build(
+        _settings(reclassifier_proposal_key_file=None),
+        database_url=database_url,
+        event_log=log,
+        authenticator=Credentials().authenticator(),
+        roles=frozenset({role}),
+    )
+    with pytest.raises(UnusableKey, match="TIERCEL_RECLASSIFIER_PROPOSAL_KEY_FILE"):
         await service.start()
     await service.stop()
 

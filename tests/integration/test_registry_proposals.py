@@ -16,6 +16,7 @@ from services.chassis.event_log.port import Received
 from services.contracts.segments import SegmentChanged, SegmentCurrent
 from services.segment_registry.application.report_quiet import backlog
 from services.segment_registry.entrypoints.proposals import ProposalsHandler, WaitingProposals
+from tests.support.proposal_keys import PROOFS, PROVER
 from tests.support.registry_service import RegistryUnderTest, registry_over
 
 AS_OF = datetime(2025, 6, 1, tzinfo=UTC)
@@ -55,11 +56,21 @@ def proposed(customer: str, name: str, **changed: Any) -> Delivery:
         causation_id="the order",
         traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     )
+    return delivered(PROVER.prove(event))
+
+
+def delivered(event: Event) -> Delivery:
+    """The event as it comes out of the log."""
     return Delivery(event, Received(to_record(event), 0, 0, AS_OF))
 
 
+def again(delivery: Delivery, **changed: Any) -> Delivery:
+    """The producer's own event with something else in it, proven anew."""
+    return delivered(PROVER.prove(replace(delivery.event, **changed)))
+
+
 async def apply(registry: RegistryUnderTest, *deliveries: Delivery) -> list[tuple[int, str]]:
-    rejected = await ProposalsHandler(registry.transactions, registry.metrics)(deliveries)
+    rejected = await ProposalsHandler(registry.transactions, registry.metrics, PROOFS)(deliveries)
     return [(one.index, one.code) for one in rejected]
 
 
@@ -104,7 +115,7 @@ async def test_a_proposal_moves_the_customer_with_its_grounds(registry: Registry
 async def test_the_same_event_and_the_same_proposal_count_once(registry: RegistryUnderTest) -> None:
     customer = await registry.new_customer("echo", "silver")
     first = proposed(customer, "echoed")
-    under_another_event = replace(first, event=replace(first.event, id="another event"))
+    under_another_event = again(first, id="another event")
     await apply(registry, first, first, under_another_event)
     await apply(registry, first)
     await apply(registry, under_another_event)
@@ -173,11 +184,11 @@ async def test_poison_is_rejected_and_the_rest_is_applied(registry: RegistryUnde
     customer = await registry.new_customer("healthy", "silver")
     good = proposed(customer, "good")
     broken = [
-        replace(good, event=replace(good.event, id="1", data=b"{")),
-        replace(good, event=replace(good.event, id="2", data=b"")),
-        replace(good, event=replace(good.event, id="3", type="segment.proposed.v9")),
-        replace(good, event=replace(good.event, id="4", type="order.placed.v1")),
-        replace(good, event=replace(good.event, id="5", key="somebody else")),
+        again(good, id="1", data=b"{"),
+        again(good, id="2", data=b""),
+        again(good, id="3", type="segment.proposed.v9"),
+        again(good, id="4", type="order.placed.v1"),
+        again(good, id="5", key="somebody else"),
         proposed(customer, "x", rule_version=0),
         proposed(customer, "y" * 129),
         proposed(customer, "z", evidence=[{"name": "n", "value": 1}]),

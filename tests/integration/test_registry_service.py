@@ -1,10 +1,12 @@
 """The whole registry as its composition root builds it: over PostgreSQL and an event log, with all its roles."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -17,8 +19,10 @@ from services.chassis.business_time import ReplayTimeStored
 from services.chassis.envelope import Event, from_record, to_record
 from services.chassis.event_log.port import EventLog, LogReader
 from services.chassis.event_log.postgres import PostgresEventLog
+from services.chassis.event_proofs import Prover
 from services.chassis.lifecycle import ALL_ROLES, Role, Service, Supervisor
 from services.chassis.settings import Form
+from services.chassis.signing_keys import UnusableKey
 from services.contracts import topics
 from services.contracts.catalogue import decode
 from services.contracts.segments import SegmentChanged, SegmentCurrent, SegmentHeartbeat, TierDefined
@@ -112,7 +116,8 @@ async def propose(log: EventLog, customer: str, *, based_on: int) -> None:
         causation_id="c",
     )
     producer = await log.producer("test")
-    await producer.publish([to_record(event)], deadline_seconds=60)
+    prover = Prover.from_file(Path(os.environ["TIERCEL_RECLASSIFIER_PROPOSAL_KEY_FILE"]))
+    await producer.publish([to_record(prover.prove(event))], deadline_seconds=60)
     await producer.close()
 
 
@@ -226,6 +231,14 @@ async def test_health_says_whether_the_database_answers(database_url: str, log: 
         assert b"registry_heartbeats_total" in (await registry.client.get("/metrics")).content
         await registry.service.stop()
         assert (await registry.client.get("/readyz")).status_code == 503
+
+
+async def test_nobody_applies_proposals_without_keys_to_check_them_with(database_url: str, log: EventLog) -> None:
+    with pytest.raises(UnusableKey, match="TIERCEL_REGISTRY_PROPOSAL_KEYS_FILE"):
+        async with running(database_url, log, frozenset({Role.CONSUMER}), registry_proposal_keys_file=None):
+            pass
+    async with running(database_url, log, frozenset({Role.API}), registry_proposal_keys_file=None) as registry:
+        assert (await registry.client.get("/v1/tiers")).is_success  # this process reads none
 
 
 async def test_a_stored_replay_time_is_refused_unless_asked_for(database_url: str, log: EventLog) -> None:

@@ -30,6 +30,7 @@ EVENTS = st.builds(
     traceparent=st.none(),
     dataschema=st.none() | TEXT,
     subject=st.none() | TEXT,
+    proof=st.none() | TEXT,
 )
 
 

@@ -17,10 +17,10 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from services.chassis.audit.signing import make_key
 from services.chassis.event_log.kafka import KafkaEventLog
 from services.chassis.event_log.port import EventLog
 from services.chassis.event_log.prefixed import with_prefix
+from services.chassis.signing_keys import make_key, public_half
 from tiercel import topics
 from tiercel.credentials import add_key
 from tiercel.parts import migrate_all
@@ -112,6 +112,7 @@ async def deployed(database_url: str, bootstrap: str) -> AsyncIterator[Deploymen
     with tempfile.TemporaryDirectory(prefix="tiercel-deployment-") as name:
         folder = Path(name)
         make_key(folder / "audit.key")
+        make_key(folder / "proposal.key")
         key = add_key(folder / "api_keys.json", subject="test", scopes=SCOPES)
         environment = {
             "TIERCEL_FORM": "distributed",
@@ -120,6 +121,8 @@ async def deployed(database_url: str, bootstrap: str) -> AsyncIterator[Deploymen
             "TIERCEL_KAFKA_TOPIC_PREFIX": prefix,
             "TIERCEL_API_KEYS_FILE": str(folder / "api_keys.json"),
             "TIERCEL_AUDIT_KEY_FILE": str(folder / "audit.key"),
+            "TIERCEL_RECLASSIFIER_PROPOSAL_KEY_FILE": str(folder / "proposal.key"),
+            "TIERCEL_REGISTRY_PROPOSAL_KEYS_FILE": str(public_half(folder / "proposal.key")),
         }
         deployment = Deployment(environment, event_log, folder, key)
         try:

@@ -44,6 +44,7 @@ from services.reclassifier.entrypoints.recorded_orders import RecordedOrdersHand
 from services.reclassifier.entrypoints.told_of_customers import ByTopic, FeedbackHandler
 from services.reclassifier.metrics import ReclassifierMetrics
 from tests.support.http import Credentials, client_of, everything_is_ready
+from tests.support.proposal_keys import PROVER
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 RULE_SET = "activity"
@@ -253,7 +254,7 @@ async def reclassifier_over(database_url: str) -> AsyncIterator[ReclassifierUnde
     """The reclassifier on an empty schema with its rules, at noon."""
     await empty_schema(database_url)
     database = await Database.open(database_url, schema=SCHEMA, name="reclassifier under test")
-    transactions = PostgresTransactions(database)
+    transactions = PostgresTransactions(database, PROVER)
     collectors = CollectorRegistry()
     metrics = ReclassifierMetrics(collectors)
     credentials = Credentials()

@@ -23,7 +23,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from pytest_socket import disable_socket, enable_socket
 
-from services.chassis.audit.signing import make_key
+from services.chassis.signing_keys import make_key, public_half
 from tests.support.workers import kind_of, stop
 
 WITHOUT_SOCKETS: Final = frozenset({"architecture", "unit", "property", "simulation"})
@@ -68,11 +68,14 @@ def real_parts_are_required() -> bool:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _a_key_for_the_audit_trails(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Services do not start without one; processes that tests start inherit it."""
-    file = tmp_path_factory.mktemp("audit") / "audit.key"
-    make_key(file)
-    os.environ["TIERCEL_AUDIT_KEY_FILE"] = str(file)
+def _keys_that_services_sign_with(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Services do not start without; processes that tests start inherit them."""
+    folder = tmp_path_factory.mktemp("keys")
+    make_key(folder / "audit.key")
+    make_key(folder / "proposal.key")
+    os.environ["TIERCEL_AUDIT_KEY_FILE"] = str(folder / "audit.key")
+    os.environ["TIERCEL_RECLASSIFIER_PROPOSAL_KEY_FILE"] = str(folder / "proposal.key")
+    os.environ["TIERCEL_REGISTRY_PROPOSAL_KEYS_FILE"] = str(public_half(folder / "proposal.key"))
 
 
 @pytest.fixture(autouse=True)

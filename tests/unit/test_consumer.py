@@ -263,6 +263,31 @@ async def test_too_many_letters_stop_the_consumer_and_divert_nothing_more(
     assert await log.group_lag(GROUP, [TOPIC]) == 21
 
 
+async def test_a_flood_that_says_nothing_of_the_consumer_is_set_aside_and_stops_nothing(
+    log: MemoryEventLog, store: MemoryStore, metrics: ConsumerMetrics
+) -> None:
+    async def forged(ids: Sequence[str]) -> Sequence[Rejected]:
+        return [Rejected(index, "unknown_event_type", "") for index in range(len(ids) - ("event-99" in ids))]
+
+    await publish(log, *(event(number) for number in range(100)))
+    handler = Recorder()
+    handler.fail = forged
+    flooded = ConsumerRunner(
+        log,
+        GROUP,
+        [TOPIC],
+        handler,
+        dead_letters=lambda topic: f"{topic}.dlq",
+        metrics=metrics,
+        limits=LIMITS,
+        foreign=["unknown_event_type"],
+    )
+    async with running(flooded):
+        await consumed(log)
+    assert len(handler.applied) == 1
+    assert len(await letters(store)) == 99
+
+
 async def test_a_log_that_goes_away_is_opened_again_and_nothing_is_lost(
     log: MemoryEventLog, store: MemoryStore, metrics: ConsumerMetrics
 ) -> None:

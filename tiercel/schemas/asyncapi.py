@@ -27,6 +27,11 @@ ENVELOPE: Final[Document] = {
         "ce_correlationid": {"type": "string", "description": "the same for all that one request led to"},
         "ce_causationid": {"type": "string", "description": "the id of what led to this event"},
         "ce_traceparent": {"type": "string", "description": "W3C trace context"},
+        "ce_proof": {
+            "type": "string",
+            "description": "id of the producer's key, a dot and its Ed25519 signature over the event; on "
+            "segments.proposals.v1 nothing is believed without",
+        },
         "content-type": {"type": "string", "const": "application/json"},
     },
 }

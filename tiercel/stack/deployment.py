@@ -18,10 +18,10 @@ from typing import Final
 import asyncpg
 import httpx
 
-from services.chassis.audit.signing import make_key
 from services.chassis.event_log.kafka import KafkaEventLog
 from services.chassis.event_log.port import EventLog
 from services.chassis.event_log.prefixed import with_prefix
+from services.chassis.signing_keys import make_key, public_half
 from tiercel import topics
 from tiercel.commands.keys import new_key
 from tiercel.parts import PARTS, migrate_all
@@ -149,6 +149,8 @@ async def deployed(
             await migrate_all(database_url)
             audit_key = folder / "audit.key"
             await asyncio.to_thread(make_key, audit_key)
+            proposal_key = folder / "proposal.key"
+            await asyncio.to_thread(make_key, proposal_key)
             key = await new_key(key_file, subject="deployment", scopes=list(ALL_SCOPES), channels=None)
             environment = os.environ | {
                 "TIERCEL_FORM": "distributed",
@@ -158,6 +160,8 @@ async def deployed(
                 "TIERCEL_REDIS_URL": settings["TIERCEL_REDIS_URL"],
                 "TIERCEL_API_KEYS_FILE": str(await asyncio.to_thread(key_file.resolve)),
                 "TIERCEL_AUDIT_KEY_FILE": str(await asyncio.to_thread(audit_key.resolve)),
+                "TIERCEL_RECLASSIFIER_PROPOSAL_KEY_FILE": str(await asyncio.to_thread(proposal_key.resolve)),
+                "TIERCEL_REGISTRY_PROPOSAL_KEYS_FILE": str(await asyncio.to_thread(public_half(proposal_key).resolve)),
                 "TIERCEL_REPLAY": str(replay).lower(),
                 "TIERCEL_LOG_LEVEL": "warning",
             }

@@ -8,8 +8,10 @@ from typing import Final, TypeVar
 from services.chassis import audit, outbox
 from services.chassis.audit.chain import AuditEntry, AuditRecord
 from services.chassis.business_time import Phase, business_now, replay_state
-from services.chassis.database import Database, DatabaseUnavailable
+from services.chassis.database import Connection, Database, DatabaseUnavailable
 from services.chassis.envelope import Event
+from services.chassis.event_proofs import Prover
+from services.chassis.signing_keys import UnusableKey
 from services.reclassifier.adapters import (
     cost_rows,
     customer_rows,
@@ -61,17 +63,22 @@ T = TypeVar("T")
 class PostgresTransactions:
     """Runs use cases against the reclassifier's schema, once a database is attached."""
 
-    def __init__(self, database: Database | None = None) -> None:
+    def __init__(self, database: Database | None = None, prover: Prover | None = None) -> None:
         self._attached = database
+        self._prover = prover
 
     def attach(self, database: Database) -> None:
         """Use this database from now on; routes are made before it is opened."""
         self._attached = database
 
+    def prove_by(self, prover: Prover) -> None:
+        """Prove proposals with this key from now on."""
+        self._prover = prover
+
     async def run(self, work: Callable[[ReclassifierTransaction], Awaitable[T]], *, label: str) -> T:
         """As the port says; operating failures are those of `Database.run`."""
         return await self._database.run(
-            lambda connection: work(PostgresTransaction(connection)), label=label, by_key=True
+            lambda connection: work(PostgresTransaction(connection, self._prover)), label=label, by_key=True
         )
 
     async def read(self, work: Callable[[ReclassifierReader], Awaitable[T]]) -> T:
@@ -87,6 +94,10 @@ class PostgresTransactions:
 
 class PostgresTransaction(PostgresDetections):
     """What a use case may do within a transaction; each method does what the port says."""
+
+    def __init__(self, connection: Connection, prover: Prover | None = None) -> None:
+        super().__init__(connection)
+        self._prover = prover
 
     async def now(self) -> datetime:
         return await business_now(self._connection)
@@ -259,6 +270,13 @@ class PostgresTransaction(PostgresDetections):
 
     async def lock_rule_sets(self) -> None:
         await rule_set_rows.lock_rule_sets(self._connection)
+
+    async def propose(self, proposals: Sequence[Event]) -> None:
+        if not proposals:
+            return
+        if self._prover is None:
+            raise UnusableKey("no key is there to prove proposals with")
+        await outbox.enqueue(self._connection, [self._prover.prove(each) for each in proposals])
 
     async def publish(self, events: Sequence[Event]) -> None:
         await outbox.enqueue(self._connection, events)

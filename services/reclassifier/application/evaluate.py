@@ -248,7 +248,7 @@ async def _store(
     proposed = [(one.proposed, one.evaluated) for one in outcomes if one.proposed is not None]
     await transaction.add_proposals([proposal for proposal, _ in proposed])
     await transaction.save_evaluations([*(one.evaluated for one in outcomes), *idle])
-    await transaction.publish(
+    await transaction.propose(
         [
             proposal_event(proposal, after.proposals, causes[after.owner], now)
             for proposal, after in proposed

@@ -421,6 +421,10 @@ class ReclassifierTransaction(ReclassifierReader, DetectionTransaction, Protocol
         """Make the next customers of the sweep due; how many."""
         ...
 
+    async def propose(self, proposals: Sequence[Event]) -> None:
+        """As `publish`, each with the proof that it is ours. Raises UnusableKey: there is no key to prove it with."""
+        ...
+
     async def publish(self, events: Sequence[Event]) -> None:
         """Put events into the outbox."""
         ...

@@ -71,7 +71,7 @@ async def _decide(
     if decided:
         numbers = await transaction.decide_proposals(decided, now)
         published = [one for one in decided if one.state is ProposalState.OPEN]
-        await transaction.publish([proposal_event(one, numbers[one.customer_id], None, now) for one in published])
+        await transaction.propose([proposal_event(one, numbers[one.customer_id], None, now) for one in published])
         await transaction.count_activity()
         await transaction.append_audit([_entry(one) for one in decided], now)
     return outcomes

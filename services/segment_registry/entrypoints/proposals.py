@@ -1,10 +1,15 @@
-"""Proposals from the event log: read, checked, applied in batches; and those that waited for a replay to settle."""
+"""Proposals from the event log: proven, read, applied in batches; and those that waited for a replay to settle.
+
+Whoever may write to the topic could move customers, if the registry believed what an event says of its source. So an
+event without the proof of a known producer is set aside before anything of it is read, and changes nothing.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from services.chassis.consumer import Delivery, Rejected
 from services.chassis.envelope import Event
+from services.chassis.event_proofs import ProofCheck, ProofRefusal
 from services.contracts.catalogue import (
     INVALID_PAYLOAD,
     UNKNOWN_TYPE,
@@ -23,15 +28,17 @@ from services.segment_registry.entrypoints.rounds import Rounds
 from services.segment_registry.metrics import RegistryMetrics
 
 GROUP: Final = "segment_registry"
-REFUSALS: Final = (UNKNOWN_TYPE, UNKNOWN_VERSION, WRONG_TOPIC, INVALID_PAYLOAD)
+FORGED: Final = tuple(ProofRefusal)
+REFUSALS: Final = (*FORGED, UNKNOWN_TYPE, UNKNOWN_VERSION, WRONG_TOPIC, INVALID_PAYLOAD)
 
 
 class ProposalsHandler:
     """Applies batches of `segments.proposals.v1`; see `services.chassis.consumer.Handler`."""
 
-    def __init__(self, transactions: Transactions, metrics: RegistryMetrics) -> None:
+    def __init__(self, transactions: Transactions, metrics: RegistryMetrics, proofs: ProofCheck) -> None:
         self._transactions = transactions
         self._metrics = metrics
+        self._proofs = proofs
 
     async def __call__(self, batch: Sequence[Delivery]) -> Sequence[Rejected]:
         """Apply the batch in order."""
@@ -39,7 +46,7 @@ class ProposalsHandler:
         rejected: list[Rejected] = []
         for index, delivery in enumerate(batch):
             try:
-                received.append(_received(delivery.event))
+                received.append(self._received(delivery.event))
             except EventRefused as refused:
                 rejected.append(Rejected(index, refused.code, refused.detail))
         if received:
@@ -48,6 +55,12 @@ class ProposalsHandler:
             )
             count_verdicts(self._metrics, verdicts)
         return rejected
+
+    def _received(self, event: Event) -> ReceivedProposal:
+        refusal = self._proofs.refusal(event)
+        if refusal is not None:
+            raise EventRefused(refusal, "not proven to come from a producer whose key is known")
+        return _received(event)
 
 
 class WaitingProposals(Rounds):
