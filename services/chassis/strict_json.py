@@ -60,7 +60,7 @@ def _is_plain(body: bytes | bytearray) -> bool:
         return False
     try:
         again = orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2)
-    except ValueError:  # also of orjson.JSONEncodeError
+    except (ValueError, orjson.JSONEncodeError):  # the latter, a TypeError, for what is too deep to be written
         return False
     return again.count(b'"') == body.count(b'"') and _TOO_DEEP not in again
 

@@ -26,8 +26,12 @@ def test_a_body_may_be_as_deep_as_is_allowed_and_no_deeper_whatever_its_texts_ho
         deeper = DEPTH_MAX + 1
         with pytest.raises(Problem, match="levels deep"):
             refuse_ambiguous(opens * deeper + b'"[{"' + closes * deeper)
-    with pytest.raises(Problem, match="levels deep"):
-        refuse_ambiguous(b"[" * 100_000)
+    for depth in (200, 254, 255, 256, 500, 1_023, 1_024, 1_025, 100_000):  # around the limits of several parsers
+        for opens, closes in ((b"[", b"]"), (b'{"a":', b"}")):
+            with pytest.raises(Problem, match="levels deep"):
+                refuse_ambiguous(opens * depth + b"1" + closes * depth)
+            with pytest.raises(Problem, match="levels deep"):
+                refuse_ambiguous(opens * depth)
     with pytest.raises(Problem, match="not valid JSON"):
         refuse_ambiguous(b"[" * DEPTH_MAX + b"}" * DEPTH_MAX)
 
@@ -56,6 +60,7 @@ async def test_a_good_body_is_read(house: House, path: str) -> None:
         b'{"name": "\xff", "count": 1}',
         b'{"name": "\xed\xa0\x80", "count": 1}',
         b"[" * 200 + b"]" * 200,
+        b"[" * 300 + b"]" * 300,
         b'{"a":' * 120 + b"1" + b"}" * 120,
         b'{"name": "a", "count": ' + b"9" * 900 + b"}",
         b'{"name": "a", "count": 1e999}',
