@@ -74,7 +74,8 @@ async def test_a_draft_is_not_in_force_until_another_person_approves_what_is_sto
         assert (done.status_code, done.json()["in_force"], done.json()["approved_by"]) == (200, True, "bea")
     await reclassifier.judge()
     assert await reclassifier.states() == ["superseded", "shadow"]
-    assert (await _audited(reclassifier))[-2:] == ["rule_set.changed", "rule_set.approved"]
+    tried = ["rule_set.approval_refused"] * 2
+    assert (await _audited(reclassifier))[-4:] == ["rule_set.changed", *tried, "rule_set.approved"]
 
 
 async def test_an_older_draft_is_not_put_in_force_over_a_newer_version(reclassifier: ReclassifierUnderTest) -> None:
@@ -107,7 +108,8 @@ async def test_a_person_lets_a_move_be_made_or_refuses_it(reclassifier: Reclassi
     assert (again.status_code, again.json()["code"]) == (409, "proposal_not_awaiting")
     (published,) = await reclassifier.proposed()
     assert (published.proposal_id, published.reason.endswith(" (approved by bea)")) == (first["proposal_id"], True)
-    assert (await _audited(reclassifier))[-2:] == ["proposal.approved", "proposal.rejected"]
+    audited = (await _audited(reclassifier))[-3:]
+    assert audited == ["proposal.approved", "proposal.rejected", "proposal.review_refused"]
     await reclassifier.take(_worth("more", "c2", 1))
     assert await reclassifier.judge() == 0
     await reclassifier.set_time(NOON + timedelta(days=3))

@@ -174,7 +174,9 @@ async def test_an_override_past_the_budget_needs_a_second_person(registry: Regis
     assert await tier_of(registry, customer) == "gold"
 
 
-async def test_nobody_approves_their_own_whatever_key_they_show(registry: RegistryUnderTest) -> None:
+async def test_nobody_approves_their_own_whatever_key_they_show(
+    registry: RegistryUnderTest, capfd: pytest.CaptureFixture[str]
+) -> None:
     customer = await registry.new_customer("own")
     request = await propose(registry, moves((customer, "gold")))
     assert await approve(registry, request, "ann's other key") == (403, "own_request")
@@ -188,6 +190,8 @@ async def test_nobody_approves_their_own_whatever_key_they_show(registry: Regist
     assert await approve(registry, newer, "ann's other key") == (403, "own_request")  # still one of its authors
     assert await approve(registry, newer, "bob's approver key") == (403, "own_request")  # and so is the editor
     assert await step(registry, newer, "reject", "ann's other key", reason="x") == (403, "own_request")
+    assert "".join(capfd.readouterr()).count("change_request_refused") == 4
+    assert await tier_of(registry, customer) == "standard"
     assert await approve(registry, newer) == (200, "approved")
     refusals = [
         orjson.loads(row["detail"])["refusal"]
@@ -223,7 +227,9 @@ async def test_an_approval_is_for_the_content_that_was_looked_at(
     assert "change_request_refused" in "".join(capfd.readouterr())  # the log says so as well
 
 
-async def test_what_is_not_decided_or_used_in_time_expires(registry: RegistryUnderTest) -> None:
+async def test_what_is_not_decided_or_used_in_time_expires(
+    registry: RegistryUnderTest, capfd: pytest.CaptureFixture[str]
+) -> None:
     await govern(registry, STRICT | {"request_valid_days": 1, "approval_valid_hours": 1})
     await at(registry, NOON + 99 * HOUR)
     customer = await registry.new_customer("slow")
@@ -233,6 +239,10 @@ async def test_what_is_not_decided_or_used_in_time_expires(registry: RegistryUnd
     assert await step(registry, unused, "apply") == (409, "request_expired")
     await at(registry, NOON + 123 * HOUR)
     assert await approve(registry, late) == (409, "request_expired")
+    assert "".join(capfd.readouterr()).count("request_expired") >= 2  # the log says so as well
+    for each in (late, unused):
+        refused = [row for row in await registry.audit(each.request_id) if row["action"] == "change_request.refused"]
+        assert [orjson.loads(row["detail"])["refusal"] for row in refused] == ["request_expired"]
     for each in (late, unused):
         shown = await registry.client.get(f"{REQUESTS}/{each.request_id}")
         assert shown.json()["state"] == "expired"

@@ -47,21 +47,22 @@ async def change_rule_set(
 async def approve_rule_set(
     transaction: ReclassifierTransaction, rule_set_id: str, version: int, hashed: str, approver: str
 ) -> StoredRuleSet | ApprovalRefusal:
-    """Put a draft in force and have everybody judged by it; a version that is in force already stays as it is."""
+    """Put a draft in force and have everybody judged by it; a version that is in force already stays as it is.
+
+    An approval that is refused is an entry of the audit trail, for somebody tried.
+    """
     await transaction.lock_rule_sets()
     stored = await transaction.rule_set(rule_set_id, version)
-    in_force = await transaction.rule_set(rule_set_id)
     if stored is None:
         return ApprovalRefusal.UNKNOWN
-    if stored.content_hash != hashed:
-        return ApprovalRefusal.OTHER_CONTENT
+    now = await transaction.now()
+    refusal = _refusal(stored, await transaction.rule_set(rule_set_id), hashed, approver)
+    if refusal is not None:
+        attempt = {"version": version, "refusal": refusal}
+        await transaction.append_audit([AuditEntry(approver, "rule_set.approval_refused", rule_set_id, attempt)], now)
+        return refusal
     if stored.approved_by is not None:
         return stored
-    if approver == stored.author and approver != SHIPPED:
-        return ApprovalRefusal.OWN_WORK
-    if in_force is not None and in_force.rule_set.version > version:
-        return ApprovalRefusal.OVERTAKEN
-    now = await transaction.now()
     rule_set = stored.rule_set
     await transaction.approve_rule_set(rule_set, approver, now)
     calendar = rule_set.calendar
@@ -71,6 +72,20 @@ async def approve_rule_set(
     detail = {"version": version, "content_hash": hashed, "author": stored.author, "run_id": run_id}
     await transaction.append_audit([AuditEntry(approver, "rule_set.approved", rule_set_id, detail)], now)
     return replace(stored, approved_by=approver, approved_at=now)
+
+
+def _refusal(
+    stored: StoredRuleSet, in_force: StoredRuleSet | None, hashed: str, approver: str
+) -> ApprovalRefusal | None:
+    if stored.content_hash != hashed:
+        return ApprovalRefusal.OTHER_CONTENT
+    if stored.approved_by is not None:
+        return None
+    if approver == stored.author and approver != SHIPPED:
+        return ApprovalRefusal.OWN_WORK
+    if in_force is not None and in_force.rule_set.version > stored.rule_set.version:
+        return ApprovalRefusal.OVERTAKEN
+    return None
 
 
 async def store_first_rule_set(

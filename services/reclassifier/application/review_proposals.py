@@ -1,6 +1,6 @@
 """A person decides on moves that are not made by themselves: one of them, or those of a run, a portion at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -33,20 +33,38 @@ class Review:
 async def review_proposal(
     transaction: ReclassifierTransaction, proposal_id: str, review: Review
 ) -> Proposal | ReviewRefusal:
-    """Decide on one proposal."""
+    """Decide on one proposal. An attempt that is refused is an entry of the audit trail."""
     found = await transaction.lock_awaiting(proposal_id=proposal_id)
     if not found:
         return ReviewRefusal.UNKNOWN
-    decided = await _decide(transaction, found, review)
-    return decided[0]
+    [outcome] = await _decide(transaction, found, review)
+    if isinstance(outcome, ReviewRefusal):
+        detail = {"proposal_id": proposal_id, "approve": review.approve, "refusal": outcome}
+        await _record_refusal(transaction, found[0].customer_id, review, detail)
+    return outcome
 
 
 async def review_run(
     transaction: ReclassifierTransaction, run_id: int, review: Review
 ) -> list[Proposal | ReviewRefusal]:
-    """Decide on the first portion of what awaits somebody in a run; empty when nothing does."""
+    """Decide on the first portion of what awaits somebody in a run; empty when nothing does.
+
+    An approval by who wrote the rules is one entry of the audit trail, however many moves it was for.
+    """
     found = await transaction.lock_awaiting(run_id=run_id, limit=PORTION_MAX)
-    return await _decide(transaction, found, review) if found else []
+    outcomes = await _decide(transaction, found, review) if found else []
+    own = outcomes.count(ReviewRefusal.OWN_WORK)
+    if own:
+        detail = {"proposals": own, "refusal": ReviewRefusal.OWN_WORK}
+        await _record_refusal(transaction, f"run {run_id}", review, detail)
+    return outcomes
+
+
+async def _record_refusal(
+    transaction: ReclassifierTransaction, subject: str, review: Review, detail: Mapping[str, object]
+) -> None:
+    entry = AuditEntry(review.reviewer, "proposal.review_refused", subject, detail)
+    await transaction.append_audit([entry], await transaction.now())
 
 
 async def _decide(

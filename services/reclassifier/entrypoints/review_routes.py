@@ -3,6 +3,7 @@
 from typing import Annotated, Final
 from uuid import UUID
 
+import structlog
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
@@ -32,6 +33,7 @@ _REFUSALS: Final = {
     ReviewRefusal.EXPIRED: PROPOSAL_EXPIRED,
     ReviewRefusal.OWN_WORK: OWN_WORK,
 }
+_log = structlog.get_logger(__name__)
 
 
 class Verdict(Payload):
@@ -65,6 +67,7 @@ async def _review(desk: Desk, caller: Principal, proposal_id: UUID, review: Revi
         lambda transaction: review_proposal(transaction, str(proposal_id), review), label="review proposal"
     )
     if isinstance(outcome, ReviewRefusal):
+        _log.warning("review_refused", proposal_id=str(proposal_id), approve=review.approve, reason=outcome)
         raise Problem(_REFUSALS[outcome])
     return proposal_document(outcome)
 
@@ -119,6 +122,7 @@ async def _review_run(desk: Desk, caller: Principal, run_id: int, review: Review
         lambda transaction: review_run(transaction, run_id, review), label="review run"
     )
     if ReviewRefusal.OWN_WORK in outcomes:
+        _log.warning("review_refused", run_id=run_id, approve=review.approve, reason=ReviewRefusal.OWN_WORK)
         raise Problem(OWN_WORK)
     run = await desk.transactions.read(lambda reader: reader.run(run_id))
     if run is None:

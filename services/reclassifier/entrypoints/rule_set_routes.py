@@ -2,6 +2,7 @@
 
 from typing import Annotated, Final
 
+import structlog
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
 
@@ -33,6 +34,7 @@ _REFUSALS: Final = {
     ApprovalRefusal.OWN_WORK: OWN_WORK,
     ApprovalRefusal.OVERTAKEN: RULE_SET_OVERTAKEN,
 }
+_log = structlog.get_logger(__name__)
 
 
 class ApprovalOfRules(Payload):
@@ -123,6 +125,7 @@ def _add_changing(router: APIRouter, desk: Desk) -> None:
             label="approve rule set",
         )
         if isinstance(outcome, ApprovalRefusal):
+            _log.warning("approval_of_rules_refused", rule_set=rule_set_id, version=version, reason=outcome)
             raise Problem(_REFUSALS[outcome])
         in_force = await desk.transactions.read(lambda reader: reader.rule_set(desk.rule_set_id))
         return rule_set_document(outcome, in_force)
