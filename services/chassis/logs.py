@@ -25,7 +25,7 @@ _access_log_every: ContextVar[int] = ContextVar("access_log_every", default=0)
 causation_id: ContextVar[str | None] = ContextVar("causation_id", default=None)
 
 FAILURE: Final = 500  # statuses from here on are our fault
-REFUSALS: Final = frozenset({401, 403, 429})
+REFUSALS: Final = frozenset({400, 401, 403, 413, 422, 429})  # what a caller may not, or no service reads
 ACCESS_LINES_PER_SECOND_MAX: Final = 1_000  # about 1 % of a core and 250 kB a second
 REDACTED: Final = "[redacted]"
 TEXT_MAX_CHARS: Final = 8_192  # a stack trace fits; a body that somebody logs does not
@@ -182,7 +182,7 @@ def _render_text(logger: object, name: str, line: Line) -> str:
 
 
 class AccessLog:
-    """One line per request: for refused callers, failures and slow answers always, every n-th for the rest.
+    """One line per request: for what is refused, failures and slow answers always, every n-th for the rest.
 
     At most `ACCESS_LINES_PER_SECOND_MAX`: a flood of refusals must not become a flood of lines. What was left out is
     counted in the next line.

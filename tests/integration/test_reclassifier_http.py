@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.support.http import strangers_let_in
@@ -108,13 +109,47 @@ async def test_a_version_that_is_not_there_is_not_found(reclassifier: Reclassifi
     assert (answer.status_code, answer.json()["code"]) == (404, "rule_set_unknown")
 
 
-async def test_a_rule_tree_that_is_too_deep_is_refused(reclassifier: ReclassifierUnderTest) -> None:
-    condition: dict[str, Any] = {"feature": "orders", "window_days": 9, "at_least": 1}
-    for _ in range(20):
+LEAF: dict[str, Any] = {"feature": "orders", "window_days": 9, "at_least": 1}
+
+
+def _nested(depth: int) -> dict[str, Any]:
+    condition = LEAF
+    for _ in range(depth):
         condition = {"not": condition}
-    rungs = [{**RULES["rungs"][0], "promote": condition}]
-    answer = await reclassifier.client.put("/v1/rule-sets/activity", json={**RULES, "rungs": rungs})
-    assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed")
+    return condition
+
+
+@pytest.mark.parametrize(
+    ("condition", "status", "code"),
+    [
+        (_nested(20), 422, "validation_failed"),
+        ({"any": [LEAF] * 1_000}, 422, "validation_failed"),
+        ({"all": [{"any": [LEAF] * 100}] * 100}, 422, "validation_failed"),
+        (_nested(500), 400, "malformed_json"),
+        ({"any": [LEAF] * 100_000}, 413, "body_too_large"),
+    ],
+    ids=["deep", "wide", "bushy", "deeper than a body may be", "larger than a body may be"],
+)
+async def test_a_rule_tree_that_is_too_deep_or_too_large_is_refused_and_nothing_is_stored(
+    reclassifier: ReclassifierUnderTest,
+    condition: dict[str, Any],
+    status: int,
+    code: str,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    tables = ("rule_set", "evaluation_run", "audit", "outbox")
+
+    async def stored() -> list[Any]:
+        return [await reclassifier.fetch(f"SELECT to_jsonb(t) FROM {table} t ORDER BY 1") for table in tables]
+
+    before = await stored()
+    for part in ("promote", "demote"):
+        rungs = [{**RULES["rungs"][0], part: condition}]
+        answer = await reclassifier.client.put("/v1/rule-sets/activity", json={**RULES, "rungs": rungs})
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert await stored() == before
+    lines = [orjson.loads(line) for line in capfd.readouterr().err.splitlines() if '"event":"request"' in line]
+    assert [(line["status"], line["subject"]) for line in lines] == [(status, "ann")] * 2
 
 
 async def test_no_route_answers_to_a_stranger(reclassifier: ReclassifierUnderTest) -> None:

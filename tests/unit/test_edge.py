@@ -116,10 +116,10 @@ def test_the_access_log_can_be_thinned_out_but_refusals_failures_and_slow_answer
     access = logs.AccessLog(every=10, slow_seconds=1.0, output=output)
     for _ in range(100):
         _write(access, 200)
-    for status in (401, 403, 429, 503):
+    for status in (400, 401, 403, 404, 409, 413, 422, 429, 503):
         _write(access, status)
     _write(access, 200, seconds=1.5)
-    assert _statuses(output) == [200] * 10 + [401, 403, 429, 503, 200]
+    assert _statuses(output) == [200] * 10 + [400, 401, 403, 413, 422, 429, 503, 200]
 
 
 def test_a_flood_of_refusals_is_not_a_flood_of_lines(monkeypatch: pytest.MonkeyPatch) -> None:
