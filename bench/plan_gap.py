@@ -44,7 +44,7 @@ class Case:
     best_cost: int
     gap: float
     line_by_line_gap: float
-    nodes: int
+    branches: int
     budget_spent: bool
     stock_binds: bool
     capacity_binds: bool
@@ -82,7 +82,7 @@ def measured(seed: int) -> Case | None:
     units, cost = worth(book, request, _parts(book, decision))
     if (-units, cost) < (-best.units, best.cost):
         raise RuntimeError(f"seed {seed}: a plan better than the best one")
-    alone, nodes = _alone(book, request)
+    alone, branches = _alone(book, request)
     return Case(
         seed,
         len(request.lines),
@@ -91,7 +91,7 @@ def measured(seed: int) -> Case | None:
         best.cost,
         cost / best.cost - 1,
         alone / best.cost - 1,
-        nodes,
+        branches,
         decision.budget_spent,
         **_binding(book, request, best),
     )
@@ -140,12 +140,12 @@ def _parts(book: Book, decision: OrderDecision) -> list[Part]:
 
 
 def _alone(book: Book, request: Request) -> tuple[int, int]:
-    """What line by line costs, and the nodes of the search beyond it."""
+    """What line by line costs, and the branches of the search beyond it."""
     draft = Draft(replace(book, positions=dict(book.positions), usage={}), request)
     wanted = [_wanted(book, request, number) for number in range(len(request.lines))]
     cost = sum(plan.cost for plan in line_by_line(draft, wanted))
     problem = problem_of([Outlook.of(draft, each.ask, each.lanes) for each in wanted])
-    return cost, 0 if problem is None else search(problem).nodes
+    return cost, 0 if problem is None else search(problem).branches
 
 
 def _binding(book: Book, request: Request, best: Optimum) -> dict[str, bool]:
@@ -183,7 +183,7 @@ def _groups(cases: Sequence[Case]) -> dict[str, list[Case]]:
     return {
         "hard for line by line": [case for case in cases if case.line_by_line_gap >= HARD],
         "not hard for line by line": [case for case in cases if case.line_by_line_gap < HARD],
-        "small, searched whole": small,
+        "up to 3 x 3 x 2": small,
         "larger": [case for case in cases if case.seed % 2 == 1],
         "stock binds": [case for case in cases if case.stock_binds],
         "capacity binds": [case for case in cases if case.capacity_binds],
@@ -200,8 +200,8 @@ def _summary(cases: Sequence[Case]) -> dict[str, float]:
         "worst": gaps[-1],
         "at_the_best": sum(gap == 0 for gap in gaps) / len(gaps),
         "line_by_line_mean": statistics.fmean(case.line_by_line_gap for case in cases),
-        "nodes_mean": statistics.fmean(case.nodes for case in cases),
-        "nodes_most": max(case.nodes for case in cases),
+        "branches_mean": statistics.fmean(case.branches for case in cases),
+        "branches_most": max(case.branches for case in cases),
         "budget_spent": sum(case.budget_spent for case in cases),
     }
 
@@ -215,7 +215,7 @@ def _figures(name: str, cases: Sequence[Case]) -> list[Figure]:
         Figure(case, "share at the best", "% of the orders", 100 * found["at_the_best"]),
         Figure(case, "95th percentile of the gap", "% above the best plan", 100 * found["p95"]),
         Figure(case, "mean gap of line by line", "% above the best plan", 100 * found["line_by_line_mean"]),
-        Figure(case, "nodes", "nodes an order", found["nodes_mean"]),
+        Figure(case, "branches", "branches an order", found["branches_mean"]),
     ]
 
 

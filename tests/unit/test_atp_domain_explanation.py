@@ -4,6 +4,7 @@ from datetime import date
 from services.atp.domain.model import (
     Binding,
     Book,
+    Capacity,
     Item,
     Offer,
     Position,
@@ -134,3 +135,13 @@ def test_a_line_that_is_late_because_that_is_cheaper_says_by_how_much() -> None:
     (binding,) = _why(book, RequestLine("1", "I1", 5, TODAY + 1), careless)
     assert (binding.kind, binding.reference, binding.allowed) == ("lane", "south/air", 5)
     assert binding.would_help.startswith("a plan in time costs 450 minor units more")
+
+
+def test_a_line_that_is_out_of_reach_of_an_order_with_all_its_shipments_needs_a_date_and_a_shipment_more() -> None:
+    book = replace(_book(2), capacities={"north": (Capacity("dock", "north", None, (1,) * 7),)})
+    lines = (RequestLine("1", "I1", 1), RequestLine("2", "I1", 1, latest_acceptable_arrival=TODAY + 1))
+    late = replace(BRONZE, as_soon_as_possible=False)
+    request = Request("erp", "o1", late, "GB", "web", TODAY, ship_complete=False, lines=lines, max_shipments=1)
+    whole, nothing = decide(book, request).lines
+    assert whole.outcome == "promised"
+    assert [each.would_help for each in nothing.why] == ["arrival on 2026-01-04 or later, and one shipment more"]

@@ -1,146 +1,180 @@
-"""The whole of a small order, branch and bound: no plan of it is better than the one that is kept.
+"""The whole of an order, branch and bound: no plan of it is better than the one that is kept.
 
-Line by line, each choice is left out, or takes all that there is room for, or what the lines after it cannot use. The
-bound of a branch is what its open lines cost by themselves: carriage, lateness, and of every shipment that is not open
-yet the part that a unit bears at least, as it carries no more than its lines want and its day lets leave.
+A branch pays a shipment, or does without it: the one of which the least plan (`services.atp.domain.plan_relaxation`)
+uses most that it has not paid for. Where all that are used are paid, that plan is the best of its branch. Where it
+cannot be taken as it is (minima, packs, fractions, begun minor units), the branch is searched line by line
+(`services.atp.domain.plan_leaves`), by the prices of what is scarce there. Where lines must not be split, a least plan
+that splits them says little, and the whole is searched line by line.
+
+Bounded in work: entries of tableaus, and choices of lines, that are looked at.
 """
 
-from collections.abc import Sequence
-from itertools import permutations
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from services.atp.domain.plan_problem import Choice, Problem
+from services.atp.domain.linear_programme import Number, Programme
+from services.atp.domain.plan_leaves import Leaf
+from services.atp.domain.plan_problem import Problem
+from services.atp.domain.plan_relaxation import Relaxation
 from services.atp.domain.plan_state import Plan, State
 from services.atp.domain.taking import GRAMS
 
+CHOICE_WORK: Final = 5  # what a choice that is looked at takes, in entries
+
+
+@dataclass(frozen=True, slots=True)
+class _Branch:
+    """Plans with some shipments paid (True) and without others (False)."""
+
+    programme: Programme
+    decided: Mapping[int, bool]
+    paid: int
+    opened: int
+
 
 class Branches:
-    """The search of one order. `best` is a plan to begin with; `nodes_max` bounds the branches."""
+    """The search of one order. `best` is a plan to begin with; `work_max` bounds the work.
 
-    def __init__(self, problem: Problem, best: Plan, nodes_max: int) -> None:
-        self.problem: Final = problem
+    Carriage by weight is rounded up by piece. To the last minor unit is looked for where the search is `to_the_unit`;
+    otherwise a plan may cost less by what its pieces were rounded up by, at most.
+    """
+
+    def __init__(self, problem: Problem, best: Plan, work_max: int, *, to_the_unit: bool) -> None:
         self.best = best
-        self.nodes = 0
-        self._nodes_max: Final = nodes_max
+        self.branches = 0
+        self.work = 0
+        self._problem: Final = problem
+        self._work_max: Final = work_max
+        self._relaxation: Final = Relaxation(problem)
+        self._is_rounded = not to_the_unit and any(each.unit_cost % GRAMS for each in self._relaxation.choices)
+        self._rank = self._rank_of(best)
+        self._least: int | None = None
         self._state: Final = State.of(problem)
-        self._shares: Final = [_share(problem, number) for number in range(len(problem.shipments))]
 
     def search(self) -> bool:
-        """Look at all plans that may be better; False: the bound in nodes was reached before."""
-        lines = range(len(self.problem.wishes))
-        for order in permutations(lines) if is_shared(self.problem) else [tuple(lines)]:
-            self._branch(order, 0, 0)
-        return not self.is_spent()
+        """Look at all plans that may be better; False: the bound in work was reached before."""
+        if not self._problem.split_allowed:
+            return self._search_leaf([0] * len(self._relaxation.sources), {})
+        branches = [_Branch(self._relaxation.programme(), {}, 0, 0)]
+        while branches:
+            found = self._looked_at(branches.pop())
+            if found is None:
+                return False
+            branches += found
+        return True
 
-    def is_spent(self) -> bool:
-        """Whether the bound in nodes was reached."""
-        return self.nodes >= self._nodes_max
+    def is_near(self, percent: int) -> bool:
+        """Whether no plan has more units, and none of as many costs less than so much of what the best one costs.
 
-    def _branch(self, order: Sequence[int], depth: int, index: int) -> None:
-        state = self._state
-        if depth == len(order):
-            found = state.plan()
-            if found[0] < self.best[0]:
-                self.best = found
-            return
-        self.nodes += 1
-        if self.is_spent() or self._is_hopeless(order, depth, index):
-            return
-        line = order[depth]
-        wish, rest = self.problem.wishes[line], state.rest[line]
-        is_done = rest == 0 or (rest < wish.need and not self.problem.split_allowed)
-        if is_done or index == len(wish.choices):
-            if rest == wish.need or wish.need - rest >= wish.minimum:
-                self._branch(order, depth + 1, 0)
-            return
-        choice, mark = wish.choices[index], len(state.taken)
-        for quantity in self._quantities(choice, order[depth + 1 :]):
-            state.take(choice, quantity)
-            self._branch(order, depth, index + 1)
-            state.undo(mark)
-        self._branch(order, depth, index + 1)
+        That is what the search knew when it began, so it is also known where it ended at its bound.
+        """
+        if self._least is None:
+            return False
+        cost = self._rank - self._relaxation.unit * self.best[0][0]
+        return self._least + cost * (100 - percent) // 100 >= self._rank
 
-    def _quantities(self, choice: Choice, later: Sequence[int]) -> list[int]:
-        """All that there is room for; and what is left of it when lines that come later take theirs first."""
-        room = self._state.room(choice)
-        if room <= 0:
+    def _looked_at(self, branch: _Branch) -> list[_Branch] | None:
+        """The branches of a branch, the one to be looked at first in the end; None: the bound was reached."""
+        relaxation, programme = self._relaxation, branch.programme
+        self.branches += 1
+        is_solved = programme.solve(self._work_max - self.work)
+        self.work += programme.work
+        if not is_solved:
+            return None
+        least = relaxation.least(programme.value, branch.paid, branch.opened)
+        if self._least is None:
+            self._least = least
+        if least >= self._rank or self._carries_less(branch):
             return []
-        pack, found = self.problem.wishes[choice.line].pack, [room]
-        for line in later:
-            lefts = [each - self._state.rest[line] for each in found]
-            found += [left - left % pack for left in lefts if left >= pack]
-        return sorted(dict.fromkeys(found), reverse=True)
+        quantities = programme.quantities()
+        self._keep(self._taken(quantities))
+        if least >= self._rank:
+            return []
+        number = relaxation.unpaid(quantities, branch.decided)
+        if number is not None:
+            return self._divided(branch, number)
+        return [] if self._search_leaf(programme.prices(), branch.decided) else None
 
-    def _is_hopeless(self, order: Sequence[int], depth: int, index: int) -> bool:
-        """Whether nothing that comes of a branch is better than the best plan, ship dates and locations aside."""
-        units, cost = self._bound(order, depth, index)
-        return (-units, cost, self._state.opened) >= self.best[0][:3]
+    def _search_leaf(self, prices: Sequence[int], decided: Mapping[int, bool]) -> bool:
+        """Search a branch line by line; False: the bound was reached before."""
+        leaf = Leaf(self._relaxation, prices, decided, self.best)
+        is_searched = leaf.search((self._work_max - self.work) // CHOICE_WORK)
+        self.work += leaf.work * CHOICE_WORK
+        self._keep(leaf.best)
+        return is_searched
 
-    def least(self) -> tuple[int, int]:
-        """Units that no plan gives more than, and what no plan of as many costs less than."""
-        return self._bound(range(len(self.problem.wishes)), 0, 0)
-
-    def _bound(self, order: Sequence[int], depth: int, index: int) -> tuple[int, int]:
-        state, problem = self._state, self.problem
-        short = sum([state.rest[line] for line in order[:depth]])
-        thousandths = 0
-        for place, line in enumerate(order[depth:]):
-            units, least = self._least(line, index if place == 0 else 0)
-            short += state.rest[line] - units
-            thousandths += least
-        total = sum([wish.need for wish in problem.wishes]) - short
-        before = problem.shipments_before + state.opened
-        cost = state.cost + problem.split_penalty * max(0, before - 1) + problem.backorder_penalty * short
-        if before == 0:
-            cost -= problem.split_penalty  # the shares of shipments count one split too many
-        cost -= problem.split_penalty * max(0, problem.shipments_before - 1)
-        return total, cost - (-thousandths // GRAMS)
-
-    def _least(self, line: int, index: int) -> tuple[int, int]:
-        """What a line can still have by itself, and the least that it costs, in thousandths."""
-        state, shares = self._state, self._shares
-        rest, units, cost = state.rest[line], 0, 0
-        open_choices = self.problem.wishes[line].choices[index:]
-        priced = [
-            (each.unit_cost + (0 if state.used[each.shipment] else shares[each.shipment]), each)
-            for each in open_choices
+    def _divided(self, branch: _Branch, number: int) -> list[_Branch]:
+        """A branch without a shipment, and one with it: none but those that are paid, if it may have no more."""
+        relaxation, problem, decided = self._relaxation, self._problem, branch.decided
+        with_it = branch.programme.copy()
+        with_it.change(relaxation.opened(number))
+        opened, more = branch.opened + 1, {number: True}
+        if problem.shipments_max is not None and problem.shipments_before + opened >= problem.shipments_max:
+            others = [each for each, cost in enumerate(relaxation.openings) if cost and each not in decided]
+            for each in others:
+                if each != number:
+                    with_it.change(relaxation.closed(each))
+                    more[each] = False
+        without = branch.programme
+        without.change(relaxation.closed(number))
+        without.work = 0
+        return [
+            _Branch(without, {**decided, number: False}, branch.paid, branch.opened),
+            _Branch(with_it, {**decided, **more}, branch.paid + relaxation.openings[number], opened),
         ]
-        for unit_cost, choice in sorted(priced, key=_price):
-            part = min(rest - units, *state.levels[choice.stock][choice.place :])
-            for limit in choice.limits:
-                part = min(part, state.limits[limit])
-            if part > 0:
-                units += part
-                cost += part * unit_cost
-                if units == rest:
-                    break
-        return units, cost
+
+    def _carries_less(self, branch: _Branch) -> bool:
+        """Whether as many shipments as the order may have carry fewer units than the best plan gives."""
+        problem, most = self._problem, self._relaxation.most
+        if problem.shipments_max is None:
+            return False
+        undecided, units = [], 0
+        for number, (carried, each) in enumerate(zip(most, problem.shipments, strict=True)):
+            if each.is_open or branch.decided.get(number):
+                units += carried
+            elif number not in branch.decided:
+                undecided.append(carried)
+        may_open = max(0, problem.shipments_max - problem.shipments_before - branch.opened)
+        units += sum(sorted(undecided, reverse=True)[:may_open])
+        return units < -self.best[0][0]
+
+    def _keep(self, found: Plan) -> None:
+        if found[0] < self.best[0]:
+            self.best = found
+            self._rank = self._rank_of(found)
+
+    def _rank_of(self, plan: Plan) -> int:
+        """What a plan has to rank below in order to be looked for."""
+        return self._relaxation.rank(plan[0]) - (GRAMS * len(plan[1]) if self._is_rounded else 0)
+
+    def _taken(self, quantities: Mapping[int, Number]) -> Plan:
+        """What can be taken of the least plan as it is: whole packs, no line below its minimum or in several parts."""
+        state, choices = self._state, self._relaxation.choices
+        largest = sorted(quantities.items(), key=_most_first)
+        for column, quantity in largest:
+            choice, room = choices[column], state.room(choices[column])
+            wish = self._problem.wishes[choice.line]
+            if self._problem.split_allowed:
+                room = min(room, int(quantity))
+            elif state.rest[choice.line] < wish.need:
+                continue
+            if room >= wish.pack:
+                state.take(choice, room - room % wish.pack)
+        kept = [
+            (choice, quantity)
+            for choice, quantity in state.taken
+            if self._problem.wishes[choice.line].need - state.rest[choice.line]
+            >= self._problem.wishes[choice.line].minimum
+        ]
+        state.undo(0)
+        for choice, quantity in kept:
+            state.take(choice, quantity)
+        plan = state.plan()
+        state.undo(0)
+        return plan
 
 
-def is_shared(problem: Problem) -> bool:
-    """Whether lines could want the same units."""
-    users: dict[tuple[str, int], int] = {}
-    for wish in problem.wishes:
-        for choice in wish.choices:
-            names = [("stock", choice.stock), *(("limit", limit) for limit in choice.limits)]
-            if any(users.setdefault(name, choice.line) != choice.line for name in names):
-                return True
-    return False
-
-
-def _share(problem: Problem, number: int) -> int:
-    """What a unit of a shipment bears of its cost and of the split at least, in thousandths of a minor unit."""
-    shipment = problem.shipments[number]
-    if shipment.is_open:
-        return 0
-    own = [[each for each in wish.choices if each.shipment == number] for wish in problem.wishes]
-    most = sum([wish.need for wish, choices in zip(problem.wishes, own, strict=True) if choices])
-    choices = [each for line in own for each in line]
-    for limit in choices[0].limits if choices else ():
-        if all(limit in each.limits for each in choices):
-            most = min(most, problem.limits[limit])
-    return GRAMS * (shipment.cost_minor + problem.split_penalty) // max(1, most)
-
-
-def _price(priced: tuple[int, Choice]) -> int:
-    return priced[0]
+def _most_first(taken: tuple[int, Number]) -> tuple[Number, int]:
+    column, quantity = taken
+    return -quantity, column

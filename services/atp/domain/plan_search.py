@@ -3,14 +3,15 @@
 Order of plans: most units; then least cost (carriage, shipments, lateness, split and backorder penalties); then fewer
 shipments. Ship dates and locations decide among the equals that are met.
 
-1. A neighbourhood search over sets of shipments: a set is filled line by line with the cheapest choices; a shipment is
-   dropped, added or exchanged as long as the plan gets better.
-2. An order of at most `LINES_EXACT` lines by `LOCATIONS_EXACT` locations and `SERVICES_EXACT` services is then searched
-   whole (`services.atp.domain.plan_branches`).
-3. Where it is not, or that ended at its bound, worse neighbours are tried: each change of shipments is held while the
-   rest gets better around it. This ends early where the least that any plan can cost is near.
+1. Plans to begin with: line by line in both orders, and sets of shipments filled with the cheapest choices first.
+2. The whole, by branch and bound (`services.atp.domain.plan_branches`): what ends there is exact. An order of at most
+   `LINES_EXACT` lines by `LOCATIONS_EXACT` locations and `SERVICES_EXACT` services ends there; most larger ones do too.
+3. What did not end: a neighbourhood search over sets of shipments, from the best plans met. A shipment is dropped,
+   added or exchanged as long as the plan gets better; then worse neighbours are tried, each change held while the rest
+   gets better around it. Where the least that any plan can cost is near, the second part is left out.
 
-Bounded in nodes, not in time, so that it is deterministic; `Found.budget_spent` says when a bound was reached.
+Bounded in what is looked at and not in time, so that one input has one answer; `Found.budget_spent` says when a bound
+was reached.
 Guarantee (tests/property): every plan found can be taken, and where the search is exact none is better.
 """
 
@@ -21,6 +22,7 @@ from typing import Final, NamedTuple
 
 from services.atp.domain.plan_branches import Branches
 from services.atp.domain.plan_problem import Choice, Problem
+from services.atp.domain.plan_relaxation import SHIPMENTS_MAX
 from services.atp.domain.plan_state import Key, Plan, State, Taken
 from services.atp.domain.taking import GRAMS
 
@@ -31,13 +33,16 @@ SERVICES_EXACT: Final = 2
 NEAR_NODES_MAX: Final = 90_000
 FAR_NODES_MAX: Final = 180_000  # the same, with the neighbourhoods behind worse plans
 NEAR_PERCENT: Final = 97  # of a plan's cost: one that no plan can fall below is searched no further
-BRANCHES_MAX: Final = 20_000  # branches of a small order; seldom more than some hundred are needed
+# Entries and choices looked at in the search of the whole: some 0.2 s of a processor. Of 500 orders of up to 6 lines by
+# 5 locations by 3 services 99 % need less.
+WORK_MAX: Final = 1_000_000
+WORK_SMALL_MAX: Final = 10_000_000  # the same of a small order; 700 of them needed 360,000 at most
 NEIGHBOURS_MAX: Final = 24  # shipments added or exchanged that are tried, the most promising first
 NEIGHBOURS_BEHIND_MAX: Final = 8  # the same, behind a worse plan
 NONE: Final = -1  # no shipment
 NO_CHANGE: Final = (NONE, NONE)
 FORBIDDING: Final = 10**12  # thousandths of a minor unit: more than any unit costs
-STARTS_MAX: Final = 2  # sets of shipments, and single ones, from which the neighbourhood search starts
+STARTS_MAX: Final = 2  # plans by several shipments, and by single ones, from which a search starts
 Change = tuple[int, int]  # a shipment added, and one dropped for it
 Take = Callable[[Sequence[Choice]], bool]
 
@@ -48,6 +53,7 @@ class Found(NamedTuple):
     taken: tuple[Taken, ...]
     key: Key
     nodes: int
+    branches: int
     budget_spent: bool
     is_exact: bool
 
@@ -55,14 +61,16 @@ class Found(NamedTuple):
 def search(problem: Problem) -> Found:
     """The best plan found."""
     near = _Neighbourhood(problem)
-    best = near.search()
-    branches = Branches(problem, best, BRANCHES_MAX)
-    is_exact = _is_small(problem) and branches.search()
-    best = branches.best
-    if not is_exact:
-        best = near.search_further(best, branches.least())
-    is_spent = not is_exact and (near.is_spent() or branches.is_spent())
-    return Found(best[1], best[0], near.nodes + branches.nodes, is_spent, is_exact)
+    starts = near.starts()
+    is_small = _is_small(problem)
+    branches = Branches(problem, starts[0], WORK_SMALL_MAX if is_small else WORK_MAX, to_the_unit=is_small)
+    if len(problem.shipments) <= SHIPMENTS_MAX and branches.search():
+        best = branches.best
+        return Found(best[1], best[0], near.nodes, branches.branches, budget_spent=False, is_exact=True)
+    best = near.search([branches.best, *starts[:STARTS_MAX]])
+    if not branches.is_near(NEAR_PERCENT):
+        best = near.search_further(best)
+    return Found(best[1], best[0], near.nodes, branches.branches, budget_spent=True, is_exact=False)
 
 
 def _is_small(problem: Problem) -> bool:
@@ -96,28 +104,29 @@ class _Neighbourhood:
         """Whether the budget in nodes is used up."""
         return self.nodes >= self._until
 
-    def search(self) -> Plan:
-        """The best plan found."""
+    def starts(self) -> list[Plan]:
+        """Plans from which a search may start, the best first."""
         several = [
             self._greedy(order, take) for order in self._orders for take in (self._take_cheapest, self._take_best)
         ]
         several += [self._filled(start) for start in self._starts()]
         single = [self._filled([number]) for number in range(len(self._problem.shipments))]
         starts = [*sorted(several, key=_place)[:STARTS_MAX], *sorted(single, key=_place)[:STARTS_MAX]]
+        return sorted(starts, key=_place)
+
+    def search(self, starts: Sequence[Plan]) -> Plan:
+        """The best plan found from some plans."""
         found = []
         for number, start in enumerate(starts, 1):
             self._until = NEAR_NODES_MAX * number // len(starts)
             found.append(self._descended(start, self._better))
         return min(found, key=_place)
 
-    def search_further(self, best: Plan, least: tuple[int, int]) -> Plan:
-        """The best plan found from worse neighbours of the best, each with its change held for one descent.
-
-        `least` is what no plan is better than: units, and the cost of as many (see `Branches.least`).
-        """
+    def search_further(self, best: Plan) -> Plan:
+        """The best plan found from worse neighbours of the best, each with its change held for one descent."""
         self._until = FAR_NODES_MAX
         tried: dict[Change, None] = {}
-        while not self.is_spent() and not _is_near(best, least):
+        while not self.is_spent():
             allowed = _shipments(best)
             changes = [(other, dropped) for _, other, dropped in sorted(self._promises(best, allowed))]
             changes += [(NONE, dropped) for dropped in allowed]
@@ -313,12 +322,6 @@ class _Neighbourhood:
             _, less, rank = min(priced)
             self._state.take(choices[rank], -less)
         return bool(priced)
-
-
-def _is_near(best: Plan, least: tuple[int, int]) -> bool:
-    """Whether no plan costs so much less that more search is worth it."""
-    units, cost = least
-    return best[0][0] <= -units and best[0][1] * NEAR_PERCENT <= cost * 100
 
 
 def _shipments(plan: Plan) -> list[int]:

@@ -29,6 +29,7 @@ from services.atp.domain.taking import Lane
 
 SET_ASIDE: Final = "set_aside"  # the reference of what is kept for old backorders
 NAMED_MAX: Final = 3  # locations, protections or lines named in one answer; more would not be read
+MORE: Final = "one shipment more"
 
 
 class Full(NamedTuple):
@@ -298,8 +299,11 @@ class Shortage:
         if whole is None:
             whole = arrival
             units = units_by(self.outlook, arrival)
-            rest = next(Shortage(self.outlook, self.need, arrival, units).bindings())
-            help_ = f"arrival on {_text(arrival)} or later, and {rest.would_help}"
+            # nothing else lacks at the best place then: what is left is the order's greatest number of shipments
+            rest = next(
+                (each.would_help for each in Shortage(self.outlook, self.need, arrival, units).bindings()), MORE
+            )
+            help_ = f"arrival on {_text(arrival)} or later, and {rest}"
         reference = f"{lane.offer.location_id}/{lane.offer.service}"
         kind = _what_delays(lane, today, deadline)
         return Binding(kind, reference, 0, arrival, would_help=help_, needed=whole - deadline)
