@@ -90,7 +90,7 @@ class Programme:
         for number, row in enumerate(self._rows):
             entry = row.get(column, 0)
             if entry > 0:
-                most = self._levels[number] if entry == 1 else Fraction(self._levels[number]) / entry
+                most = self._levels[number] if entry == 1 else Fraction(self._levels[number], entry)
                 if found < 0 or most < least or (most == least and self._basis[number] < self._basis[found]):
                     found, least = number, most
         return found
@@ -122,7 +122,7 @@ class Programme:
 
 
 def _divided(value: Number, by: Number) -> Number:
-    return _whole(Fraction(value) / by)
+    return _whole(Fraction(value, by))
 
 
 def _whole(value: Number) -> Number:
