@@ -112,7 +112,7 @@ MIGRATIONS: Final = Path(__file__).with_name("migrations")
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 DRIFTS_LOGGED_MAX: Final = 5
 PROJECTION: Final = "atp.segments"
-PROJECTED: Final = (topics.SEGMENTS_CURRENT.name, topics.SEGMENTS_POLICIES.name)
+PROJECTED: Final = (topics.SEGMENTS_CURRENT.name, topics.SEGMENTS_POLICIES.name, topics.SEGMENTS_PROFILES.name)
 GROUPS: Final = {
     "atp.orders": topics.ORDERS.name,
     "atp.supply": topics.SUPPLY.name,

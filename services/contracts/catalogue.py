@@ -222,6 +222,7 @@ SEGMENT_CURRENT: Final = EventType("segment.current.v1", segments.SegmentCurrent
 SEGMENT_HEARTBEAT: Final = EventType("segment.heartbeat.v1", segments.SegmentHeartbeat, topics.SEGMENTS_CURRENT)
 SEGMENT_CHANGED: Final = EventType("segment.changed.v1", segments.SegmentChanged, topics.SEGMENTS_CHANGES)
 SEGMENT_PROPOSED: Final = EventType("segment.proposed.v1", segments.SegmentProposed, topics.SEGMENTS_PROPOSALS)
+SEGMENT_PROFILED: Final = EventType("segment.profiled.v1", segments.SegmentProfiled, topics.SEGMENTS_PROFILES)
 TIER_POLICY_V1: Final = EventType("tier.policy.v1", published_tiers.TierDefined, topics.SEGMENTS_POLICIES)
 TIER_POLICY: Final = EventType("tier.policy.v2", segments.TierDefined, topics.SEGMENTS_POLICIES)
 SERVICE_BREACHED: Final = EventType("service.breached.v1", service.ServiceBreached, topics.SERVICE_BREACHES)
@@ -285,6 +286,7 @@ ALL: Final = (
     SEGMENT_HEARTBEAT,
     SEGMENT_CHANGED,
     SEGMENT_PROPOSED,
+    SEGMENT_PROFILED,
     TIER_POLICY_V1,
     TIER_POLICY,
     SERVICE_BREACHED,

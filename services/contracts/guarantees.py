@@ -134,6 +134,15 @@ ALL: Final = (
         "Each value is whole, so that a repetition changes nothing.",
     ),
     Guarantee(
+        topics.SEGMENTS_PROFILES,
+        "How even each customer's demand is, where enough is known to tell; micro-segments of policies may ask for it.",
+        "reclassifier",
+        ("reclassifier",),
+        ("atp", SUBSCRIBERS),
+        _BY_KEY,
+        "A profile is applied when its sequence is higher than the one stored.",
+    ),
+    Guarantee(
         topics.SERVICE_BREACHES,
         "A tier's measure of a month fell below its target, came back, or was closed below it; with the cause.",
         "atp",

@@ -26,6 +26,7 @@ MICRO_SEGMENTS_MAX: Final = 50  # of one tier: an order is held against each, in
 SEGMENT_VALUES_MAX: Final = 100  # of one attribute of one micro-segment; more are a group or a region of their own
 HANDLING_MAX: Final = 20  # handling codes of one tier: each is on every schedule line
 
+DemandProfile = Literal["smooth", "intermittent", "erratic", "lumpy"]
 Strategy = Literal["win", "gain", "improve", "redistribute", "fill", "lose", "skip"]
 HeldCheck = Literal[
     "line_quantity_max",
@@ -84,14 +85,17 @@ class RefinedPolicy(Payload):
 
 
 _Values = Annotated[tuple[Code, ...], Field(max_length=SEGMENT_VALUES_MAX)]
+_Profiles = Annotated[tuple[DemandProfile, ...], Field(max_length=SEGMENT_VALUES_MAX)]
 
 
 class MicroSegment(Payload):
     """Orders of a tier that are served by other values of its policy, and which ones.
 
     An order matches that has one of the values listed of each attribute for which any are: `zones`, `regions` and
-    `channels` of the order, `item_groups` of all its lines. Of several that match, the one with the most attributes
-    counts; of as many the one that names item groups, then zones, then channels, then regions; then the first listed.
+    `channels` of the order, `item_groups` of all its lines, `demand_profiles` of its customer as `segments.profiles.v1`
+    has it; one without a profile matches none that names any. Of several that match, the one with the most attributes
+    counts; of as many the one that names item groups, then zones, channels, regions, demand profiles; then the first
+    listed.
     """
 
     name: Code
@@ -99,16 +103,18 @@ class MicroSegment(Payload):
     zones: _Values = ()
     channels: _Values = ()
     regions: _Values = ()
+    demand_profiles: _Profiles = ()
     policy: RefinedPolicy
 
     @property
     def attributes(self) -> dict[str, tuple[str, ...]]:
         """The attributes that are named, each with its values."""
-        named = {
+        named: dict[str, tuple[str, ...]] = {
             "item_groups": self.item_groups,
             "zones": self.zones,
             "channels": self.channels,
             "regions": self.regions,
+            "demand_profiles": self.demand_profiles,
         }
         return {attribute: values for attribute, values in named.items() if values}
 
@@ -254,4 +260,19 @@ class SegmentProposed(Payload):
     as_of: Moment
     based_on_sequence: Version
     reason: Note
+    evidence: tuple[Evidence, ...] = ()
+
+
+class SegmentProfiled(Payload):
+    """`segment.profiled.v1`: how even a customer's demand is in time and size, from a moment on.
+
+    It is told when it changes, at most once a week unless it begins or ends. `demand_profile` is null where too little
+    is ordered to tell, and of a customer that was merged into another one or deleted. `evidence` has the numbers beside
+    the limits between profiles; docs/reclassification.md says how they are reckoned.
+    """
+
+    customer_id: Identifier
+    sequence: Version
+    demand_profile: DemandProfile | None
+    since: Moment
     evidence: tuple[Evidence, ...] = ()

@@ -36,6 +36,7 @@ SEGMENTS_CURRENT: Final = Topic("segments.current.v1", "customer id of the regis
 SEGMENTS_CHANGES: Final = Topic("segments.changes.v1", "customer id of the registry")
 SEGMENTS_PROPOSALS: Final = Topic("segments.proposals.v1", "customer id of the registry")
 SEGMENTS_POLICIES: Final = Topic("segments.policies.v1", "tier id", Cleanup.COMPACT, partitions=1)
+SEGMENTS_PROFILES: Final = Topic("segments.profiles.v1", "customer id of the registry", Cleanup.COMPACT)
 SERVICE_BREACHES: Final = Topic("service.breaches.v1", "tier id", partitions=1)
 ORDERS_COSTED: Final = Topic("orders.costed.v1", "customer id of the registry")
 RECLASSIFICATION: Final = Topic("segments.reclassification.v1", "rule set id", partitions=1)
@@ -53,6 +54,7 @@ ALL: Final = (
     SEGMENTS_CHANGES,
     SEGMENTS_PROPOSALS,
     SEGMENTS_POLICIES,
+    SEGMENTS_PROFILES,
     SERVICE_BREACHES,
     ORDERS_COSTED,
     RECLASSIFICATION,

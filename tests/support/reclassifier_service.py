@@ -189,10 +189,12 @@ class ReclassifierUnderTest:
         await self.transactions.run(lambda transaction: apply_published(transaction, batch), label="define")
 
     async def judge(self) -> int:
-        """Judge everything that is due; how many proposals came of it."""
+        """Judge everything that is due, and look at what is to be looked at; how many proposals came of it."""
         proposals = 0
         while (evaluation := await self.evaluator.evaluate()).more:
             proposals += evaluation.promotions + evaluation.demotions
+        while await self.evaluator.look():
+            pass
         return proposals
 
     async def proposed(self) -> list[SegmentProposed]:

@@ -1,11 +1,12 @@
 import pytest
 
+from services.reclassifier.domain.demand import DemandProfile, Ratio
 from services.reclassifier.domain.features import Features, Window
 from services.reclassifier.domain.leaves import Comparison, HasProfile, Leaf, Truth, leaf_turns
 from services.reclassifier.domain.measures import Measure, Prior, expected_value, measured, shown
 from services.reclassifier.domain.orders import Outcomes
 from services.reclassifier.domain.predicates import truth
-from services.reclassifier.domain.rhythm import DemandProfile, OrderDay, Ratio, Rhythm, rhythm_of
+from services.reclassifier.domain.rhythm import OrderDay, Rhythm, rhythm_of
 
 TODAY = 740_000
 YEAR = 364

@@ -79,6 +79,7 @@ _POLICY_FIELDS: Final = (
     "strategy",
     "lock_window_days",
 )
+_ATTRIBUTES: Final = ("item_groups", "zones", "channels", "regions", "demand_profiles")
 _POLICY_LISTS: Final = ("carrier_classes", "handling")
 UNTIMED: Final = Clock("UTC", None)
 _QUANTITY_LIMITS: Final = ("line_quantity_max", "order_quantity_max")
@@ -229,7 +230,7 @@ def _micro_segment(document: dict[str, Any]) -> MicroSegment:
     if "validation" in given:
         given["validation"] = _validation(given["validation"])
     given |= {name: tuple(given[name]) for name in _POLICY_LISTS if name in given}
-    named = {name: tuple(document.get(name, ())) for name in ("item_groups", "zones", "channels", "regions")}
+    named = {name: tuple(document.get(name, ())) for name in _ATTRIBUTES}
     return MicroSegment(document["name"], given, **named)
 
 

@@ -18,11 +18,12 @@ MERGES_FOLLOWED_MAX: Final = 8  # a longer chain is a loop
 
 # The age of the oldest partition's heartbeat travels with every row: silence must not look like freshness.
 _CUSTOMERS: Final = """
-SELECT k.system, k.id, s.customer_id, s.status, s.merged_into, s.assignments,
+SELECT k.system, k.id, s.customer_id, s.status, s.merged_into, s.assignments, p.demand_profile,
        clock_timestamp() - (SELECT min(beat_at) FROM segment_heartbeat) AS silent
 FROM unnest($1::text[], $2::text[]) AS k (system, id)
 LEFT JOIN segment_identifier i ON k.system <> $3 AND i.system = k.system AND i.external_id = k.id
 LEFT JOIN segment s ON s.customer_id = coalesce(i.customer_id, CASE WHEN k.system = $3 THEN k.id END)
+LEFT JOIN customer_profile p ON p.customer_id = s.customer_id
 """
 
 
@@ -51,7 +52,7 @@ def _customer(row: asyncpg.Record, stale_after: timedelta) -> Customer:
     stale = row["silent"] is None or row["silent"] > stale_after
     if row["status"] != "active":
         return Customer(None, (), stale)
-    return Customer(row["customer_id"], _assignments(row["assignments"]), stale)
+    return Customer(row["customer_id"], _assignments(row["assignments"]), stale, demand_profile=row["demand_profile"])
 
 
 @lru_cache(maxsize=ASSIGNMENTS_CACHED)

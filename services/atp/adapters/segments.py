@@ -1,4 +1,4 @@
-"""The projection of what the registry publishes: customers with assignments, tiers with policies, heartbeats.
+"""The projection of what is published of customers: assignments, tiers with policies, heartbeats, demand profiles.
 
 Every consumer process of the ATP reads the topics whole; only a higher sequence (or version) changes a row, so that
 any order and duplication of events ends in the same tables. An event that cannot be read is counted and left out: the
@@ -7,7 +7,7 @@ former state stays in force. Those who wait for what a changed customer waits fo
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 import orjson
 import structlog
@@ -19,8 +19,9 @@ from services.chassis.business_time import business_now
 from services.chassis.database import Connection
 from services.chassis.deliveries import Delivery
 from services.contracts import catalogue
-from services.contracts.segments import SegmentCurrent, SegmentHeartbeat, TierDefined
+from services.contracts.segments import SegmentCurrent, SegmentHeartbeat, SegmentProfiled, TierDefined
 
+_Sequenced = TypeVar("_Sequenced", SegmentCurrent, SegmentProfiled)
 _log = structlog.get_logger(__name__)
 
 _UPSERT_SEGMENTS: Final = """
@@ -37,6 +38,16 @@ INSERT INTO segment_identifier (system, external_id, customer_id)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
 ON CONFLICT (system, external_id) DO UPDATE SET customer_id = excluded.customer_id
 """
+_UPSERT_PROFILES: Final = """
+INSERT INTO customer_profile (customer_id, sequence, demand_profile)
+SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[])
+ON CONFLICT (customer_id) DO UPDATE SET sequence = excluded.sequence, demand_profile = excluded.demand_profile
+WHERE customer_profile.sequence < excluded.sequence
+RETURNING customer_id
+"""
+_ASKED_FOR: Final = """
+SELECT EXISTS (SELECT FROM tier WHERE jsonb_path_exists(policy, '$.micro_segments[*].demand_profiles[*]'))
+"""
 _BEATS: Final = """
 INSERT INTO segment_heartbeat (partition, beat_at) SELECT * FROM unnest($1::int[], $2::timestamptz[])
 ON CONFLICT (partition) DO UPDATE SET beat_at = greatest(segment_heartbeat.beat_at, excluded.beat_at)
@@ -52,7 +63,7 @@ _RANKS: Final = "SELECT tier, priority_rank FROM tier WHERE tier = ANY($1::text[
 
 
 class SegmentProjection:
-    """Applies events of `segments.current.v1` and `segments.policies.v1` inside the transaction that it is given."""
+    """Applies events of `segments.current.v1`, `.policies.v1` and `.profiles.v1` inside the transaction given."""
 
     def __init__(self, unreadable: Callable[[], None]) -> None:
         """`unreadable` is called for each event that cannot be read."""
@@ -63,17 +74,18 @@ class SegmentProjection:
         segments: dict[str, SegmentCurrent] = {}
         beats: dict[int, datetime] = {}
         tiers: list[TierDefined] = []
+        profiles: dict[str, SegmentProfiled] = {}
         for delivery in deliveries:
             payload = self._read(delivery)
             match payload:
                 case SegmentCurrent():
-                    known = segments.get(payload.customer_id)
-                    if known is None or known.sequence < payload.sequence:
-                        segments[payload.customer_id] = payload
+                    segments[payload.customer_id] = _newer(segments.get(payload.customer_id), payload)
                 case SegmentHeartbeat():
                     beats[payload.partition] = max(payload.beat_at, beats.get(payload.partition, payload.beat_at))
                 case TierDefined():
                     tiers.append(payload)
+                case SegmentProfiled():
+                    profiles[payload.customer_id] = _newer(profiles.get(payload.customer_id), payload)
                 case _:
                     continue
         if segments:
@@ -82,17 +94,23 @@ class SegmentProjection:
             await connection.execute(_BEATS, sorted(beats), [beats[key] for key in sorted(beats)])
         if tiers:
             await _store_tiers(connection, tiers)
+        if profiles:
+            await _store_profiles(connection, [profiles[key] for key in sorted(profiles)])
 
     def _read(self, delivery: Delivery) -> object:
         event = delivery.event
         if not event.data:
-            return None  # a tombstone: the value `deleted` that came before it has done the work
+            return None  # a tombstone: the value `deleted`, or the null profile, before it has done the work
         try:
             return catalogue.decode(event.type, event.data, topic=event.topic)
         except catalogue.EventRefused as error:
             self._unreadable()
             _log.error("segment_event_unreadable", type=event.type, code=error.code, detail=error.detail)
             return None
+
+
+def _newer(known: _Sequenced | None, told: _Sequenced) -> _Sequenced:
+    return told if known is None or known.sequence < told.sequence else known
 
 
 async def _store_segments(connection: Connection, segments: Sequence[SegmentCurrent]) -> None:
@@ -119,6 +137,18 @@ async def _store_segments(connection: Connection, segments: Sequence[SegmentCurr
     now = await business_now(connection)
     await mark_customers(connection, sorted(applied), now)
     await plan_customers(connection, sorted(applied), now)
+
+
+async def _store_profiles(connection: Connection, profiles: Sequence[SegmentProfiled]) -> None:
+    """Write profiles; where a policy asks for any, those whose profile changed and who wait are asked anew."""
+    rows = await connection.fetch(
+        _UPSERT_PROFILES,
+        [each.customer_id for each in profiles],
+        [each.sequence for each in profiles],
+        [each.demand_profile for each in profiles],
+    )
+    if rows and await connection.fetchval(_ASKED_FOR):
+        await mark_customers(connection, sorted(row["customer_id"] for row in rows), await business_now(connection))
 
 
 async def _store_tiers(connection: Connection, tiers: Sequence[TierDefined]) -> None:

@@ -105,17 +105,18 @@ class Batch:
         if served.tier.tier not in self.configuration.micro_segments:
             return served
         items = [line.item_id for line in content.lines]
-        tier = self.refined(served.tier, content.zone, content.channel, items)
+        tier = self.refined(served.tier, content.zone, content.channel, items, content.customer)
         if tier is served.tier:
             return served
         self.count("micro_segment")
         return replace(served, tier=tier)
 
-    def refined(self, tier: Tier, zone: str, channel: str, items: Sequence[str]) -> Tier:
-        """A tier as it serves an order of these items."""
+    def refined(self, tier: Tier, zone: str, channel: str, items: Sequence[str], customer: CustomerKey | None) -> Tier:
+        """A tier as it serves an order of these items for a customer (None: for nobody in particular)."""
         segments = self.configuration.micro_segments.get(tier.tier, ())
         known = [self.book.items.get(item) or self.beside.get(item) for item in items]
-        return refined(tier, segments, Traits(zone, self.configuration.regions.get(zone), channel, known))
+        profile = None if customer is None else self.customers.get(customer, NOBODY).demand_profile
+        return refined(tier, segments, Traits(zone, self.configuration.regions.get(zone), channel, known, profile))
 
     def served_customer(self, customer: CustomerKey, ordered_at: datetime) -> Served:
         """The tier that counts for a customer now, whatever is ordered."""

@@ -35,13 +35,14 @@ class TierAssignment:
 class Customer:
     """A customer of the registry; `stale` says that the registry was silent for too long when this was read.
 
-    `blocks` are those that are set, whether or not they are over.
+    `blocks` are those that are set, whether or not they are over. `demand_profile` is the one last told (None: none).
     """
 
     customer_id: str | None
     assignments: tuple[TierAssignment, ...] = ()
     stale: bool = False
     blocks: tuple[CustomerBlock, ...] = ()
+    demand_profile: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,7 @@ def quick_answer(batch: Batch, question: Question, known: Known) -> Document:
     for pair in question.pairs:
         key = (tier.tier, question.channel, pair, blocks)
         if key not in known:
-            own = batch.refined(tier, pair.zone, question.channel, [pair.item_id])
+            own = batch.refined(tier, pair.zone, question.channel, [pair.item_id], question.customer)
             known[key] = _shown(batch, pair, own, question.channel, blocks)
         items.append(known[key])
     return {"as_of": batch.now, "tier": tier.tier, "items": items}

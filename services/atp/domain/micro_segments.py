@@ -1,6 +1,6 @@
 """Micro-segments: orders of a tier that are served by other values of its policy.
 
-A micro-segment names one to four attributes of an order, each with the values that it may have, and matches an order
+A micro-segment names one to five attributes of an order, each with the values that it may have, and matches an order
 that has one of them in each. An order is served by at most one, as a whole: it has one policy, whatever its lines are.
 """
 
@@ -24,22 +24,28 @@ class MicroSegment:
     zones: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
+    demand_profiles: tuple[str, ...] = ()
 
     @property
-    def specificity(self) -> tuple[int, bool, bool, bool, bool]:
-        """The more attributes the more specific; of as many, by item group, then zone, channel and region."""
-        named = (bool(self.item_groups), bool(self.zones), bool(self.channels), bool(self.regions))
+    def specificity(self) -> tuple[int, ...]:
+        """The more attributes the more specific; of as many, by item group, then zone, channel, region and profile."""
+        attributes = (self.item_groups, self.zones, self.channels, self.regions, self.demand_profiles)
+        named = [int(bool(each)) for each in attributes]
         return (sum(named), *named)
 
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What micro-segments look at of an order. An item that is not known is in no group."""
+    """What micro-segments look at of an order. An item that is not known is in no group.
+
+    `demand_profile` is its customer's, as it was last told; None matches nothing that asks for one.
+    """
 
     zone: str
     region: str | None
     channel: str
     items: Sequence[Item | None]
+    demand_profile: str | None = None
 
 
 def in_order(segments: Sequence[MicroSegment]) -> tuple[MicroSegment, ...]:
@@ -60,6 +66,7 @@ def _matches(segment: MicroSegment, order: Traits) -> bool:
         (not segment.zones or order.zone in segment.zones)
         and (not segment.channels or order.channel in segment.channels)
         and (not segment.regions or order.region in segment.regions)
+        and (not segment.demand_profiles or order.demand_profile in segment.demand_profiles)
         and (not segment.item_groups or any(_of_group(group, order.items) for group in segment.item_groups))
     )
 

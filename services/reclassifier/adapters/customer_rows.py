@@ -13,13 +13,13 @@ _BUSINESS_NOW: Final = "coalesce((SELECT at FROM business_clock.replay), clock_t
 
 # DO UPDATE also where the row is due already: it waits for, or keeps out, an evaluation that has not seen this news.
 _MAKE_DUE: Final = """
-INSERT INTO customer (owner, due_at, correlation_id, causation_id, traceparent)
-SELECT owner, '-infinity', correlation_id, causation_id, traceparent
+INSERT INTO customer (owner, due_at, profile_at, correlation_id, causation_id, traceparent)
+SELECT owner, '-infinity', '-infinity', correlation_id, causation_id, traceparent
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
     AS due (owner, correlation_id, causation_id, traceparent)
 ORDER BY owner COLLATE "C"
-ON CONFLICT (owner) DO UPDATE SET due_at = '-infinity', correlation_id = excluded.correlation_id,
-    causation_id = excluded.causation_id, traceparent = excluded.traceparent
+ON CONFLICT (owner) DO UPDATE SET due_at = '-infinity', profile_at = '-infinity',
+    correlation_id = excluded.correlation_id, causation_id = excluded.causation_id, traceparent = excluded.traceparent
 """
 _MAKE_KNOWN_DUE: Final = """
 WITH known AS MATERIALIZED (
@@ -28,7 +28,7 @@ WITH known AS MATERIALIZED (
         AS due (owner, correlation_id, causation_id, traceparent) USING (owner)
     ORDER BY owner FOR NO KEY UPDATE OF c
 )
-UPDATE customer c SET due_at = '-infinity', correlation_id = known.correlation_id,
+UPDATE customer c SET due_at = '-infinity', profile_at = '-infinity', correlation_id = known.correlation_id,
     causation_id = known.causation_id, traceparent = known.traceparent
 FROM known WHERE c.owner = known.owner
 """
@@ -44,10 +44,20 @@ FROM unnest($1::text[], $2::timestamptz[], $3::bigint[], $4::timestamptz[])
     AS given (owner, again_at, proposals, falling_since)
 WHERE c.owner = given.owner
 """
+_CLAIM_LOOKS: Final = f"""
+SELECT owner FROM customer WHERE profile_at <= {_BUSINESS_NOW} AND profile_at < 'infinity'
+ORDER BY profile_at, owner LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
+"""  # noqa: S608 - constants
+_SAVE_LOOKS: Final = """
+UPDATE customer c SET profile_at = coalesce(again_at, 'infinity')
+FROM unnest($1::text[], $2::timestamptz[]) AS given (owner, again_at) WHERE c.owner = given.owner
+"""
 _COUNT_DUE: Final = f"""
 SELECT (SELECT count(*) FROM (
     SELECT FROM customer WHERE due_at <= {_BUSINESS_NOW} AND due_at < 'infinity' LIMIT $1) due)
     + (SELECT count(*) FROM sweep)
+    + (SELECT count(*) FROM (
+    SELECT FROM customer WHERE profile_at <= {_BUSINESS_NOW} AND profile_at < 'infinity' LIMIT $1) to_look_at)
 """  # noqa: S608 - constants
 _SWEEP: Final = """
 WITH position AS MATERIALIZED (SELECT after_owner, run_id FROM sweep FOR UPDATE SKIP LOCKED),
@@ -93,8 +103,18 @@ async def save_evaluations(connection: Connection, evaluated: Sequence[Evaluated
     )
 
 
+async def claim_looks(connection: Connection, limit: int) -> list[str]:
+    """Owners whose demand is to be looked at, the longest waiting first; what others hold is left to them."""
+    return [row["owner"] for row in await connection.fetch(_CLAIM_LOOKS, limit)]
+
+
+async def save_looks(connection: Connection, again: Mapping[str, datetime | None]) -> None:
+    """Store when to look again at owners that this transaction holds."""
+    await connection.execute(_SAVE_LOOKS, list(again), list(again.values()))
+
+
 async def count_due(connection: Connection, limit: int) -> int:
-    """How many are due now, a sweep counted as one more."""
+    """How many are due now to be judged, and to be looked at for their profile; a sweep counts as one more."""
     due: int = await connection.fetchval(_COUNT_DUE, limit)
     return due
 

@@ -19,6 +19,7 @@ from services.reclassifier.adapters import (
     feedback_rows,
     order_rows,
     outcome_rows,
+    profile_rows,
     proposal_rows,
     rule_set_rows,
     run_rows,
@@ -42,6 +43,7 @@ from services.reclassifier.application.ports import (
     StoredRuleSet,
 )
 from services.reclassifier.domain.costs import Costs, OwnedCost
+from services.reclassifier.domain.demand import Demand, Profiled
 from services.reclassifier.domain.features import Detail, Features
 from services.reclassifier.domain.feedback import FeedbackKey, HeardFeedback
 from services.reclassifier.domain.orders import (
@@ -185,6 +187,21 @@ class PostgresTransaction(PostgresDetections):
 
     async def save_evaluations(self, evaluated: Sequence[Evaluated]) -> None:
         await customer_rows.save_evaluations(self._connection, evaluated)
+
+    async def claim_looks(self, limit: int) -> list[str]:
+        return await customer_rows.claim_looks(self._connection, limit)
+
+    async def save_looks(self, again: Mapping[str, datetime | None]) -> None:
+        await customer_rows.save_looks(self._connection, again)
+
+    async def profiles(self, customer_ids: Sequence[str], *, inactive_too: bool = False) -> dict[str, Profiled | None]:
+        return await profile_rows.load_profiles(self._connection, customer_ids, inactive_too=inactive_too)
+
+    async def demands(self, owners: Sequence[str], today: Day, days: int) -> dict[str, Demand]:
+        return await profile_rows.load_demands(self._connection, owners, today, days)
+
+    async def save_profiles(self, profiles: Mapping[str, Profiled]) -> None:
+        await profile_rows.save_profiles(self._connection, profiles)
 
     async def continue_sweep(self, limit: int) -> int:
         return await customer_rows.continue_sweep(self._connection, limit)

@@ -15,11 +15,11 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
 from services.contracts.payload import Code, Payload
+from services.reclassifier.domain.demand import DemandProfile
 from services.reclassifier.domain.leaves import Comparison, HasProfile, InTop, Leaf, Scored, ScorePart, TopKey
 from services.reclassifier.domain.measures import COUNTS, Measure, Prior, scale
 from services.reclassifier.domain.orders import MICROS_PER_UNIT
 from services.reclassifier.domain.predicates import AllOf, AnyOf, Not, Predicate
-from services.reclassifier.domain.rhythm import DemandProfile
 
 DEPTH_MAX: Final = 8  # deeper than anybody can read
 NODES_MAX: Final = 100  # of one condition; evaluation stays in microseconds

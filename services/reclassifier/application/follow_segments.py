@@ -10,6 +10,7 @@ from services.reclassifier.application.ports import (
     ReclassifierTransaction,
     Segment,
 )
+from services.reclassifier.application.profile_customers import retire_profiles
 from services.reclassifier.domain.orders import owner_of_customer
 from services.reclassifier.domain.standing import standing_at
 
@@ -29,6 +30,9 @@ async def follow_segments(
     known = {owner_of_customer(one.customer_id): causes.get(one.customer_id) for one in applied}
     await transaction.make_due(known, known_only=True)
     await transaction.make_due(dict.fromkeys(adopting))
+    gone = [one.customer_id for one in applied if not one.active]
+    if gone:
+        await retire_profiles(transaction, gone, causes, await transaction.now())
     await _end_proposals(transaction, applied)
     await transaction.count_activity()
     return len(applied)

@@ -15,6 +15,7 @@ from services.chassis.envelope import Event
 from services.reclassifier.application.detection_ports import DetectionReader, DetectionTransaction
 from services.reclassifier.domain.classification import Held
 from services.reclassifier.domain.costs import Costs, OwnedCost
+from services.reclassifier.domain.demand import Demand, Profiled
 from services.reclassifier.domain.features import Detail, Features
 from services.reclassifier.domain.feedback import FeedbackKey, HeardFeedback
 from services.reclassifier.domain.leaves import Finding, TopKey
@@ -209,6 +210,17 @@ class ReclassifierReader(DetectionReader, Protocol):
         """The features of these owners, as `features_of` defines them."""
         ...
 
+    async def profiles(self, customer_ids: Sequence[str], *, inactive_too: bool = False) -> dict[str, Profiled | None]:
+        """The demand profiles last published of those of these customers that are neither merged nor deleted.
+
+        With `inactive_too` of all of them. None: none was ever published.
+        """
+        ...
+
+    async def demands(self, owners: Sequence[str], today: Day, days: int) -> dict[str, Demand]:
+        """The demand of those of these owners that have any in a window of whole weeks, as `Rhythm` has it."""
+        ...
+
     async def segments(self, customer_ids: Collection[str]) -> dict[str, Segment]:
         """Those of these customers that the registry published (without their identifiers)."""
         ...
@@ -260,7 +272,7 @@ class ReclassifierReader(DetectionReader, Protocol):
         ...
 
     async def customers_due(self, limit: int) -> int:
-        """How many evaluations are due now (counted up to the limit), customers that a new rule set awaits included."""
+        """How many evaluations and looks at demand are due now (each counted up to the limit), and a sweep as one."""
         ...
 
     async def events_unpublished(self) -> int:
@@ -346,6 +358,18 @@ class ReclassifierTransaction(ReclassifierReader, DetectionTransaction, Protocol
 
     async def save_evaluations(self, evaluated: Sequence[Evaluated]) -> None:
         """Store when to look again."""
+        ...
+
+    async def claim_looks(self, limit: int) -> list[str]:
+        """Owners whose demand is to be looked at, held; those that others hold are left out."""
+        ...
+
+    async def save_looks(self, again: Mapping[str, datetime | None]) -> None:
+        """Store when to look at the demand of owners again; None: when something is told of them."""
+        ...
+
+    async def save_profiles(self, profiles: Mapping[str, Profiled]) -> None:
+        """Store what is published of customers."""
         ...
 
     async def lock_open_proposals(self, customer_ids: Collection[str]) -> dict[str, list[Proposal]]:

@@ -1,4 +1,4 @@
-"""What the reclassifier publishes: proposals for the registry, and that automatic moves stopped or go on."""
+"""What the reclassifier publishes: proposals, demand profiles, and that automatic moves stopped or go on."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,9 +8,15 @@ import orjson
 
 from services.chassis.envelope import Event
 from services.chassis.ids import new_id
-from services.contracts.catalogue import RECLASSIFICATION_RESUMED, RECLASSIFICATION_STOPPED, SEGMENT_PROPOSED
+from services.contracts.catalogue import (
+    RECLASSIFICATION_RESUMED,
+    RECLASSIFICATION_STOPPED,
+    SEGMENT_PROFILED,
+    SEGMENT_PROPOSED,
+)
 from services.contracts.payload import NOTE_MAX_CHARS
 from services.reclassifier.application.ports import Cause, FuseState, Proposal
+from services.reclassifier.domain.demand import ADI_CUT, CV2_CUT, Demand, Profiled
 
 SOURCE: Final = "reclassifier"
 
@@ -31,6 +37,47 @@ def proposal_event(proposal: Proposal, number: int, cause: Cause | None, now: da
         traceparent=None if cause is None else cause.traceparent,
         dataschema=SEGMENT_PROPOSED.dataschema,
     )
+
+
+def profile_event(customer_id: str, profiled: Profiled, demand: Demand, cause: Cause | None) -> Event:
+    """The customer's demand profile from now on; the numbers behind it, where there is one."""
+    event_id = str(new_id())
+    data = {
+        "customer_id": customer_id,
+        "sequence": profiled.sequence,
+        "demand_profile": profiled.profile,
+        "since": profiled.since,
+        "evidence": [] if profiled.profile is None else _numbers(demand),
+    }
+    return Event(
+        id=event_id,
+        type=SEGMENT_PROFILED.name,
+        source=SOURCE,
+        topic=SEGMENT_PROFILED.topic.name,
+        key=customer_id,
+        sequence=profiled.sequence,
+        time=profiled.since,
+        data=orjson.dumps(data),
+        correlation_id=event_id if cause is None else cause.correlation_id,
+        causation_id=event_id if cause is None else cause.causation_id,
+        traceparent=None if cause is None else cause.traceparent,
+        dataschema=SEGMENT_PROFILED.dataschema,
+    )
+
+
+def _numbers(demand: Demand) -> list[dict[str, str]]:
+    """Each number beside the limit between profiles, to the hundredth, towards zero."""
+    named = (("average_interval", demand.interval, ADI_CUT), ("squared_variation", demand.variation, CV2_CUT))
+    return [
+        {"name": name, "value": _hundredths(*number), "limit": _hundredths(*limit)}
+        for name, number, limit in named
+        if number is not None
+    ]
+
+
+def _hundredths(numerator: int, denominator: int) -> str:
+    whole, rest = divmod(numerator * 100 // denominator, 100)
+    return f"{whole}.{rest:02d}"
 
 
 def stopped_event(rule_set_id: str, state: FuseState, within_hours: int, now: datetime) -> Event:

@@ -12,6 +12,7 @@ from fractions import Fraction
 from math import ceil, floor
 from typing import Final, Literal, NamedTuple, TypeAlias, assert_never
 
+from services.reclassifier.domain.demand import Ratio
 from services.reclassifier.domain.features import Features
 from services.reclassifier.domain.leaves import (
     PROFILE,
@@ -27,7 +28,6 @@ from services.reclassifier.domain.leaves import (
 )
 from services.reclassifier.domain.measures import Measure, measured, shown
 from services.reclassifier.domain.predicates import AllOf, AnyOf, Not, Predicate, truth
-from services.reclassifier.domain.rhythm import Ratio
 from services.reclassifier.domain.rule_set import RuleSet
 
 Direction: TypeAlias = Literal["more", "less", "other"]

@@ -10,10 +10,10 @@ from enum import IntEnum, StrEnum
 from fractions import Fraction
 from typing import Final, NamedTuple, TypeAlias, assert_never
 
+from services.reclassifier.domain.demand import DemandProfile, Ratio
 from services.reclassifier.domain.features import Detail, Features
 from services.reclassifier.domain.measures import Limit, Measure, Prior, detail_of, measured, shown
 from services.reclassifier.domain.orders import MICROS_PER_UNIT, Day
-from services.reclassifier.domain.rhythm import DemandProfile, Ratio
 
 PROFILE: Final = "demand_profile"
 

@@ -10,9 +10,9 @@ from enum import StrEnum
 from typing import Final, NamedTuple, TypeAlias
 
 from services.reclassifier.domain.costs import NANOS_PER_MICRO
+from services.reclassifier.domain.demand import Ratio
 from services.reclassifier.domain.features import Detail, Features, Window
 from services.reclassifier.domain.orders import MICROS_PER_UNIT
-from services.reclassifier.domain.rhythm import Ratio
 
 PERCENT: Final = 100
 

@@ -1,38 +1,14 @@
-"""When and how evenly a customer orders, over a window of days that ends today. All numbers are whole or exact ratios.
-
-Sources: the four demand profiles and their cut-offs (ADI 1.32, CV² 0.49) are of Syntetos, Boylan and Croston, "On the
-categorization of demand patterns", Journal of the Operational Research Society 56 (2005).
-"""
+"""When and how much a customer orders, over a window of days that ends today. All numbers are whole or exact ratios."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+from services.reclassifier.domain.demand import PERIOD_DAYS, Demand, DemandProfile, Ratio
 from services.reclassifier.domain.orders import Day
 
-PERIOD_DAYS: Final = 7  # demand is looked at by week: days alone would call everybody lumpy who rests on Sundays
-ACTIVE_PERIODS_MIN: Final = 2  # of a single order nothing varies
 INTERVALS_MIN: Final = 3  # below that a customer has no habit to leave
-ADI_CUT: Final = (132, 100)
-CV2_CUT: Final = (49, 100)
-
-
-class DemandProfile(StrEnum):
-    """How even demand is in time and in size."""
-
-    SMOOTH = "smooth"
-    INTERMITTENT = "intermittent"
-    ERRATIC = "erratic"
-    LUMPY = "lumpy"
-
-
-class Ratio(NamedTuple):
-    """An exact number: numerator and a positive denominator."""
-
-    numerator: int
-    denominator: int
 
 
 class OrderDay(NamedTuple):
@@ -73,28 +49,24 @@ class Rhythm:
         return Ratio(self.shorter_intervals, self.intervals) if self.intervals >= INTERVALS_MIN else None
 
     @property
+    def demand(self) -> Demand:
+        """How even it is."""
+        return Demand(self.periods, self.active_periods, self.units, self.units_squared)
+
+    @property
     def interval(self) -> Ratio | None:
-        """ADI: periods per period with demand."""
-        return Ratio(self.periods, self.active_periods) if self.active_periods else None
+        """ADI, of the demand."""
+        return self.demand.interval
 
     @property
     def variation(self) -> Ratio | None:
-        """CV²: the variance of the demand of periods that have any, over the square of its mean."""
-        if self.active_periods < ACTIVE_PERIODS_MIN:
-            return None
-        square = self.units * self.units
-        return Ratio(self.active_periods * self.units_squared - square, square)
+        """CV², of the demand."""
+        return self.demand.variation
 
     @property
     def profile(self) -> DemandProfile | None:
         """The demand profile; None where there is too little demand to tell."""
-        interval, variation = self.interval, self.variation
-        if interval is None or variation is None:
-            return None
-        rare, uneven = _reaches(interval, ADI_CUT), _reaches(variation, CV2_CUT)
-        if rare:
-            return DemandProfile.LUMPY if uneven else DemandProfile.INTERMITTENT
-        return DemandProfile.ERRATIC if uneven else DemandProfile.SMOOTH
+        return self.demand.profile
 
     @property
     def trend(self) -> Ratio | None:
@@ -136,7 +108,3 @@ def _by_period(inside: Iterable[OrderDay], today: Day, periods: int) -> dict[int
         if period < periods:
             demand[period] = demand.get(period, 0) + each.units
     return demand
-
-
-def _reaches(ratio: Ratio, cut: tuple[int, int]) -> bool:
-    return ratio.numerator * cut[1] >= cut[0] * ratio.denominator

@@ -6,6 +6,7 @@ from services.reclassifier.application.ports import FuseState, Proposal, Proposa
 from services.reclassifier.application.read_customer import CustomerView
 from services.reclassifier.application.rule_set_document import RuleSetDocument
 from services.reclassifier.domain.classification import Held, Move
+from services.reclassifier.domain.demand import DemandProfile, Profiled
 from services.reclassifier.domain.distances import Direction, Distance
 from services.reclassifier.domain.leaves import Finding
 from services.reclassifier.entrypoints.window_documents import Answer, WindowDocument, window_document
@@ -45,11 +46,20 @@ class DistanceDocument(Answer):
     changes: list[ChangeDocument]
 
 
+class ProfileDocument(Answer):
+    """A customer's demand profile as it was last published on `segments.profiles.v1`; null: not any more."""
+
+    demand_profile: DemandProfile | None
+    sequence: int
+    since: datetime
+
+
 class FeaturesDocument(Answer):
     """What is known of a customer; `staleness`: everything that the log delivered before `as_of` was read is in it.
 
-    `above` and `below`: the distances to the next tiers of the rule set in force, null where there is none, and for a
-    customer that no rule moves.
+    `profile` is what micro-segments of policies go by, null before there ever was one; a window's own is that of its
+    numbers alone. `above` and `below`: the distances to the next tiers of the rule set in force, null where there is
+    none, and for a customer that no rule moves.
     """
 
     customer_id: str
@@ -66,6 +76,7 @@ class FeaturesDocument(Answer):
     rule_version: int | None
     move_due: MoveDocument | None
     next_look_at: datetime | None
+    profile: ProfileDocument | None
     above: DistanceDocument | None
     below: DistanceDocument | None
 
@@ -175,9 +186,14 @@ def features_document(view: CustomerView) -> FeaturesDocument:
         rule_version=None if view.rule_set is None else view.rule_set.rule_set.version,
         move_due=None if judgement is None or judgement.move is None else _move(judgement.move),
         next_look_at=None if judgement is None else judgement.again_at,
+        profile=None if view.profiled is None else _profile(view.profiled),
         above=_distance(view.above),
         below=_distance(view.below),
     )
+
+
+def _profile(profiled: Profiled) -> ProfileDocument:
+    return ProfileDocument(demand_profile=profiled.profile, sequence=profiled.sequence, since=profiled.since)
 
 
 def proposal_document(proposal: Proposal) -> ProposalDocument:

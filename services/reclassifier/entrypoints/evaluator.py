@@ -1,4 +1,4 @@
-"""The task that judges customers: right after a batch brought news, and by the calendar."""
+"""The task that judges customers and looks at their demand: right after a batch brought news, and by the calendar."""
 
 import asyncio
 from typing import Final
@@ -8,9 +8,11 @@ import structlog
 from services.chassis.database import DatabaseError
 from services.reclassifier.application.evaluate import Evaluation, evaluate_due
 from services.reclassifier.application.ports import Transactions
+from services.reclassifier.application.profile_customers import profile_due
 from services.reclassifier.metrics import ReclassifierMetrics
 
 POLL_SECONDS: Final = 1.0  # the calendar's accuracy; news do not wait for it
+PORTIONS_BEFORE_LOOKS: Final = 8  # judgements come first; where they never end, looks still get a ninth of the turns
 
 _log = structlog.get_logger(__name__)
 
@@ -48,8 +50,7 @@ class Evaluator:
     async def _round(self, stop: asyncio.Event) -> None:
         self._woken.clear()
         try:
-            while not stop.is_set() and (await self.evaluate()).more:
-                pass
+            await self._work(stop)
         except DatabaseError as error:
             _log.warning("evaluation_left_for_next_round", cause=repr(error))
         try:
@@ -57,6 +58,20 @@ class Evaluator:
                 await self._woken.wait()
         except TimeoutError:
             return
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        portions, more = 0, True
+        while more and not stop.is_set():
+            more = (await self.evaluate()).more
+            portions += 1
+            if not more or portions % PORTIONS_BEFORE_LOOKS == 0:
+                more = await self.look() > 0 or more
+
+    async def look(self) -> int:
+        """Look at the demand of one portion of customers; how many they were."""
+        looked = await self._transactions.run(profile_due, label="look at demand")
+        self._metrics.looked.inc(looked)
+        return looked
 
     async def evaluate(self) -> Evaluation:
         """Judge one portion of what is due."""

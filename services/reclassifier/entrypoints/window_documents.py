@@ -5,10 +5,11 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
+from services.reclassifier.domain.demand import DemandProfile, Ratio
 from services.reclassifier.domain.features import Window
 from services.reclassifier.domain.measures import PERCENT, Prior, expected_value, margin_of
 from services.reclassifier.domain.orders import MICROS_PER_UNIT
-from services.reclassifier.domain.rhythm import DemandProfile, Ratio, Rhythm
+from services.reclassifier.domain.rhythm import Rhythm
 
 NANOS_PER_UNIT: Final = 1_000_000_000
 

@@ -23,6 +23,7 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
     "channels": "by",
     "zones": "to",
     "regions": "to the region",
+    "demand_profiles": "of customers whose demand is",
 }
 
 

@@ -88,6 +88,24 @@ VALID: Final[dict[str, dict[str, Any]]] = {
         },
         "minimal": {"tier": "bronze", "version": 1, "name": "Bronze", "priority_rank": 3, "is_default": True},
     },
+    "segment.profiled.v1": {
+        "turned": {
+            "customer_id": "c-17",
+            "sequence": 2,
+            "demand_profile": "intermittent",
+            "since": "2025-11-02T08:00:00Z",
+            "evidence": [
+                {"name": "average_interval", "value": "1.52", "limit": "1.32"},
+                {"name": "squared_variation", "value": "0.12", "limit": "0.49"},
+            ],
+        },
+        "ended": {
+            "customer_id": "c-17",
+            "sequence": 3,
+            "demand_profile": None,
+            "since": "2026-10-30T08:00:00Z",
+        },
+    },
     "tier.policy.v2": {
         "silver": {
             "tier": "silver",
@@ -127,6 +145,11 @@ VALID: Final[dict[str, dict[str, Any]]] = {
                         "policy": {"lead_time_days": 2, "carrier_classes": ["express"], "packaging": "bottle-box"},
                     },
                     {"name": "islands", "zones": ["GB-HS", "GB-ZE"], "policy": {"lead_time_days": 9}},
+                    {
+                        "name": "now-and-then",
+                        "demand_profiles": ["intermittent", "lumpy"],
+                        "policy": {"validation": {"order_quantity_max": 50}},
+                    },
                 ],
             },
         },
@@ -146,6 +169,7 @@ BROKEN: Final[dict[str, dict[str, tuple[str, Any]]]] = {
         "evidence_as_number": ("evidence.0.value", 3),
         "tier_with_blank": ("to_tier", "very gold"),
     },
+    "segment.profiled.v1": {"profile_unknown": ("demand_profile", "wild"), "sequence_zero": ("sequence", 0)},
     "tier.policy.v1": {
         "rank_zero": ("priority_rank", 0),
         "policy_field_without_effect": ("policy.gift_wrap", True),
