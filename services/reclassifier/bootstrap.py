@@ -311,7 +311,11 @@ class _Reclassifier:
     async def _left(self) -> tuple[int, dict[str, int]]:
         left = await self._transactions.read(backlog)
         self._metrics.due.set(left.customers_due)
-        return left.activity, {"customers_due": left.customers_due, "events_unpublished": left.events_unpublished}
+        return left.activity, {
+            "customers_due": left.customers_due,
+            "looks_due": left.looks_due,
+            "events_unpublished": left.events_unpublished,
+        }
 
     async def _unread(self) -> dict[str, int]:
         orders, segments = await asyncio.gather(self._event_log.group_lag(GROUP, list(TOPICS)), self._segments_unread())

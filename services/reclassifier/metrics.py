@@ -52,11 +52,7 @@ class ReclassifierMetrics:
         self.looked = Counter(
             "reclassifier_demand_looks_total", "Looks at the demand of customers for their profiles.", registry=registry
         )
-        self.due = Gauge(
-            "reclassifier_customers_due_items",
-            "Customers to be judged, or looked at for their demand profile, now.",
-            registry=registry,
-        )
+        self.due = Gauge("reclassifier_customers_due_items", "Customers to be judged now.", registry=registry)
         self.evaluation_seconds = Histogram(
             "reclassifier_evaluation_seconds",
             "Time to judge one portion of customers and store what came of it.",

@@ -52,12 +52,14 @@ _SAVE_LOOKS: Final = """
 UPDATE customer c SET profile_at = coalesce(again_at, 'infinity')
 FROM unnest($1::text[], $2::timestamptz[]) AS given (owner, again_at) WHERE c.owner = given.owner
 """
+_COUNT_LOOKS: Final = f"""
+SELECT count(*) FROM (
+    SELECT FROM customer WHERE profile_at <= {_BUSINESS_NOW} AND profile_at < 'infinity' LIMIT $1) due
+"""  # noqa: S608 - constants
 _COUNT_DUE: Final = f"""
 SELECT (SELECT count(*) FROM (
     SELECT FROM customer WHERE due_at <= {_BUSINESS_NOW} AND due_at < 'infinity' LIMIT $1) due)
     + (SELECT count(*) FROM sweep)
-    + (SELECT count(*) FROM (
-    SELECT FROM customer WHERE profile_at <= {_BUSINESS_NOW} AND profile_at < 'infinity' LIMIT $1) to_look_at)
 """  # noqa: S608 - constants
 _SWEEP: Final = """
 WITH position AS MATERIALIZED (SELECT after_owner, run_id FROM sweep FOR UPDATE SKIP LOCKED),
@@ -113,8 +115,14 @@ async def save_looks(connection: Connection, again: Mapping[str, datetime | None
     await connection.execute(_SAVE_LOOKS, list(again), list(again.values()))
 
 
+async def count_looks(connection: Connection, limit: int) -> int:
+    """How many are to be looked at now."""
+    due: int = await connection.fetchval(_COUNT_LOOKS, limit)
+    return due
+
+
 async def count_due(connection: Connection, limit: int) -> int:
-    """How many are due now to be judged, and to be looked at for their profile; a sweep counts as one more."""
+    """How many are due now, a sweep counted as one more."""
     due: int = await connection.fetchval(_COUNT_DUE, limit)
     return due
 

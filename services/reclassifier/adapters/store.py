@@ -185,6 +185,9 @@ class PostgresTransaction(PostgresDetections):
     async def customers_due(self, limit: int) -> int:
         return await customer_rows.count_due(self._connection, limit)
 
+    async def looks_due(self, limit: int) -> int:
+        return await customer_rows.count_looks(self._connection, limit)
+
     async def save_evaluations(self, evaluated: Sequence[Evaluated]) -> None:
         await customer_rows.save_evaluations(self._connection, evaluated)
 

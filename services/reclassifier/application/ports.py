@@ -272,7 +272,11 @@ class ReclassifierReader(DetectionReader, Protocol):
         ...
 
     async def customers_due(self, limit: int) -> int:
-        """How many evaluations and looks at demand are due now (each counted up to the limit), and a sweep as one."""
+        """How many evaluations are due now (counted up to the limit), customers that a new rule set awaits included."""
+        ...
+
+    async def looks_due(self, limit: int) -> int:
+        """Whose demand is to be looked at now: how many (counted up to the limit)."""
         ...
 
     async def events_unpublished(self) -> int:

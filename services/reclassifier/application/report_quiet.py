@@ -14,10 +14,13 @@ class Backlog:
 
     activity: int
     customers_due: int
+    looks_due: int
     events_unpublished: int
 
 
 async def backlog(reader: ReclassifierReader) -> Backlog:
     """Customers that wait for a replay to settle are no backlog while it collects."""
-    due = 0 if await reader.collecting() else await reader.customers_due(COUNTED_MAX)
-    return Backlog(await reader.activity(), due, await reader.events_unpublished())
+    waiting = (0, 0)
+    if not await reader.collecting():
+        waiting = await reader.customers_due(COUNTED_MAX), await reader.looks_due(COUNTED_MAX)
+    return Backlog(await reader.activity(), *waiting, await reader.events_unpublished())
