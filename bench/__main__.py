@@ -12,6 +12,7 @@ BENCHES: Final = (
     "ledger",
     "capacity",
     "reclassification",
+    "customers",
     "routing",
     "plan_gap",
     "detection",

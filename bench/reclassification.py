@@ -28,6 +28,7 @@ import orjson
 
 from bench.deployment import ATP, measured
 from bench.figures import Figure, write
+from bench.memory import peak_mib
 from bench.processor import per_piece, used
 from services.chassis.database import Database
 from services.chassis.envelope import Event, to_record
@@ -74,6 +75,7 @@ INSERT INTO activity_day (owner, day, orders, units, value_micros, unpriced_line
 SELECT 'c:bulk-' || n, $2::int - (n % 30) - 29 * k, 1, 5, (n % 1000) * 350000::bigint, 0
 FROM generate_series(1, $1::int) n, generate_series(0, 2) k
 """
+_RUN: Final = "SELECT judged, ended_at FROM evaluation_run ORDER BY run_id DESC LIMIT 1"
 
 
 async def main() -> None:
@@ -234,7 +236,7 @@ async def _everybody(deployment: Deployment, customers: int) -> list[Figure]:
     process = next(one.process for one in deployment.processes if one.wanted.service == "reclassifier")
     return [
         Figure(f"{customers:,} customers judged", "time", "s", seconds, processor_us=spent),
-        Figure(f"{customers:,} customers judged", "most memory", "MiB", _peak_mib(process.pid)),
+        Figure(f"{customers:,} customers judged", "most memory", "MiB", peak_mib(process.pid)),
     ]
 
 
@@ -254,26 +256,19 @@ async def _put_in_force(deployment: Deployment, document: dict[str, Any]) -> Non
 
 
 async def _judged(connection: "asyncpg.Connection[asyncpg.Record]", customers: int) -> None:
-    """Wait until the run is over, and say how far it is."""
+    """Wait until the run is over, and say how far it is. Raises TimeoutError, or if it has left anybody out."""
     started = shown = time.perf_counter()
     while time.perf_counter() - started < WAIT_SECONDS_MAX:
-        sweeping, waiting, position = await connection.fetchrow(
-            "SELECT EXISTS (SELECT FROM sweep), EXISTS (SELECT FROM customer WHERE run_id IS NOT NULL),"
-            " (SELECT after_owner FROM sweep)"
-        ) or (False, False, None)
-        if not sweeping and not waiting:
+        judged, ended_at = await connection.fetchrow(_RUN) or (0, None)
+        if ended_at is not None:
+            if judged < customers:
+                raise ValueError(f"{judged} of {customers} customers were judged")
             return
         if time.perf_counter() - shown > PROGRESS_SECONDS:
             shown = time.perf_counter()
-            done = customers if position is None else await _until_owner(connection, position)
-            print(f"  {done:,} of {customers:,} customers looked at, {shown - started:.0f} s", flush=True)
+            print(f"  {judged:,} of {customers:,} customers judged, {shown - started:.0f} s", flush=True)
         await asyncio.sleep(POLL_SECONDS * 10)
     raise TimeoutError("not everybody was judged")
-
-
-async def _until_owner(connection: "asyncpg.Connection[asyncpg.Record]", owner: str) -> int:
-    count: int = await connection.fetchval("SELECT count(*) FROM customer WHERE owner <= $1", owner)
-    return count
 
 
 async def _until(connection: "asyncpg.Connection[asyncpg.Record]", question: str, *values: object) -> None:
@@ -292,16 +287,6 @@ async def _connected(deployment: Deployment) -> AsyncIterator["asyncpg.Connectio
         yield connection
     finally:
         await connection.close()
-
-
-def _peak_mib(pid: int) -> float:
-    """The most memory that the process held at once; 0 where the system does not say."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
-        return 0.0
-    line = next(one for one in status.splitlines() if one.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
 
 
 def _latency(case: str, seconds: list[float]) -> Figure:

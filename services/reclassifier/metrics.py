@@ -53,6 +53,11 @@ class ReclassifierMetrics:
             "reclassifier_demand_looks_total", "Looks at the demand of customers for their profiles.", registry=registry
         )
         self.due = Gauge("reclassifier_customers_due_items", "Customers to be judged now.", registry=registry)
+        self.run_waiting = Gauge(
+            "reclassifier_run_customers_waiting_items",
+            "Customers that the run under way has still to judge.",
+            registry=registry,
+        )
         self.evaluation_seconds = Histogram(
             "reclassifier_evaluation_seconds",
             "Time to judge one portion of customers and store what came of it.",

@@ -9,7 +9,8 @@ import asyncpg
 from services.chassis.database import Connection
 from services.reclassifier.application.ports import Cause, Claimed, Evaluated
 
-_BUSINESS_NOW: Final = "coalesce((SELECT at FROM business_clock.replay), clock_timestamp())"
+# Asked for once a statement: compared with each row, a time that moves on is no end for the search in an index.
+_BUSINESS_NOW: Final = "(SELECT coalesce((SELECT at FROM business_clock.replay), clock_timestamp()))"
 
 # DO UPDATE also where the row is due already: it waits for, or keeps out, an evaluation that has not seen this news.
 _MAKE_DUE: Final = """
@@ -32,21 +33,24 @@ UPDATE customer c SET due_at = '-infinity', profile_at = '-infinity', correlatio
     causation_id = known.causation_id, traceparent = known.traceparent
 FROM known WHERE c.owner = known.owner
 """
-_CLAIM: Final = f"""
+CLAIM: Final = f"""
 SELECT owner, proposals, correlation_id, causation_id, traceparent, run_id, falling_since FROM customer
 WHERE due_at <= {_BUSINESS_NOW} AND due_at < 'infinity'
-ORDER BY due_at, owner LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
-"""  # noqa: S608 - constants
+ORDER BY due_at, owner LIMIT {{limit}} FOR NO KEY UPDATE SKIP LOCKED
+"""  # noqa: S608 - constants; the planner has to know the limit, or it reads and sorts everybody
+# Most of the customers that a run looks at stay as they are, and so do their rows.
 _SAVE: Final = """
 UPDATE customer c SET due_at = coalesce(again_at, 'infinity'), proposals = given.proposals,
     falling_since = given.falling_since, run_id = NULL, correlation_id = NULL, causation_id = NULL, traceparent = NULL
 FROM unnest($1::text[], $2::timestamptz[], $3::bigint[], $4::timestamptz[])
     AS given (owner, again_at, proposals, falling_since)
 WHERE c.owner = given.owner
+    AND (c.due_at, c.proposals, c.falling_since, c.run_id, c.correlation_id)
+        IS DISTINCT FROM (coalesce(again_at, 'infinity'), given.proposals, given.falling_since, NULL, NULL)
 """
-_CLAIM_LOOKS: Final = f"""
+CLAIM_LOOKS: Final = f"""
 SELECT owner FROM customer WHERE profile_at <= {_BUSINESS_NOW} AND profile_at < 'infinity'
-ORDER BY profile_at, owner LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
+ORDER BY profile_at, owner LIMIT {{limit}} FOR NO KEY UPDATE SKIP LOCKED
 """  # noqa: S608 - constants
 _SAVE_LOOKS: Final = """
 UPDATE customer c SET profile_at = coalesce(again_at, 'infinity')
@@ -61,18 +65,6 @@ SELECT (SELECT count(*) FROM (
     SELECT FROM customer WHERE due_at <= {_BUSINESS_NOW} AND due_at < 'infinity' LIMIT $1) due)
     + (SELECT count(*) FROM sweep)
 """  # noqa: S608 - constants
-_SWEEP: Final = """
-WITH position AS MATERIALIZED (SELECT after_owner, run_id FROM sweep FOR UPDATE SKIP LOCKED),
-portion AS MATERIALIZED (
-    SELECT owner FROM customer WHERE owner > (SELECT after_owner FROM position)
-    ORDER BY owner LIMIT $1 FOR NO KEY UPDATE
-),
-made_due AS (UPDATE customer c SET due_at = '-infinity', run_id = position.run_id FROM portion, position
-    WHERE c.owner = portion.owner),
-moved AS (UPDATE sweep SET after_owner = (SELECT max(owner) FROM portion) WHERE EXISTS (SELECT FROM portion)),
-ended AS (DELETE FROM sweep WHERE EXISTS (SELECT FROM position) AND NOT EXISTS (SELECT FROM portion))
-SELECT count(*) FROM portion
-"""
 
 
 async def make_due(connection: Connection, causes: Mapping[str, Cause | None], *, known_only: bool) -> None:
@@ -91,7 +83,7 @@ async def make_due(connection: Connection, causes: Mapping[str, Cause | None], *
 
 async def claim_due(connection: Connection, limit: int) -> list[Claimed]:
     """Owners that are due, earliest first; what others hold is left to them."""
-    return [_claimed(row) for row in await connection.fetch(_CLAIM, limit)]
+    return [claimed_in(row) for row in await connection.fetch(CLAIM.format(limit=limit))]
 
 
 async def save_evaluations(connection: Connection, evaluated: Sequence[Evaluated]) -> None:
@@ -107,7 +99,7 @@ async def save_evaluations(connection: Connection, evaluated: Sequence[Evaluated
 
 async def claim_looks(connection: Connection, limit: int) -> list[str]:
     """Owners whose demand is to be looked at, the longest waiting first; what others hold is left to them."""
-    return [row["owner"] for row in await connection.fetch(_CLAIM_LOOKS, limit)]
+    return [row["owner"] for row in await connection.fetch(CLAIM_LOOKS.format(limit=limit))]
 
 
 async def save_looks(connection: Connection, again: Mapping[str, datetime | None]) -> None:
@@ -136,12 +128,6 @@ async def forget_owners(connection: Connection, owners: Sequence[str]) -> None:
     )
 
 
-async def continue_sweep(connection: Connection, limit: int) -> int:
-    """Make the next owners due; 0 when there is no sweep, or it has ended, or another transaction is at it."""
-    swept: int = await connection.fetchval(_SWEEP, limit)
-    return swept
-
-
 async def count_published(connection: Connection, owners: Sequence[str]) -> dict[str, int]:
     """Count one more published proposal of each of these owners; how many there are."""
     rows = await connection.fetch(
@@ -153,7 +139,8 @@ async def count_published(connection: Connection, owners: Sequence[str]) -> dict
     return {row["owner"]: row["proposals"] for row in rows}
 
 
-def _claimed(row: asyncpg.Record) -> Claimed:
+def claimed_in(row: asyncpg.Record) -> Claimed:
+    """An owner that was claimed."""
     cause = None
     if row["correlation_id"] is not None:
         cause = Cause(row["correlation_id"], row["causation_id"], row["traceparent"])

@@ -1,6 +1,7 @@
 """Runs over all customers, the cuts of their shares, calendars and fuses, in PostgreSQL."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -8,14 +9,15 @@ import asyncpg
 import orjson
 
 from services.chassis.database import Connection
-from services.reclassifier.application.ports import Cut, FuseState, ProposalState, Run, RunCause
+from services.reclassifier.adapters.customer_rows import claimed_in
+from services.reclassifier.application.ports import Cut, FuseState, ProposalState, Run, RunCause, Swept
 from services.reclassifier.domain.leaves import TopKey
 from services.reclassifier.domain.measures import Measure
 from services.reclassifier.domain.orders import Day
 from services.reclassifier.domain.rule_set import RuleSet
 
 WHOLE_SHARE: Final = 100_000_000  # millionths of a percent
-_BUSINESS_NOW: Final = "coalesce((SELECT at FROM business_clock.replay), clock_timestamp())"
+_BUSINESS_NOW: Final = "(SELECT coalesce((SELECT at FROM business_clock.replay), clock_timestamp()))"
 _COLUMNS: Final = {Measure.ORDERS: "orders", Measure.UNITS: "units", Measure.VALUE: "value_micros"}
 
 # The number of the last customer inside each share, of all customers sorted by it: one statement, one moment.
@@ -30,13 +32,28 @@ wanted AS (SELECT share, population, population * share / {whole} AS place
     FROM unnest($3::bigint[]) share, (SELECT count(*) AS population FROM sums) c)
 SELECT share, population, amount FROM wanted LEFT JOIN ranked USING (place)
 """
+# Whoever comes behind the position while the run goes on is judged by it, too. The limit is written out: for one that
+# it does not know the planner expects a tenth of the table, and reads and sorts all of it for each portion.
+SWEEP: Final = """
+SELECT owner, proposals, correlation_id, causation_id, traceparent, run_id, falling_since FROM customer
+WHERE owner > $1 ORDER BY owner LIMIT {limit} FOR NO KEY UPDATE
+"""
+_JUDGED: Final = f"""
+UPDATE evaluation_run SET judged = judged + $2, ended_at = CASE $2::bigint WHEN 0 THEN {_BUSINESS_NOW} END
+WHERE run_id = $1 RETURNING judged, customers
+"""  # noqa: S608 - constants
+_WAITING: Final = """
+SELECT (SELECT count(*) FROM customer WHERE run_id = $1)
+    + coalesce((SELECT greatest(customers - judged, 1) FROM evaluation_run JOIN sweep USING (run_id)
+        WHERE run_id = $1), 0)
+"""
 
 
 async def start_run(connection: Connection, rule_set: RuleSet, cause: RunCause, at: datetime) -> int:
-    """Begin to make all owners due, from the first one on; shares are cut before."""
+    """Begin to judge all owners, from the first one on; shares are cut before."""
     run_id: int = await connection.fetchval(
-        "INSERT INTO evaluation_run (rule_set_id, rule_version, cause, started_at) VALUES ($1, $2, $3, $4)"
-        " RETURNING run_id",
+        "INSERT INTO evaluation_run (rule_set_id, rule_version, cause, started_at, customers)"
+        " SELECT $1, $2, $3, $4, count(*) FROM customer RETURNING run_id",
         rule_set.rule_set_id,
         rule_set.version,
         cause.value,
@@ -50,6 +67,22 @@ async def start_run(connection: Connection, rule_set: RuleSet, cause: RunCause, 
         run_id,
     )
     return run_id
+
+
+async def claim_sweep(connection: Connection, limit: int) -> Swept | None:
+    """The next owners of the run under way, in ascending order; without any it is over."""
+    run = await connection.fetchrow("SELECT after_owner, run_id FROM sweep FOR UPDATE SKIP LOCKED")
+    if run is None:
+        return None
+    rows = await connection.fetch(SWEEP.format(limit=limit), run["after_owner"])
+    if rows:
+        await connection.execute("UPDATE sweep SET after_owner = $1", rows[-1]["owner"])
+    else:
+        await connection.execute("DELETE FROM sweep")
+    counted = await connection.fetchrow(_JUDGED, run["run_id"], len(rows))
+    judged, customers = counted or (0, None)
+    claimed = [replace(claimed_in(row), run_id=run["run_id"]) for row in rows]
+    return Swept(run["run_id"], claimed, judged, customers)
 
 
 async def _cut(connection: Connection, rule_set: RuleSet, run_id: int, at: datetime) -> None:
@@ -112,14 +145,11 @@ async def load_runs(connection: Connection, before: int | None, limit: int) -> l
 
 
 async def load_run(connection: Connection, run_id: int) -> Run | None:
-    """With its counts; the sweep that makes customers due counts as one of those who wait."""
+    """With its counts; while it is under way, at least one customer counts as waiting."""
     row = await connection.fetchrow("SELECT * FROM evaluation_run WHERE run_id = $1", run_id)
     if row is None:
         return None
-    waiting = await connection.fetchval(
-        "SELECT (SELECT count(*) FROM customer WHERE run_id = $1) + (SELECT count(*) FROM sweep WHERE run_id = $1)",
-        run_id,
-    )
+    waiting = await connection.fetchval(_WAITING, run_id)
     counted = await connection.fetch("SELECT state, count(*) FROM proposal WHERE run_id = $1 GROUP BY state", run_id)
     return _run(row, waiting, {ProposalState(state): count for state, count in counted})
 
@@ -181,4 +211,15 @@ async def active_customers(connection: Connection) -> int:
 
 def _run(row: asyncpg.Record, waiting: int, proposals: Mapping[ProposalState, int]) -> Run:
     cause = RunCause(row["cause"])
-    return Run(row["run_id"], row["rule_set_id"], row["rule_version"], cause, row["started_at"], waiting, proposals)
+    return Run(
+        row["run_id"],
+        row["rule_set_id"],
+        row["rule_version"],
+        cause,
+        row["started_at"],
+        row["customers"],
+        row["judged"],
+        row["ended_at"],
+        waiting,
+        proposals,
+    )

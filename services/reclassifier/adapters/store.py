@@ -41,6 +41,7 @@ from services.reclassifier.application.ports import (
     RunCause,
     Segment,
     StoredRuleSet,
+    Swept,
 )
 from services.reclassifier.domain.costs import Costs, OwnedCost
 from services.reclassifier.domain.demand import Demand, Profiled
@@ -206,8 +207,8 @@ class PostgresTransaction(PostgresDetections):
     async def save_profiles(self, profiles: Mapping[str, Profiled]) -> None:
         await profile_rows.save_profiles(self._connection, profiles)
 
-    async def continue_sweep(self, limit: int) -> int:
-        return await customer_rows.continue_sweep(self._connection, limit)
+    async def claim_sweep(self, limit: int) -> Swept | None:
+        return await run_rows.claim_sweep(self._connection, limit)
 
     async def lock_open_proposals(self, customer_ids: Collection[str]) -> dict[str, list[Proposal]]:
         return await proposal_rows.lock_open_proposals(self._connection, customer_ids)

@@ -19,6 +19,7 @@ from services.reclassifier.application.ports import (
     ReclassifierTransaction,
     RunCause,
     Segment,
+    Swept,
 )
 from services.reclassifier.application.publishing import proposal_event
 from services.reclassifier.domain.classification import Held, Memory, Move, held_by, judge
@@ -27,8 +28,7 @@ from services.reclassifier.domain.orders import customer_of_owner
 from services.reclassifier.domain.rule_set import Mode, RuleSet
 from services.reclassifier.domain.standing import standing_at
 
-PORTION_MAX: Final = 500  # customers judged in one transaction: some 20 ms
-SWEEP_MAX: Final = 2_000  # customers made due in one transaction when everybody is judged
+PORTION_MAX: Final = 500  # customers judged in one transaction: some 20 ms, for which news may wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Evaluation:
     """What one portion came to; `more` says that there is probably more to do at once.
 
     Moves are counted by direction and by what becomes of them; `stopped` says whether the fuse is blown (None: the
-    portion did not ask).
+    portion did not ask); `swept` is the run that the portion was of.
     """
 
     judged: int = 0
@@ -46,6 +46,7 @@ class Evaluation:
     awaiting: int = 0
     more: bool = False
     stopped: bool | None = None
+    swept: Swept | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class _Outcome:
 
 
 async def evaluate_due(transaction: ReclassifierTransaction, rule_set_id: str) -> Evaluation:
-    """Judge one portion of what is due. While a replay collects, nothing is."""
+    """Judge one portion of what is due, or else of the run under way. While a replay collects, nobody is judged."""
     if await transaction.collecting():
         return Evaluation()
     stored = await transaction.rule_set(rule_set_id)
@@ -78,9 +79,12 @@ async def evaluate_due(transaction: ReclassifierTransaction, rule_set_id: str) -
         await _start_calendar_run(transaction, rule_set)
         return Evaluation(more=True)
     stopped = await _is_stopped(transaction, rule_set)
-    claimed = await transaction.claim_due(PORTION_MAX)
+    claimed: Sequence[Claimed] = await transaction.claim_due(PORTION_MAX)
+    swept = None if claimed else await transaction.claim_sweep(PORTION_MAX)
+    if swept is not None:
+        claimed = swept.claimed
     if not claimed:
-        return Evaluation(more=await transaction.continue_sweep(SWEEP_MAX) > 0, stopped=stopped)
+        return Evaluation(stopped=stopped, swept=swept)
     now = await transaction.now()
     if rule_set is not None:
         rule_set = await at_last_cut(transaction, rule_set, now)
@@ -94,7 +98,7 @@ async def evaluate_due(transaction: ReclassifierTransaction, rule_set_id: str) -
     await _store(transaction, outcomes, idle, {one.owner: one.cause for one in claimed}, now)
     if entries:
         await transaction.append_audit(entries, now)
-    return _summary(outcomes, rule_set, stopped)
+    return replace(_summary(outcomes, rule_set, stopped), swept=swept)
 
 
 async def _start_calendar_run(transaction: ReclassifierTransaction, rule_set: RuleSet) -> None:

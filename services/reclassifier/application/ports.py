@@ -145,15 +145,32 @@ class RunCause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One judgement of everybody: a batch to review. `waiting` customers are not judged yet; proposals by state."""
+    """One judgement of everybody: a batch to review. `waiting` customers are not judged yet; proposals by state.
+
+    `customers` were there at its start (None: not counted), `judged` of them by now; one that was begun again as
+    another run has no end.
+    """
 
     run_id: int
     rule_set_id: str
     rule_version: int
     cause: RunCause
     started_at: datetime
+    customers: int | None = None
+    judged: int = 0
+    ended_at: datetime | None = None
     waiting: int = 0
     proposals: Mapping[ProposalState, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """The next customers of the run under way, held; none of them: it has come to its end. Counts include them."""
+
+    run_id: int
+    claimed: Sequence[Claimed]
+    judged: int
+    customers: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -445,8 +462,8 @@ class ReclassifierTransaction(ReclassifierReader, DetectionTransaction, Protocol
         """Store state, decider and reason of proposals; by customer how many were published so far."""
         ...
 
-    async def continue_sweep(self, limit: int) -> int:
-        """Make the next customers of the sweep due; how many."""
+    async def claim_sweep(self, limit: int) -> Swept | None:
+        """The next customers of the run under way, due or not; None without one, or if another transaction is at it."""
         ...
 
     async def propose(self, proposals: Sequence[Event]) -> None:

@@ -141,13 +141,20 @@ class FuseDocument(Answer):
 
 
 class RunDocument(Answer):
-    """One judgement of everybody; `proposals` and `waiting` (customers not judged yet) as of the read."""
+    """One judgement of everybody; `proposals`, `judged` and `waiting` (customers not judged yet) as of the read.
+
+    `customers` were there at its start (null: not counted). `ended_at` is null while it is under way, and of a run that
+    was begun again as another one.
+    """
 
     run_id: int
     rule_set: str
     rule_version: int
     cause: RunCause
     started_at: datetime
+    ended_at: datetime | None
+    customers: int | None
+    judged: int
     waiting: int
     proposals: dict[ProposalState, int]
 
@@ -252,6 +259,9 @@ def run_document(run: Run) -> RunDocument:
         rule_version=run.rule_version,
         cause=run.cause,
         started_at=run.started_at,
+        ended_at=run.ended_at,
+        customers=run.customers,
+        judged=run.judged,
         waiting=run.waiting,
         proposals=dict(run.proposals),
     )

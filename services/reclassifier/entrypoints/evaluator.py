@@ -1,18 +1,20 @@
 """The task that judges customers and looks at their demand: right after a batch brought news, and by the calendar."""
 
 import asyncio
+from time import monotonic
 from typing import Final
 
 import structlog
 
 from services.chassis.database import DatabaseError
 from services.reclassifier.application.evaluate import Evaluation, evaluate_due
-from services.reclassifier.application.ports import Transactions
+from services.reclassifier.application.ports import Swept, Transactions
 from services.reclassifier.application.profile_customers import profile_due
 from services.reclassifier.metrics import ReclassifierMetrics
 
 POLL_SECONDS: Final = 1.0  # the calendar's accuracy; news do not wait for it
 PORTIONS_BEFORE_LOOKS: Final = 8  # judgements come first; where they never end, looks still get a ninth of the turns
+TELL_SECONDS: Final = 10.0  # between two lines of the log on how far a run is
 
 _log = structlog.get_logger(__name__)
 
@@ -33,6 +35,7 @@ class Evaluator:
         self._rule_set_id = rule_set_id
         self._poll_seconds = poll_seconds
         self._woken = asyncio.Event()
+        self._told_at = monotonic()
 
     def wake(self, _payload: str = "") -> None:
         """Say that something is due."""
@@ -86,7 +89,19 @@ class Evaluator:
         self._metrics.held.at("awaiting").inc(evaluation.awaiting)
         if evaluation.stopped is not None:
             self._metrics.fuse_blown.set(int(evaluation.stopped))
+        if evaluation.swept is not None:
+            self._tell_run(evaluation.swept)
         return evaluation
+
+    def _tell_run(self, swept: Swept) -> None:
+        """How far the run under way is, now and then, and that it has ended."""
+        left = max(0, (swept.customers or 0) - swept.judged) if swept.claimed else 0
+        self._metrics.run_waiting.set(left)
+        if not swept.claimed:
+            _log.info("run_ended", run_id=swept.run_id, judged=swept.judged)
+        elif monotonic() - self._told_at > TELL_SECONDS:
+            self._told_at = monotonic()
+            _log.info("run_goes_on", run_id=swept.run_id, judged=swept.judged, customers=swept.customers)
 
     async def _wake_when(self, stop: asyncio.Event) -> None:
         await stop.wait()
