@@ -28,6 +28,7 @@ import orjson
 
 from bench.deployment import ATP, measured
 from bench.figures import Figure, write
+from bench.hops import hops
 from bench.memory import peak_mib
 from bench.processor import per_piece, used
 from services.chassis.database import Database
@@ -96,32 +97,37 @@ async def main() -> None:
             for one in ATP
         ]
         async with measured(wanted) as (deployment, clients):
-            figures = [await _order_to_tier(clients, "R", given.moves)]
-            figures += await _during_import(clients, given.moves, given.imported)
+            figures = await _order_to_tier(deployment, clients, "R", given.moves)
+            figures += await _during_import(deployment, clients, given.moves, given.imported)
             figures.append(await _orders(deployment, clients, given.records))
             figures += await _everybody(deployment, given.customers)
     write("reclassification", figures, **vars(given))
 
 
-async def _order_to_tier(clients: ServiceClients, prefix: str, moves: int, case: str = "") -> Figure:
+async def _order_to_tier(
+    deployment: Deployment, clients: ServiceClients, prefix: str, moves: int, case: str = ""
+) -> list[Figure]:
     """Move new customers one after another; they are known before the first one orders."""
     await _import(clients, [f"{prefix}-{number}" for number in range(moves)])
     found = []
+    moments = {}
     for number in range(moves):
         name = f"{prefix}-{number}"
         started = time.perf_counter()
         await clients.call("atp", "POST", "/v1/promises", _order(name, f"move-{name}"))
-        answered = time.perf_counter()
+        answered, answered_at = time.perf_counter(), datetime.now(UTC)
         await _served_as_gold(clients, name, started)
         found.append(time.perf_counter() - answered)
-    return _latency(f"an order to the tier that it leads to{case}", found)
+        moments[name] = answered_at, datetime.now(UTC)
+    whole = _latency(f"an order to the tier that it leads to{case}", found)
+    return [whole, *await hops(deployment.database_url, moments, case)]
 
 
-async def _during_import(clients: ServiceClients, moves: int, customers: int) -> list[Figure]:
+async def _during_import(deployment: Deployment, clients: ServiceClients, moves: int, customers: int) -> list[Figure]:
     """Move customers while others come in; an import that is over before the last move leaves the rest in peace."""
     importing = asyncio.create_task(_timed_import(clients, customers), name="import")
     try:
-        moved = await _order_to_tier(clients, "I", moves, ", during an import")
+        moved = await _order_to_tier(deployment, clients, "I", moves, ", during an import")
         still_going = not importing.done()
         seconds = await importing
     finally:
@@ -131,7 +137,7 @@ async def _during_import(clients: ServiceClients, moves: int, customers: int) ->
         print(
             f"  the import was over before the last of {moves} moves: give more --imported or fewer --moves", flush=True
         )
-    return [moved, rate]
+    return [*moved, rate]
 
 
 async def _timed_import(clients: ServiceClients, customers: int) -> float:
