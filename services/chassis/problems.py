@@ -160,9 +160,12 @@ def validation_problem(errors: Iterable[Mapping[str, Any]], place: Sequence[str]
 
 
 def _rule_text(error: Mapping[str, Any]) -> str:
-    # The texts of value_error and assertion_error come from validators and may quote the input; the rest are fixed.
+    # Texts of value_error and assertion_error may hold anything, those of wrong tags hold the tag; the rest are fixed:
+    # a validator of ours says its rule by an error of a type of its own (`services.contracts.payload.broken_rule`).
     if error["type"] in {"value_error", "assertion_error"}:
         return "not an allowed value"
+    if error["type"] == "union_tag_invalid":
+        return "not one of the kinds that there are"
     if error["type"] == "json_invalid":
         return "not valid JSON"
     return str(error["msg"])

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from services.contracts.payload import Code, Day, Moment, Note, Payload, QuantityOrZero, Version
+from services.contracts.payload import Code, Day, Moment, Note, Payload, QuantityOrZero, Version, broken_rule
 
 LINES_MAX: Final = 1_000  # of one document: locations and services
 EXCEPTIONS_MAX: Final = 732  # of one line: every day of two years
@@ -57,9 +57,9 @@ class CapacityLine(Payload):
     @model_validator(mode="after")
     def _once(self) -> Self:
         if len({each.day for each in self.exceptions}) < len(self.exceptions):
-            raise ValueError("a day is an exception once")
+            raise broken_rule("a day is an exception once")
         if len({each.tier for each in self.shares}) < len(self.shares):
-            raise ValueError("a tier has one share")
+            raise broken_rule("a tier has one share")
         return self
 
 
@@ -73,7 +73,7 @@ class Capacities(Payload):
     def _apart(self) -> Self:
         names = {(line.location, line.service): None for line in self.lines}
         if len(names) < len(self.lines):
-            raise ValueError("a location and service is named once")
+            raise broken_rule("a location and service is named once")
         return self
 
 

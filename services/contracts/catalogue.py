@@ -45,7 +45,7 @@ from services.contracts import (
     topics,
     warehouse,
 )
-from services.contracts.payload import Payload
+from services.contracts.payload import BROKEN_RULE, Payload
 
 SCHEMA_URN: Final = "urn:tiercel:schema:"
 UNKNOWN_TYPE: Final = "unknown_event_type"
@@ -163,10 +163,14 @@ def split_name(name: str) -> tuple[str, int]:
     return match["stem"], int(match["version"])
 
 
+def _rule(error: Mapping[str, Any]) -> str:
+    return str(error["msg"] if error["type"] == BROKEN_RULE else error["type"])
+
+
 def describe(error: ValidationError) -> str:
     """What is wrong with a payload: paths and rules, never the values, which may be anything."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    shown = [f"{'.'.join(str(part) for part in one['loc'])[:ERROR_PATH_MAX_CHARS]}: {one['type']}" for one in found]
+    shown = [f"{'.'.join(str(part) for part in one['loc'])[:ERROR_PATH_MAX_CHARS]}: {_rule(one)}" for one in found]
     rest = len(shown) - ERRORS_SHOWN_MAX
     return "; ".join(shown[:ERRORS_SHOWN_MAX]) + (f"; and {rest} more" if rest > 0 else "")
 

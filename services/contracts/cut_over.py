@@ -18,6 +18,7 @@ from services.contracts.payload import (
     Payload,
     Quantity,
     QuantityOrZero,
+    broken_rule,
 )
 from services.contracts.promises import Promise
 
@@ -41,11 +42,11 @@ class GivenPromise(Payload):
     @model_validator(mode="after")
     def _dated(self) -> Self:
         if self.ship_date is None and self.arrival_date is None:
-            raise ValueError("a promised quantity has a ship_date, an arrival_date or both")
+            raise broken_rule("a promised quantity has a ship_date, an arrival_date or both")
         if self.ship_date is not None and self.arrival_date is not None and self.arrival_date < self.ship_date:
-            raise ValueError("goods do not arrive before they ship")
+            raise broken_rule("goods do not arrive before they ship")
         if self.shipped > self.quantity:
-            raise ValueError("more has shipped than was promised")
+            raise broken_rule("more has shipped than was promised")
         return self
 
 
@@ -68,7 +69,7 @@ class OpenOrderLine(Payload):
     @model_validator(mode="after")
     def _not_more_than_ordered(self) -> Self:
         if sum(each.quantity for each in self.promised) > self.quantity:
-            raise ValueError("more is promised than was ordered")
+            raise broken_rule("more is promised than was ordered")
         return self
 
     @property
@@ -96,7 +97,7 @@ class OpenOrder(Payload):
     @model_validator(mode="after")
     def _is_open(self) -> Self:
         if not any(line.open for line in self.lines):
-            raise ValueError("all of it has shipped: it is not open")
+            raise broken_rule("all of it has shipped: it is not open")
         return self
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from services.contracts.orders import CustomerRef
-from services.contracts.payload import Code, Identifier, Moment, Payload, Version
+from services.contracts.payload import Code, Identifier, Moment, Payload, Version, broken_rule
 
 SCORE_MAX = 10  # "how likely is it that you would recommend us", 0 to 10
 
@@ -30,5 +30,5 @@ class FeedbackGiven(Payload):
     @model_validator(mode="after")
     def _scores_surveys(self) -> Self:
         if (self.score is None) is (self.kind == "survey"):
-            raise ValueError("a survey has a score, a complaint has none")
+            raise broken_rule("a survey has a score, a complaint has none")
         return self

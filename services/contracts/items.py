@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from services.contracts.payload import Code, Day, Identifier, Payload, Quantity, QuantityOrZero, Version
+from services.contracts.payload import Code, Day, Identifier, Payload, Quantity, QuantityOrZero, Version, broken_rule
 
 UNITS_MAX: Final = 20  # units of one item; trade uses five
 GROUPS_MAX: Final = 20  # groups that one item is in
@@ -44,9 +44,9 @@ class Backordering(Payload):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if (self.policy == "until") != (self.until is not None):
-            raise ValueError("`until` goes with the policy until, and the policy with it")
+            raise broken_rule("`until` goes with the policy until, and the policy with it")
         if (self.policy == "limited") != (self.limit is not None):
-            raise ValueError("`limit` goes with the policy limited, and the policy with it")
+            raise broken_rule("`limit` goes with the policy limited, and the policy with it")
         return self
 
 
@@ -69,7 +69,7 @@ class PromisingRule(Payload):
     def _fits(self) -> Self:
         windows = (self.backward_periods, self.forward_periods, self.accumulation_periods)
         if self.kind != "periods" and (self.period_days != 1 or any(windows)):
-            raise ValueError("lengths and windows of periods go with the kind periods")
+            raise broken_rule("lengths and windows of periods go with the kind periods")
         return self
 
 
@@ -108,7 +108,7 @@ class CatalogItem(CatalogItemV1):
     def _told_apart(self) -> Self:
         names = [self.base_unit, *(each.unit for each in self.units)]
         if len(dict.fromkeys(names)) < len(names):
-            raise ValueError("two units have the same name")
+            raise broken_rule("two units have the same name")
         if self.sku in self.substitutes or len(dict.fromkeys(self.substitutes)) < len(self.substitutes):
-            raise ValueError("substitutes are other items, each named once")
+            raise broken_rule("substitutes are other items, each named once")
         return self

@@ -10,7 +10,7 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
-from services.contracts.payload import Code, Country, Day, MinorUnits, Payload, Postcode, Version
+from services.contracts.payload import Code, Country, Day, MinorUnits, Payload, Postcode, Version, broken_rule
 
 DAYS_MAX: Final = 365  # transit or processing longer than a year is a mistake
 RANK_MAX: Final = 1_000_000
@@ -23,14 +23,14 @@ Days = Annotated[int, Field(strict=True, ge=0, le=DAYS_MAX)]
 
 def _known_zone(name: str) -> str:
     if name not in available_timezones():
-        raise ValueError("not an IANA time zone")
+        raise broken_rule("not an IANA time zone")
     return name
 
 
 def _written_as_time(value: object) -> object:
     if isinstance(value, time) or (isinstance(value, str) and len(value) == len("15:00") and value[2] == ":"):
         return value
-    raise ValueError("not a time as hh:mm")
+    raise broken_rule("not a time as hh:mm")
 
 
 _TIME_SCHEMA: Final[dict[str, Any]] = {"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"}
@@ -70,11 +70,11 @@ class LocationTerms(Payload):
     @model_validator(mode="after")
     def _of_its_kind(self) -> Self:
         if self.kind == "make_to_order" and self.lead_time_days is None:
-            raise ValueError("what is made to order has a lead time")
+            raise broken_rule("what is made to order has a lead time")
         if self.lead_time_days is not None and self.kind not in {"make_to_order", "drop_ship"}:
-            raise ValueError("a lead time is that of goods made to order, or of a vendor whose stock is not told")
+            raise broken_rule("a lead time is that of goods made to order, or of a vendor whose stock is not told")
         if self.kind != "store" and (self.closes_at is not None or self.ready_minutes):
-            raise ValueError("customers collect at a store")
+            raise broken_rule("customers collect at a store")
         return self
 
 
@@ -157,13 +157,13 @@ class CatalogZone(Payload):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if (self.postcode_from is None) != (self.postcode_to is None):
-            raise ValueError("a range has a first and a last postcode")
+            raise broken_rule("a range has a first and a last postcode")
         if self.postcode_from is not None and self.postcode_to is not None:
             first, last = (code.replace(" ", "").replace("-", "") for code in (self.postcode_from, self.postcode_to))
             if self.postcode_prefix is not None or len(first) != len(last) or first.upper() >= last.upper():
-                raise ValueError("a range goes from a postcode to a later one of the same length, and has no prefix")
+                raise broken_rule("a range goes from a postcode to a later one of the same length, and has no prefix")
         if self.country == "*" and (self.postcode_prefix or self.postcode_from):
-            raise ValueError("postcodes are those of a country")
+            raise broken_rule("postcodes are those of a country")
         return self
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from services.contracts.orders import HOLD_SECONDS_MAX, OrderPlaced, OrderRef
-from services.contracts.payload import LINES_MAX, Code, Identifier, Note, Payload, Quantity
+from services.contracts.payload import LINES_MAX, Code, Identifier, Note, Payload, Quantity, broken_rule
 
 HoldSeconds = Annotated[int, Field(strict=True, ge=1, le=HOLD_SECONDS_MAX)]
 
@@ -43,7 +43,7 @@ class PartReleased(Payload):
     def _told_apart(self) -> Self:
         lines = [each.line for each in self.lines]
         if len(dict.fromkeys(lines)) < len(lines):
-            raise ValueError("a line is named once")
+            raise broken_rule("a line is named once")
         return self
 
 
@@ -77,7 +77,7 @@ class PartTransferred(Payload):
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if (self.to_location is None) == (self.to_order is None):
-            raise ValueError("either to_location or to_order")
+            raise broken_rule("either to_location or to_order")
         return self
 
 

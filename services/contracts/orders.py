@@ -21,6 +21,7 @@ from services.contracts.payload import (
     Quantity,
     QuantityOrZero,
     Version,
+    broken_rule,
 )
 
 HOLD_SECONDS_MAX = 90 * 86_400  # a quote's life; what is kept for longer is an order
@@ -59,9 +60,9 @@ class ShipTo(Payload):
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if self.country is not None and self.zone != "*":
-            raise ValueError("either a zone, or a country and postcode")
+            raise broken_rule("either a zone, or a country and postcode")
         if self.postcode is not None and self.country is None:
-            raise ValueError("a postcode needs its country")
+            raise broken_rule("a postcode needs its country")
         return self
 
 

@@ -18,6 +18,7 @@ from pydantic import (
     StringConstraints,
     WithJsonSchema,
 )
+from pydantic_core import PydanticCustomError
 
 ID_MAX_CHARS: Final = 128  # longer ids are somebody's mistake, and they are keys of indexes
 QUANTITY_MAX: Final = 1_000_000_000_000  # base units; sums of a million such lines still fit 64 bits
@@ -26,6 +27,7 @@ MONEY_DIGITS_MAX: Final = 18
 MONEY_PATTERN: Final = r"^[0-9]{1,12}(\.[0-9]{1,6})?$"
 NOTE_MAX_CHARS: Final = 500
 DAY_CHARS: Final = len("2024-01-01")
+BROKEN_RULE: Final = "broken_rule"  # the `rule` of an error whose message is a rule of ours
 FIRST_DAY: Final = date(1970, 1, 1)  # outside of these two a date is a slip of the pen, and day arithmetic may
 LAST_DAY: Final = date(2199, 12, 31)  # leave the calendar
 
@@ -36,6 +38,14 @@ class Payload(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings", validate_default=False)
 
 
+def broken_rule(text: str) -> PydanticCustomError:
+    """What a validator raises: `text` says the rule, never the value, since whoever sent it and the log are told it.
+
+    The text of a plain ValueError is not passed on, because it may hold anything.
+    """
+    return PydanticCustomError(BROKEN_RULE, text)
+
+
 def _to_utc(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
@@ -44,21 +54,21 @@ def _written_as_day(value: object) -> object:
     """Refuse numbers, which would be read as seconds since 1970: 20240101 is not the first of January 2024."""
     if isinstance(value, date) or (isinstance(value, str) and len(value) == DAY_CHARS and value[4] == "-"):
         return value
-    raise ValueError("not a day as YYYY-MM-DD")
+    raise broken_rule("not a day as YYYY-MM-DD")
 
 
 def _written_as_moment(value: object) -> object:
     """Refuse numbers, also in quotes: their unit would be a guess."""
     if isinstance(value, datetime) or (isinstance(value, str) and value[4:5] == "-"):
         return value
-    raise ValueError("not a moment as YYYY-MM-DDThh:mm:ss and an offset")
+    raise broken_rule("not a moment as YYYY-MM-DDThh:mm:ss and an offset")
 
 
 def _written_as_money(value: object) -> object:
     """Refuse what Decimal would read besides plain digits: exponents, underscores, blanks, signs."""
     if not isinstance(value, str) or re.fullmatch(MONEY_PATTERN, value):
         return value
-    raise ValueError("not an amount in plain digits")
+    raise broken_rule("not an amount in plain digits")
 
 
 _MONEY_SCHEMA: Final[dict[str, Any]] = {

@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, model_validator
 
 from services.contracts.network import RANK_MAX, LocationKind
-from services.contracts.payload import Code, Identifier, Moment, Note, Payload, Version
+from services.contracts.payload import Code, Identifier, Moment, Note, Payload, Version, broken_rule
 
 RULES_MAX: Final = 1_000  # of one document; more are several documents
 LOCATIONS_MAX: Final = 200  # of one rule: each is looked at for every line that it decides
@@ -43,7 +43,7 @@ class SourcingRule(Payload):
     def _once(self) -> Self:
         names = [each.location for each in self.locations]
         if len(dict.fromkeys(names)) < len(names):
-            raise ValueError("a location is named once in a rule")
+            raise broken_rule("a location is named once in a rule")
         return self
 
 
@@ -82,7 +82,7 @@ class Substitution(Payload):
     @model_validator(mode="after")
     def _other(self) -> Self:
         if self.sku == self.substitute:
-            raise ValueError("an item is no substitute of itself")
+            raise broken_rule("an item is no substitute of itself")
         return self
 
 
@@ -99,7 +99,7 @@ class RoutingDocument(Payload):
     @model_validator(mode="after")
     def _told_apart(self) -> Self:
         if len(dict.fromkeys(self.names)) < len(self.names):
-            raise ValueError("two rules of a document have the same name")
+            raise broken_rule("two rules of a document have the same name")
         return self
 
 

@@ -19,6 +19,7 @@ from services.contracts.payload import (
     QuantityOrZero,
     SignedQuantity,
     Version,
+    broken_rule,
 )
 
 StockStatus = Literal["available", "quality", "blocked", "damaged"]
@@ -55,20 +56,20 @@ class SupplyMovement(Payload):
     @model_validator(mode="after")
     def _moves(self) -> Self:
         if self.quantity == 0:
-            raise ValueError("a movement moves something: quantity must not be 0")
+            raise broken_rule("a movement moves something: quantity must not be 0")
         if self.kind in ("issue", "transfer_shipped") and self.quantity > 0:
-            raise ValueError("stock goes out: the quantity is negative")
+            raise broken_rule("stock goes out: the quantity is negative")
         if self.kind in ("status_change", "transfer_received") and self.quantity < 0:
-            raise ValueError("the quantity is positive")
+            raise broken_rule("the quantity is positive")
         return self
 
     @model_validator(mode="after")
     def _names_what_it_needs(self) -> Self:
         changes = self.kind == "status_change"
         if changes != (self.to_status is not None) or self.to_status == self.status:
-            raise ValueError("a status change names another status in to_status, and nothing else does")
+            raise broken_rule("a status change names another status in to_status, and nothing else does")
         if self.kind.startswith("transfer") != (self.transfer_reference is not None):
-            raise ValueError("what belongs to a transfer names it in transfer_reference, and nothing else does")
+            raise broken_rule("what belongs to a transfer names it in transfer_reference, and nothing else does")
         return self
 
 
@@ -119,9 +120,9 @@ class Transfer(Payload):
     @model_validator(mode="after")
     def _goes_somewhere(self) -> Self:
         if self.from_location == self.to_location:
-            raise ValueError("a transfer goes to another location")
+            raise broken_rule("a transfer goes to another location")
         if self.due < self.ship_date:
-            raise ValueError("a transfer arrives on or after the day on which it ships")
+            raise broken_rule("a transfer arrives on or after the day on which it ships")
         return self
 
 

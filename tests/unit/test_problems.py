@@ -1,8 +1,10 @@
 """The catalogue of problems: codes are stable, and documents are what RFC 9457 asks for."""
 
+from typing import Annotated, Literal
+
 import orjson
 import pytest
-from pydantic import BaseModel, ValidationError, field_validator
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, field_validator
 
 from services.chassis.problems import (
     ERRORS_MAX,
@@ -15,6 +17,8 @@ from services.chassis.problems import (
     register,
     validation_problem,
 )
+from services.contracts.catalogue import describe
+from services.contracts.supply import SupplyMovement
 
 
 def test_the_codes_and_their_statuses_are_a_contract() -> None:
@@ -92,12 +96,40 @@ class _Order(BaseModel):
         return value
 
 
+class _Cat(BaseModel):
+    kind: Literal["cat"]
+
+
+class _Dog(BaseModel):
+    kind: Literal["dog"]
+
+
 def test_what_a_validator_says_about_the_value_is_not_repeated() -> None:
     with pytest.raises(ValidationError) as caught:
         _Order.model_validate_json(b'{"quantity": 4711}')
     document = orjson.dumps(from_validation_error(caught.value).document())
     assert b"4711" not in document
     assert b"body/quantity" in document
+
+
+def test_a_rule_of_ours_is_said_in_its_own_words() -> None:
+    movement = {"source": "wms", "reference": "1", "sku": "A", "location": "L", "occurred_at": "2026-01-01T00:00:00Z"}
+    with pytest.raises(ValidationError) as caught:
+        SupplyMovement.model_validate_json(orjson.dumps({**movement, "kind": "issue", "quantity": 4711}))
+    document = from_validation_error(caught.value).document()
+    assert document["errors"] == [
+        {"location": "body", "rule": "broken_rule", "message": "stock goes out: the quantity is negative"}
+    ]
+    assert describe(caught.value) == ": stock goes out: the quantity is negative"
+
+
+def test_a_tag_that_nobody_knows_is_not_repeated() -> None:
+    adapter: TypeAdapter[_Cat | _Dog] = TypeAdapter(Annotated[_Cat | _Dog, Field(discriminator="kind")])
+    with pytest.raises(ValidationError) as caught:
+        adapter.validate_json(b'{"kind": "secret-4711"}')
+    document = orjson.dumps(from_validation_error(caught.value).document())
+    assert b"4711" not in document
+    assert b"not one of the kinds" in document
 
 
 def test_thousands_of_errors_make_a_short_answer() -> None:

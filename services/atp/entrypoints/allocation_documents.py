@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from services.atp.application.planning import AllocationKind, HierarchyRow, PeriodsOverlap, ProtectionRow, QuotaRow
 from services.atp.domain.model import Node
 from services.atp.entrypoints.capacity_documents import CapacityDocument
-from services.contracts.payload import Code, Day, Identifier, Moment, Payload, QuantityOrZero
+from services.contracts.payload import Code, Day, Identifier, Moment, Payload, QuantityOrZero, broken_rule
 
 ENTRIES_MAX: Final = 1_000  # lines of one document, nodes of one hierarchy
 LOCATIONS_MAX: Final = 200  # of one protection; more are all of them
@@ -34,7 +34,7 @@ class Period(Payload):
     @model_validator(mode="after")
     def _forward(self) -> Self:
         if not 0 <= (self.end - self.start).days < DAYS_MAX + 1:
-            raise ValueError("a period ends on or after its start, within a year")
+            raise broken_rule("a period ends on or after its start, within a year")
         return self
 
 
@@ -66,9 +66,9 @@ class ProtectionLine(Period):
     @model_validator(mode="after")
     def _one_size(self) -> Self:
         if sum(each is not None for each in (self.protected_qty, self.percent, self.ratio)) != 1:
-            raise ValueError("exactly one of protected_qty, percent and ratio says how much is protected")
+            raise broken_rule("exactly one of protected_qty, percent and ratio says how much is protected")
         if self.location is not None and self.locations is not None:
-            raise ValueError("a protection is for one location or for several, not both")
+            raise broken_rule("a protection is for one location or for several, not both")
         return self
 
     def row(self) -> ProtectionRow:
@@ -236,18 +236,18 @@ class HierarchyDocument(Payload):
     def _a_tree(self) -> Self:
         names = [*(node.node for node in self.nodes), self.pool.node]
         if len(dict.fromkeys(names)) != len(names):
-            raise ValueError("every node has a name of its own")
+            raise broken_rule("every node has a name of its own")
         seen = {self.pool.node: None}  # a parent comes before its children, so there is no circle
         for node in self.nodes:
             if node.parent is not None and (node.parent not in seen or node.parent == self.pool.node):
-                raise ValueError(f"the parent of {node.node} is a node that comes before it, and not the pool")
+                raise broken_rule("the parent of a node is one that comes before it, and not the pool")
             seen[node.node] = None
         given = [*(node.quantities for node in self.nodes), self.pool.quantities]
         if any(len(quantities) != len(self.periods) for quantities in given):
-            raise ValueError("every node has a quantity for each period")
+            raise broken_rule("every node has a quantity for each period")
         starts = [period.start for period in self.periods]
         if starts != sorted(starts):
-            raise ValueError("periods come in order")
+            raise broken_rule("periods come in order")
         return self
 
     def rows(self) -> tuple[HierarchyRow]:

@@ -36,7 +36,7 @@ from services.chassis.problems import (
 )
 from services.chassis.query import query_parameters, read_query
 from services.chassis.strict_json import read_json_body
-from services.contracts.payload import Code, Day, Identifier, Payload
+from services.contracts.payload import Code, Day, Identifier, Payload, broken_rule
 
 ITEMS_MAX: Final = 100  # items of one request
 PAGE_MAX: Final = 500  # locations of one page
@@ -167,7 +167,7 @@ class AvailabilityRequest(Payload):
     @model_validator(mode="after")
     def _each_once(self) -> Self:
         if len(dict.fromkeys(self.items)) < len(self.items):
-            raise ValueError("an item is asked for twice")
+            raise broken_rule("an item is asked for twice")
         return self
 
 

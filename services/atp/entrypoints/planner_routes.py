@@ -36,7 +36,17 @@ from services.atp.entrypoints.problem_codes import NOT_POSSIBLE, ORDER_UNKNOWN, 
 from services.chassis.auth import Principal, require
 from services.chassis.problems import BAD_REQUEST, IDEMPOTENCY_KEY_REUSED, OVERLOADED, problem_responses
 from services.contracts.order_changes import OrderLineRef
-from services.contracts.payload import LINES_MAX, NOTE_MAX_CHARS, Code, Day, Identifier, Payload, Quantity, Version
+from services.contracts.payload import (
+    LINES_MAX,
+    NOTE_MAX_CHARS,
+    Code,
+    Day,
+    Identifier,
+    Payload,
+    Quantity,
+    Version,
+    broken_rule,
+)
 from services.contracts.promises import Promise
 
 PAGE_MAX: Final = 500
@@ -119,7 +129,7 @@ class StopRequest(Payload):
     @model_validator(mode="after")
     def _told_apart(self) -> Self:
         if len(dict.fromkeys(self.items)) < len(self.items):
-            raise ValueError("a position is named once")
+            raise broken_rule("a position is named once")
         return self
 
 

@@ -49,7 +49,7 @@ from services.atp.entrypoints.service_rule_routes import RuleBody
 from services.chassis.auth import Principal, require
 from services.chassis.problems import OVERLOADED, PRECONDITION_FAILED, Problem, problem_responses
 from services.contracts.orders import CustomerRef
-from services.contracts.payload import Code, Day, Identifier, Payload, QuantityOrZero, Version
+from services.contracts.payload import Code, Day, Identifier, Payload, QuantityOrZero, Version, broken_rule
 from services.contracts.routing import FulfilmentModes, SourcingRules
 from services.contracts.segments import Strategy
 
@@ -166,7 +166,7 @@ class TriedRunRequest(Payload):
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if (self.variant is None) == (not self.strategies) or (self.variant is not None and self.skus):
-            raise ValueError("a run is by strategies of tiers, over items if any are named, or by a variant")
+            raise broken_rule("a run is by strategies of tiers, over items if any are named, or by a variant")
         return self
 
 
@@ -195,10 +195,10 @@ class PreviewRequest(Payload):
         strategies = [each.tier for each in self.run.strategies] if self.run is not None else []
         for names in (documents, receipts, customers, closings, strategies):
             if len(dict.fromkeys(names)) < len(names):
-                raise ValueError("a document, a receipt, a customer, a location or a tier is tried once")
+                raise broken_rule("a document, a receipt, a customer, a location or a tier is tried once")
         something = documents or receipts or customers or closings or self.run or self.service_rule is not None
         if not something or len(documents) > DOCUMENTS_MAX:
-            raise ValueError(f"something is tried, and {DOCUMENTS_MAX} documents at most")
+            raise broken_rule(f"something is tried, and {DOCUMENTS_MAX} documents at most")
         return self
 
 

@@ -19,7 +19,7 @@ from services.chassis.http import add_hot_route
 from services.chassis.problems import BODY_TOO_LARGE, MALFORMED_JSON, VALIDATION_FAILED, Problem, problem_responses
 from services.chassis.strict_json import read_json_body
 from services.contracts.orders import CustomerRef
-from services.contracts.payload import Code, Identifier, Payload, Quantity
+from services.contracts.payload import Code, Identifier, Payload, Quantity, broken_rule
 from services.contracts.promises import LineOutcome
 
 PATH: Final = "/v1/availability:quick"
@@ -45,7 +45,7 @@ class QuickRequest(Payload):
     @model_validator(mode="after")
     def _one_of(self) -> Self:
         if self.customer is not None and self.tier is not None:
-            raise ValueError("a customer or a tier, not both: the customer's tier is looked up")
+            raise broken_rule("a customer or a tier, not both: the customer's tier is looked up")
         return self
 
 

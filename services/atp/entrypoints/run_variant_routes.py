@@ -15,7 +15,7 @@ from services.chassis.auth import Principal, require
 from services.chassis.problems import BAD_REQUEST, PRECONDITION_FAILED, VALIDATION_FAILED, Problem
 from services.chassis.problems import problem_responses as problems
 from services.contracts.network import LocalTime, TimeZone, Weekday
-from services.contracts.payload import Code, Identifier, Moment, Payload
+from services.contracts.payload import Code, Identifier, Moment, Payload, broken_rule
 from services.contracts.segments import Strategy
 
 SEGMENTS_MAX: Final = 20  # each line is compared with all of them
@@ -69,9 +69,9 @@ class VariantBody(Payload):
     def _fits(self) -> Self:
         given = () if self.schedule is None else (self.schedule.days, self.schedule.times)
         if any(len(dict.fromkeys(each)) < len(each) for each in given):
-            raise ValueError("a day or a time of a schedule is named once")
+            raise broken_rule("a day or a time of a schedule is named once")
         if all(each.strategy == "skip" for each in self.segments):
-            raise ValueError("a segment is asked, or may fall: of a variant that skips all, nothing comes")
+            raise broken_rule("a segment is asked, or may fall: of a variant that skips all, nothing comes")
         return self
 
     def stored(self) -> bytes:

@@ -15,7 +15,7 @@ from services.atp.entrypoints.allocation_routes import IfMatch, base_of
 from services.chassis.auth import Principal, require
 from services.chassis.problems import BAD_REQUEST, PRECONDITION_FAILED, VALIDATION_FAILED, Problem
 from services.chassis.problems import problem_responses as problems
-from services.contracts.payload import Code, Identifier, Moment, Payload
+from services.contracts.payload import Code, Identifier, Moment, Payload, broken_rule
 
 CRITERIA_MAX: Final = 8  # attributes of a rule: there are no more
 NAMES_MAX: Final = 1_000  # of one attribute: every decision's record carries the rule
@@ -65,9 +65,9 @@ class Criterion(Payload):
         if (self.attribute not in NAMED and self.values) or (
             self.otherwise and not own and self.attribute not in NAMED
         ):
-            raise ValueError("points by name go with attributes that are names")
+            raise broken_rule("points by name go with attributes that are names")
         if own != (self.name is not None):
-            raise ValueError("a name goes with the attribute of an order, and with nothing else")
+            raise broken_rule("a name goes with the attribute of an order, and with nothing else")
         return self
 
 
@@ -96,7 +96,7 @@ class SetAsideBody(Payload):
     @model_validator(mode="after")
     def _for_somebody(self) -> Self:
         if self.after_days is None and not self.tiers:
-            raise ValueError("it is for all tiers, or for those that are named")
+            raise broken_rule("it is for all tiers, or for those that are named")
         return self
 
 
@@ -113,11 +113,11 @@ class RuleBody(Payload):
     def _fits(self) -> Self:
         names = [f"{each.attribute} {each.name or ''}".strip() for each in self.criteria]
         if len(dict.fromkeys(names)) < len(names):
-            raise ValueError("each attribute is named once")
+            raise broken_rule("each attribute is named once")
         if "age" in names and (self.kind == "score" or (self.ageing is not None and names[0] == "age")):
-            raise ValueError("the age of a score, and of a sequence that begins with it, is its ageing")
+            raise broken_rule("the age of a score, and of a sequence that begins with it, is its ageing")
         if self.kind == "score" and any(each.reverse for each in self.criteria):
-            raise ValueError("a weight below 0 turns a score round")
+            raise broken_rule("a weight below 0 turns a score round")
         return self
 
     def stored(self) -> bytes:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
-from services.contracts.payload import Code, Payload
+from services.contracts.payload import Code, Payload, broken_rule
 from services.reclassifier.domain.demand import DemandProfile
 from services.reclassifier.domain.leaves import Comparison, HasProfile, InTop, Leaf, Scored, ScorePart, TopKey
 from services.reclassifier.domain.measures import COUNTS, Measure, Prior, scale
@@ -34,7 +34,7 @@ def _written_as_limit(value: object) -> object:
     """Refuse what Decimal would read besides plain digits, as for amounts of money."""
     if not isinstance(value, str) or re.fullmatch(LIMIT_PATTERN, value):
         return value
-    raise ValueError("not a number in plain digits")
+    raise broken_rule("not a number in plain digits")
 
 
 Limit = Annotated[
@@ -62,7 +62,7 @@ class Terms:
         if measure is not Measure.EXPECTED_VALUE:
             return None
         if self.prior is None or self.prior.window_days != window_days:
-            raise ValueError("expected_value needs new_customers with the same window_days")
+            raise broken_rule("expected_value needs new_customers with the same window_days")
         return self.prior
 
 
@@ -83,7 +83,7 @@ class Compared(Document):
     @model_validator(mode="after")
     def _compares_once(self) -> Self:
         if len(self.limits()) != 1:
-            raise ValueError("give exactly one of at_least, above, at_most, below")
+            raise broken_rule("give exactly one of at_least, above, at_most, below")
         return self
 
     def limits(self) -> list[tuple[Comparison, Decimal]]:
@@ -119,7 +119,7 @@ class ScoreCondition(Compared):
     def to_domain(self, terms: Terms) -> Predicate:
         """The leaf; ValueError if nobody said how the score is made."""
         if self.score not in terms.scores:
-            raise ValueError("no such score")
+            raise broken_rule("no such score")
         ((comparison, limit),) = self.limits()
         return Scored(self.score, terms.scores[self.score], comparison, int(limit * MICROS_PER_UNIT))
 
@@ -212,11 +212,11 @@ AnyCondition = Annotated[
 def check_limits(measure: Measure, window_days: int | None, limits: Sequence[Decimal]) -> None:
     """ValueError unless the limits are of the measure's kind and the window is there where one is needed."""
     if (window_days is None) is not (measure is Measure.RECENCY):
-        raise ValueError("every feature but recency needs window_days; recency has none")
+        raise broken_rule("every feature but recency needs window_days; recency has none")
     if measure in COUNTS and any(limit != int(limit) for limit in limits):
-        raise ValueError("orders, units and days are whole numbers")
+        raise broken_rule("orders, units and days are whole numbers")
     if measure not in SIGNED and any(limit < 0 for limit in limits):
-        raise ValueError(f"{measure.value} is never below zero")
+        raise broken_rule("only a trend and a margin are ever below zero")
 
 
 def refuse_large(condition: object) -> None:
@@ -225,12 +225,12 @@ def refuse_large(condition: object) -> None:
     for depth in range(1, DEPTH_MAX + 2):
         nodes += len(level)
         if nodes > NODES_MAX:
-            raise ValueError(f"a condition has at most {NODES_MAX} parts")
+            raise broken_rule(f"a condition has at most {NODES_MAX} parts")
         level = [part for node in level for part in _parts(node)]
         if not level:
             return
         if depth >= DEPTH_MAX:
-            raise ValueError(f"a condition is nested at most {DEPTH_MAX} deep")
+            raise broken_rule(f"a condition is nested at most {DEPTH_MAX} deep")
 
 
 def _parts(node: object) -> list[Any]:

@@ -19,7 +19,7 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from services.contracts.payload import Code, Money
+from services.contracts.payload import Code, Money, broken_rule
 from services.reclassifier.application.condition_document import (
     PERCENT_MAX,
     AnyCondition,
@@ -47,7 +47,7 @@ Days = Annotated[int, Field(strict=True, ge=0, le=365)]
 
 def _known_zone(zone: str) -> str:
     if zone not in available_timezones():
-        raise ValueError("not a time zone of the IANA database")
+        raise broken_rule("not a time zone of the IANA database")
     return zone
 
 
@@ -95,7 +95,7 @@ class ScorePartDocument(Document):
     def _rises_or_falls(self) -> Self:
         check_limits(self.feature, self.window_days, (self.zero_at, self.full_at))
         if self.zero_at == self.full_at:
-            raise ValueError("zero_at and full_at are the same")
+            raise broken_rule("zero_at and full_at are the same")
         return self
 
     def to_domain(self, terms: Terms) -> ScorePart:
@@ -117,7 +117,7 @@ class CalendarDocument(Document):
     @model_validator(mode="after")
     def _is_a_weekday(self) -> Self:
         if self.every is Every.WEEK and self.on > LAST_WEEKDAY:
-            raise ValueError("a week has seven days")
+            raise broken_rule("a week has seven days")
         return self
 
     def to_domain(self) -> Calendar:
@@ -165,12 +165,12 @@ class RuleSetDocument(Document):
     def _is_a_rule_set(self) -> Self:
         tiers = [*(rung.tier for rung in self.rungs), self.floor]
         if len(set(tiers)) != len(tiers):
-            raise ValueError("a tier is named twice")
+            raise broken_rule("a tier is named twice")
         if not self.by_events and self.calendar is None:
-            raise ValueError("without events a rule set needs a calendar")
+            raise broken_rule("without events a rule set needs a calendar")
         rule_set = self.to_domain("checked", 1)
         if rule_set.tops and self.calendar is None:
-            raise ValueError("in_top_percent needs a calendar, at which the share is cut")
+            raise broken_rule("in_top_percent needs a calendar, at which the share is cut")
         return self
 
     def to_domain(self, rule_set_id: str, version: int) -> RuleSet:

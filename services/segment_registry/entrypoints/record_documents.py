@@ -4,7 +4,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from services.contracts.payload import Code, Day, Identifier, Note, Payload
+from services.contracts.payload import Code, Day, Identifier, Note, Payload, broken_rule
 from services.segment_registry.domain.records import COMMITMENTS_MAX, Contract, CustomerRecord
 
 PersonalText = Annotated[Note, Field(min_length=1, max_length=200)]
@@ -21,7 +21,7 @@ class ContractDocument(Payload):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.ends is not None and self.ends < self.starts:
-            raise ValueError("a contract ends after it starts")
+            raise broken_rule("a contract ends after it starts")
         return self
 
 
