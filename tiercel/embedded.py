@@ -27,11 +27,10 @@ from services.chassis.settings import Form, load
 from services.chassis.signing_keys import make_key, public_half
 from tiercel import reaching, topics
 from tiercel.failures import NotReady
-from tiercel.parts import ATP, PARTS, RECLASSIFIER, SEGMENT_REGISTRY, Part, migrate_all
+from tiercel.parts import ASKED_BY_THE_REGISTRY, ATP, PARTS, RECLASSIFIER, SEGMENT_REGISTRY, Part, migrate_all
 
 READY_SECONDS_MAX: Final = 60.0  # after a crash, projections may have much to catch up with
 READY_POLL_SECONDS: Final = 0.05
-ASKED_BY_THE_REGISTRY: Final = ("atp.read", "atp.preview", "reclassifier.read")
 STARTED_IN_ORDER: Final = (SEGMENT_REGISTRY, RECLASSIFIER, ATP)  # the ATP reads tiers that the registry publishes
 
 

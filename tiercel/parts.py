@@ -40,6 +40,7 @@ RECLASSIFIER: Final = Part(
 
 PARTS: Final = (ATP, SEGMENT_REGISTRY, RECLASSIFIER)
 """In the order of their ports in the all-in-one form."""
+ASKED_BY_THE_REGISTRY: Final = ("atp.read", "atp.preview", "reclassifier.read")  # the scopes of its key at the others
 
 
 async def migrate_all(url: str) -> None:

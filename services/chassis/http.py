@@ -20,7 +20,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from starlette.routing import Route
 from starlette.types import Scope
 
-from services.chassis.auth import Authenticator, check_routes, declared_routes, secured
+from services.chassis.auth import Authenticator, check_routes, declared_routes, secured, template_of
 from services.chassis.docs_page import content_security_policy, render_docs_page
 from services.chassis.edge import Edge, EdgeSettings, Endpoint, Limiter
 from services.chassis.logs import AccessLog
@@ -142,7 +142,7 @@ class _Routing:
     def template(self, scope: Scope) -> str:
         included = scope.get("fastapi", {}).get("effective_route_context")
         path = getattr(included or scope.get("route"), "path", None) or self._plain.get(scope.get("endpoint"))
-        return path if isinstance(path, str) else UNMATCHED
+        return template_of(path) if isinstance(path, str) else UNMATCHED
 
 
 def _checked(lifespan: Lifespan | None) -> Lifespan:

@@ -24,7 +24,7 @@ from services.chassis.event_log.prefixed import with_prefix
 from services.chassis.signing_keys import make_key, public_half
 from tiercel import topics
 from tiercel.commands.keys import new_key
-from tiercel.parts import PARTS, migrate_all
+from tiercel.parts import ASKED_BY_THE_REGISTRY, ATP, PARTS, RECLASSIFIER, migrate_all
 from tiercel.stack.layout import StackError, open_layout
 
 LOOPBACK: Final = "127.0.0.1"
@@ -63,6 +63,11 @@ class Wanted:
     environment: Mapping[str, str] = field(default_factory=dict)
     launcher: tuple[str, ...] = ()
 
+    @property
+    def answers(self) -> bool:
+        """Whether it has the API."""
+        return not self.roles or "api" in self.roles
+
 
 EVERYTHING: Final = tuple(Wanted(part.name) for part in PARTS)
 
@@ -93,7 +98,7 @@ class Deployment:
         """Where each service answers."""
         found: dict[str, str] = {}
         for running in self.processes:
-            if not running.wanted.roles or "api" in running.wanted.roles:
+            if running.wanted.answers:
                 found.setdefault(running.wanted.service, running.url)
         return found
 
@@ -165,15 +170,29 @@ async def deployed(
                 "TIERCEL_REPLAY": str(replay).lower(),
                 "TIERCEL_LOG_LEVEL": "warning",
             }
-            deployment = Deployment(folder, database_url, log, key, environment)
+            asking = await new_key(
+                key_file, subject="segment_registry", scopes=list(ASKED_BY_THE_REGISTRY), channels=None
+            )
+            ports = {each.service: _free_port() for each in wanted if each.answers}
+            deployment = Deployment(folder, database_url, log, key, environment | _asked(ports, asking))
             try:
                 for each in wanted:
-                    await deployment.start(each)
+                    await deployment.start(each, ports.pop(each.service, None) if each.answers else None)
                 yield deployment
             finally:
                 await asyncio.gather(*(_stop(running.process) for running in deployment.processes))
         finally:
             await log.close()
+
+
+def _asked(ports: Mapping[str, int], key: str) -> dict[str, str]:
+    """The settings by which the registry asks those services that answer."""
+    found: dict[str, str] = {}
+    for name in (ATP.name, RECLASSIFIER.name):
+        if name in ports:
+            found[f"TIERCEL_REGISTRY_{name.upper()}_URL"] = f"http://{LOOPBACK}:{ports[name]}"
+            found[f"TIERCEL_REGISTRY_{name.upper()}_KEY"] = key
+    return found
 
 
 @asynccontextmanager

@@ -37,7 +37,8 @@ def configuration_routes(planning: Planning) -> APIRouter:
 
 
 def _add_items(router: APIRouter, planning: Planning) -> None:
-    @router.put("/v1/items/{sku}", responses=problem_responses(VALIDATION_FAILED))
+    # A SKU may have slashes in it, and is all of the rest of the path.
+    @router.put("/v1/items/{sku:path}", responses=problem_responses(VALIDATION_FAILED))
     async def put_item(_: Planner, sku: Annotated[Identifier, Path()], body: CatalogItem) -> dict[str, Any]:
         """Define an item; a version that is not higher than the stored one changes nothing."""
         if body.sku != sku:
@@ -59,7 +60,7 @@ def _add_items(router: APIRouter, planning: Planning) -> None:
         items = await planning.items(after, limit)
         return {"items": items, "next": items[-1]["sku"] if len(items) == limit else None}
 
-    @router.get("/v1/items/{sku}", responses=problem_responses(ITEM_UNKNOWN))
+    @router.get("/v1/items/{sku:path}", responses=problem_responses(ITEM_UNKNOWN))
     async def get_item(_: Reader, sku: Annotated[Identifier, Path()]) -> dict[str, Any]:
         """One item."""
         item = await planning.item(sku)

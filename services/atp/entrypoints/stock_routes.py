@@ -80,7 +80,7 @@ def stock_routes(reader: StockReader) -> APIRouter:
     """The routes."""
     router = APIRouter(tags=["supply"])
 
-    @router.get("/v1/stock/{sku}", responses=problem_responses(ITEM_UNKNOWN))
+    @router.get("/v1/stock/{sku:path}", responses=problem_responses(ITEM_UNKNOWN))
     async def get_stock(_: Reader, sku: Annotated[Identifier, Path()]) -> Stock:
         """What there is by status, and what is on its way."""
         locations = await reader.stock(sku)

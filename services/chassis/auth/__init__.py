@@ -36,6 +36,7 @@ from services.chassis.auth.routes import (
     principal_of,
     require,
     secured,
+    template_of,
     unprotected_routes,
 )
 from services.chassis.auth.tokens import TokenVerifier
@@ -74,5 +75,6 @@ __all__ = [
     "revoke_key",
     "secured",
     "store_key",
+    "template_of",
     "unprotected_routes",
 ]
