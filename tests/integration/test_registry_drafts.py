@@ -294,3 +294,20 @@ async def test_the_table_refuses_an_approver_of_a_draft_and_an_unapproved_change
 
         with pytest.raises(Exception, match=r"change_request_(approver|submitted)"):
             await registry.database.run(write, label="forge")
+
+
+async def test_of_an_edit_and_an_approval_at_the_same_moment_one_is_refused(registry: RegistryUnderTest) -> None:
+    for n in range(8):
+        made = await draft(registry, tier(f"race-{n}", 430))
+        assert await step(registry, made, "submit", content_sha256=made.content_sha256) == (200, "open")
+        edited, approved = await asyncio.gather(
+            edit(registry, made, tier(f"race-{n}", 431), "bob"),
+            step(registry, made, "approve", "approver", content_sha256=made.content_sha256),
+        )
+        if approved == (200, "approved"):
+            assert edited["code"] == "edit_after_approval"
+        else:
+            assert (approved, edited["revision"]) == ((409, "content_changed"), 2)
+        found = await look(registry, made)
+        assert (found.state == "approved") == (found.content_sha256 == made.content_sha256)
+        assert await step(registry, made, "withdraw", reason="done") == (200, "withdrawn")

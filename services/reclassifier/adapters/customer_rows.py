@@ -29,7 +29,7 @@ WITH known AS MATERIALIZED (
         AS due (owner, correlation_id, causation_id, traceparent) USING (owner)
     ORDER BY owner FOR NO KEY UPDATE OF c
 )
-UPDATE customer c SET due_at = '-infinity', profile_at = '-infinity', correlation_id = known.correlation_id,
+UPDATE customer c SET due_at = '-infinity', correlation_id = known.correlation_id,
     causation_id = known.causation_id, traceparent = known.traceparent
 FROM known WHERE c.owner = known.owner
 """
