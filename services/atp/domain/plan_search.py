@@ -3,12 +3,13 @@
 Order of plans: most units; then least cost (carriage, shipments, lateness, split and backorder penalties); then fewer
 shipments. Ship dates and locations decide among the equals that are met.
 
-1. Plans to begin with: line by line in both orders, and sets of shipments filled with the cheapest choices first.
+1. A plan to compare with: line by line, what costs least a unit first.
 2. The whole, by branch and bound (`services.atp.domain.plan_branches`): what ends there is exact. An order of at most
    `LINES_EXACT` lines by `LOCATIONS_EXACT` locations and `SERVICES_EXACT` services ends there; most larger ones do too.
-3. What did not end: a neighbourhood search over sets of shipments, from the best plans met. A shipment is dropped,
-   added or exchanged as long as the plan gets better; then worse neighbours are tried, each change held while the rest
-   gets better around it. Where the least that any plan can cost is near, the second part is left out.
+3. What did not end: a neighbourhood search over sets of shipments, from the best plan met and from sets that are filled
+   with the cheapest choices first. A shipment is dropped, added or exchanged as long as the plan gets better; then
+   worse neighbours are tried, each change held while the rest gets better around it. Where the least that any plan can
+   cost is near, the second part is left out.
 
 Bounded in what is looked at and not in time, so that one input has one answer; `Found.budget_spent` says when a bound
 was reached.
@@ -61,13 +62,12 @@ class Found(NamedTuple):
 def search(problem: Problem) -> Found:
     """The best plan found."""
     near = _Neighbourhood(problem)
-    starts = near.starts()
     is_small = _is_small(problem)
-    branches = Branches(problem, starts[0], WORK_SMALL_MAX if is_small else WORK_MAX, to_the_unit=is_small)
+    branches = Branches(problem, near.first(), WORK_SMALL_MAX if is_small else WORK_MAX, to_the_unit=is_small)
     if len(problem.shipments) <= SHIPMENTS_MAX and branches.search():
         best = branches.best
         return Found(best[1], best[0], near.nodes, branches.branches, budget_spent=False, is_exact=True)
-    best = near.search([branches.best, *starts[:STARTS_MAX]])
+    best = near.search([branches.best, *near.starts()[:STARTS_MAX]])
     if not branches.is_near(NEAR_PERCENT):
         best = near.search_further(best)
     return Found(best[1], best[0], near.nodes, branches.branches, budget_spent=True, is_exact=False)
@@ -103,6 +103,10 @@ class _Neighbourhood:
     def is_spent(self) -> bool:
         """Whether the budget in nodes is used up."""
         return self.nodes >= self._until
+
+    def first(self) -> Plan:
+        """Line by line, what costs least a unit first: a plan to compare with."""
+        return self._greedy(self._orders[0], self._take_cheapest)
 
     def starts(self) -> list[Plan]:
         """Plans from which a search may start, the best first."""
