@@ -15,7 +15,7 @@ from tests.support.session import real_parts_are_required
 from tests.support.waiting import until
 from tiercel.stack.packages import PROMETHEUS, find
 
-ALERTS = 10
+ALERTS = 11
 
 
 @pytest.fixture
