@@ -26,7 +26,7 @@ from services.chassis.envelope import MalformedEvent, from_record
 from services.chassis.event_log.port import EventLog, LogReader, LogUnavailable, Received, TopicPartition
 from services.chassis.isolation import Interrupted, Isolation, Patience
 
-BATCH_MAX: Final = 1_000
+BATCH_MAX: Final = 200  # events; some 20 ms, for which an urgent one waits behind those of an import
 STORE_SECONDS: Final = 5.0
 
 Apply = Callable[[Connection, Sequence[Delivery]], Awaitable[None]]

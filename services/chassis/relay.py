@@ -48,6 +48,8 @@ LEASE_MARGIN_SECONDS: Final = 1.0  # between the latest end of a call and the ea
 UNEXPECTED_ERRORS_MAX: Final = 10  # in a row; then the relay dies and takes the process with it
 BACK_OFF_FIRST_SECONDS: Final = 0.05
 BEACON_BUCKET: Final = 0  # whoever holds it lights the beacon
+BESIDE_URGENT: Final = 4  # while urgent rows come, bulk batches are smaller by so much, and so is the wait for one
+URGENT_SECONDS: Final = 2.0  # after an urgent row others are expected
 
 _log = structlog.get_logger(__name__)
 
@@ -117,6 +119,7 @@ class Relay:
         self._bulk_allowance = float(self._settings.bulk_batch_rows)
         self._bulk_counted_at = wall.monotonic()
         self._bulk_waits = False
+        self._urgent_at = float("-inf")
         self._beacon_due_at = wall.monotonic()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -204,6 +207,8 @@ class Relay:
         urgent = await self._database.read(
             lambda connection: relay_rows.urgent_rows(connection, held, limit), by_key=True
         )
+        if urgent:
+            self._urgent_at = self._wall.monotonic()
         await self._deliver(urgent, held)
         await self._deliver_bulk(held)
         await self._light_beacon(held)
@@ -213,7 +218,7 @@ class Relay:
         """Sleep until there may be something to do, and under load until the pace allows the next round."""
         wait = self._settings.poll_seconds
         if self._bulk_waits:
-            missing = self._settings.bulk_batch_rows - self._bulk_allowance
+            missing = self._bulk_batch() - self._bulk_allowance
             wait = min(wait, max(0.0, missing / self._settings.bulk_rows_per_second))
         if self._beacon is not None:
             wait = min(wait, max(0.0, self._beacon_due_at - self._wall.monotonic()))
@@ -228,16 +233,22 @@ class Relay:
         return self._leases.safe_seconds() >= self._settings.publish_deadline_seconds + LEASE_MARGIN_SECONDS
 
     async def _deliver_bulk(self, held: Mapping[int, int]) -> None:
-        batch, now = self._settings.bulk_batch_rows, self._wall.monotonic()
+        batch, now = self._bulk_batch(), self._wall.monotonic()
         grown = (now - self._bulk_counted_at) * self._settings.bulk_rows_per_second
-        self._bulk_counted_at, self._bulk_allowance = now, min(float(batch), self._bulk_allowance + grown)
+        most = float(self._settings.bulk_batch_rows)
+        self._bulk_counted_at, self._bulk_allowance = now, min(most, self._bulk_allowance + grown)
         if self._bulk_waits and self._bulk_allowance < batch:
             return
-        limit = max(1, int(self._bulk_allowance))
+        limit = max(1, min(batch, int(self._bulk_allowance)))
         rows = await self._database.read(lambda connection: relay_rows.bulk_rows(connection, held, limit), by_key=True)
         self._bulk_waits = len(rows) >= limit
         self._bulk_allowance -= len(rows)
         await self._deliver(rows, held)
+
+    def _bulk_batch(self) -> int:
+        """How many bulk rows are published at once."""
+        batch = self._settings.bulk_batch_rows
+        return max(1, batch // BESIDE_URGENT) if self._wall.monotonic() - self._urgent_at < URGENT_SECONDS else batch
 
     async def _rewind(self, held: Mapping[int, int]) -> None:
         count = await self._database.run(lambda connection: relay_rows.rewind(connection, held), label="rewind outbox")

@@ -154,6 +154,23 @@ async def test_an_urgent_event_overtakes_a_long_bulk_backlog(chassis_database: D
     assert [each for each in shelf.ids() if each != urgent[0]] == bulk[: len(shelf.records) - 1]
 
 
+async def test_bulk_batches_are_small_while_urgent_events_come(chassis_database: Database) -> None:
+    shelf = Shelf()
+    producer = HeldUpProducer(shelf)
+    await put(chassis_database, events([f"customer-{n}" for n in range(500)]), Lane.BULK)
+    settings = replace(QUICK, bulk_batch_rows=40, bulk_rows_per_second=100_000.0)
+    async with running(new_relay(chassis_database, producer, settings=settings)) as stop:
+        await shelf.until(lambda records: len(records) >= 40)
+        (urgent,) = await put(chassis_database, events(["somebody else"]))
+        await shelf.until(lambda records: urgent in {event_id(record) for record in records})
+        seen = len(producer.calls)
+        await shelf.until(lambda records: len(records) >= 501)
+        stop.set()
+    sizes = [len(call) for call in producer.calls]
+    assert max(sizes[:seen]) == 40
+    assert max(sizes[seen:]) == 10
+
+
 async def test_an_urgent_event_takes_the_older_bulk_events_of_its_key_along(chassis_database: Database) -> None:
     shelf = Shelf()
     keys = [f"customer-{n % 500}" for n in range(1_000)]

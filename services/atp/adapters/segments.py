@@ -32,7 +32,14 @@ ON CONFLICT (customer_id) DO UPDATE SET sequence = excluded.sequence, status = e
 WHERE segment.sequence < excluded.sequence
 RETURNING customer_id
 """
-_DROP_IDENTIFIERS: Final = "DELETE FROM segment_identifier WHERE customer_id = ANY($1::text[])"
+# Looked up one by one: a plan made while the table was small reads all of it for each batch of an import.
+DROP_IDENTIFIERS: Final = """
+DELETE FROM segment_identifier WHERE ctid = ANY(ARRAY(
+    SELECT own.place FROM unnest($1::text[]) AS changed (customer_id) CROSS JOIN LATERAL (
+        SELECT held.ctid AS place FROM segment_identifier held WHERE held.customer_id = changed.customer_id OFFSET 0
+    ) own
+))
+"""
 _ADD_IDENTIFIERS: Final = """
 INSERT INTO segment_identifier (system, external_id, customer_id)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
@@ -126,7 +133,7 @@ async def _store_segments(connection: Connection, segments: Sequence[SegmentCurr
     changed = [each for each in segments if each.customer_id in applied]
     if not changed:
         return
-    await connection.execute(_DROP_IDENTIFIERS, [each.customer_id for each in changed])
+    await connection.execute(DROP_IDENTIFIERS, [each.customer_id for each in changed])
     names = {
         (identifier.system, identifier.id): each.customer_id for each in changed for identifier in each.identifiers
     }

@@ -23,8 +23,13 @@ ON CONFLICT (customer_id) DO UPDATE SET sequence = excluded.sequence, status = e
 WHERE stored.sequence < excluded.sequence
 RETURNING customer_id
 """
-_DROP_IDENTIFIERS: Final = """
-DELETE FROM segment_identifier stored WHERE customer_id = ANY($1) AND NOT EXISTS (
+# Looked up one by one: a plan made while the table was small reads all of it for each batch of an import.
+DROP_IDENTIFIERS: Final = """
+DELETE FROM segment_identifier stored WHERE ctid = ANY(ARRAY(
+    SELECT own.place FROM unnest($1::text[]) AS changed (customer_id) CROSS JOIN LATERAL (
+        SELECT held.ctid AS place FROM segment_identifier held WHERE held.customer_id = changed.customer_id OFFSET 0
+    ) own
+)) AND NOT EXISTS (
     SELECT FROM unnest($2::text[], $3::text[], $4::text[]) AS kept (system, id, customer_id)
     WHERE (kept.system, kept.id, kept.customer_id) = (stored.system, stored.id, stored.customer_id)
 )
@@ -64,7 +69,7 @@ async def _replace_identifiers(connection: Connection, applied: Sequence[Segment
         return {}
     held = [(*reference, one.customer_id) for one in applied for reference in one.identifiers]
     columns = [list(column) for column in zip(*held, strict=True)] if held else [[], [], []]
-    await connection.execute(_DROP_IDENTIFIERS, [one.customer_id for one in applied], *columns)
+    await connection.execute(DROP_IDENTIFIERS, [one.customer_id for one in applied], *columns)
     added = await connection.fetch(_ADD_IDENTIFIERS, *columns)
     return {owner_of_reference(Reference(row["system"], row["id"])): row["customer_id"] for row in added}
 

@@ -19,7 +19,7 @@ from services.segment_registry.domain.imports import Bulk, ImportDecision, Impor
 from services.segment_registry.domain.second_person import Need, SecondPersonNeeded
 
 IMPORT_ROWS_MAX: Final = 5_000  # of one transaction: a second of locks on a busy machine
-SLICE_ROWS: Final = 500  # decided and stored at a time: single commands of this process wait for no more than that
+SLICE_ROWS: Final = 100  # decided and stored at a time: what else the process has to do waits for some 5 ms
 
 
 @dataclass(slots=True)
