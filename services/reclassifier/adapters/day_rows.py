@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from decimal import Decimal
 from itertools import groupby
 from operator import itemgetter
 from typing import Final
 
+from services.chassis.arrays import numbers, text_array, texts
 from services.chassis.database import Connection
 from services.reclassifier.adapters.cost_rows import forget_costs, load_costs, move_costs
 from services.reclassifier.adapters.outcome_rows import forget_outcomes, load_outcomes, move_outcomes
@@ -16,15 +16,16 @@ from services.reclassifier.domain.rhythm import OrderDay, rhythm_of
 
 KEEP_DAYS: Final = 800  # the longest window, two years, and ten weeks for whoever is late
 
-_ADD: Final = """
+_ADD: Final = f"""
 INSERT INTO activity_day AS stored (owner, day, orders, units, value_micros, unpriced_lines)
-SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::numeric[], $6::bigint[])
+SELECT * FROM unnest({text_array(1)}, $2::text::int[], $3::text::bigint[], $4::text::bigint[], $5::text::numeric[],
+    $6::text::bigint[])
     AS added (owner, day, orders, units, value_micros, unpriced_lines)
 ORDER BY owner COLLATE "C", day
 ON CONFLICT (owner, day) DO UPDATE SET orders = stored.orders + excluded.orders,
     units = stored.units + excluded.units, value_micros = stored.value_micros + excluded.value_micros,
     unpriced_lines = stored.unpriced_lines + excluded.unpriced_lines
-"""
+"""  # noqa: S608 - constants
 _WINDOWS: Final = """
 SELECT owner, length, sum(orders)::bigint AS orders, sum(units)::bigint AS units, sum(value_micros) AS value_micros,
     sum(unpriced_lines)::bigint AS unpriced_lines, min(day) AS first_day
@@ -64,12 +65,9 @@ async def add_activity(connection: Connection, changes: Mapping[OwnedDay, Activi
         return
     await connection.execute(
         _ADD,
-        [key.owner for key in changes],
-        [key.day for key in changes],
-        [one.orders for one in changes.values()],
-        [one.units for one in changes.values()],
-        [Decimal(one.value_micros) for one in changes.values()],
-        [one.unpriced_lines for one in changes.values()],
+        texts([key.owner for key in changes]),
+        numbers([key.day for key in changes]),
+        *(numbers(column) for column in zip(*changes.values(), strict=True)),
     )
 
 

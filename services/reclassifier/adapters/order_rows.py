@@ -1,11 +1,11 @@
 """Recorded orders in PostgreSQL: one row each, locked in ascending order of the key."""
 
 from collections.abc import Collection, Mapping, Sequence
-from decimal import Decimal
 from typing import Final
 
 import asyncpg
 
+from services.chassis.arrays import flags, numbers, text_array, texts
 from services.chassis.database import Connection
 from services.reclassifier.domain.orders import (
     Counted,
@@ -25,17 +25,19 @@ SELECT o.* FROM recorded_order o JOIN unnest($1::text[], $2::text[]) AS wanted (
     USING (source, order_id)
 ORDER BY source, order_id FOR NO KEY UPDATE OF o
 """
-_PLAIN: Final = """
-unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[], $9::bool[],
-       $10::bigint[], $11::numeric[], $12::int[], $13::bigint[], $14::numeric[], $15::int[])
+_GIVEN: Final = (
+    f"{text_array(1)}, {text_array(2)}, $3::text::bigint[], {text_array(4)}, {text_array(5)}, {text_array(6)},"
+    f" {text_array(7)}, $8::text::int[], $9::text::bool[], $10::text::bigint[], $11::text::numeric[],"
+    " $12::text::int[], $13::text::bigint[], $14::text::numeric[], $15::text::int[]"
+)
+_PLAIN: Final = f"""
+unnest({_GIVEN})
     AS given (source, order_id, sequence, customer_id, reference_system, reference_id, owner, ordered_on, cancelled,
               ordered_units, ordered_value_micros, ordered_unpriced_lines,
               shipped_units, shipped_value_micros, shipped_unpriced_lines)
 """
-_WHOLE: Final = """
-unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[], $9::bool[],
-       $10::bigint[], $11::numeric[], $12::int[], $13::bigint[], $14::numeric[], $15::int[],
-       $16::bigint[], $17::numeric[], $18::int[], $19::smallint[])
+_WHOLE: Final = f"""
+unnest({_GIVEN}, $16::text::bigint[], $17::text::numeric[], $18::text::int[], $19::text::smallint[])
     AS given (source, order_id, sequence, customer_id, reference_system, reference_id, owner, ordered_on, cancelled,
               ordered_units, ordered_value_micros, ordered_unpriced_lines,
               shipped_units, shipped_value_micros, shipped_unpriced_lines,
@@ -148,27 +150,24 @@ def _has_outcome(state: OrderState) -> bool:
     return state.returned.units > 0 or state.punctuality is not Punctuality.UNTOLD
 
 
-def _columns(orders: Sequence[Counted], *, whole: bool) -> list[list[object]]:
-    rows = [
-        (
-            *counted.state.key,
-            counted.state.sequence,
-            counted.state.customer_id,
-            *counted.state.reference,
-            counted.owner,
-            counted.state.ordered_on,
-            counted.state.cancelled,
-            *_demand_columns(counted.state.ordered),
-            *_demand_columns(counted.state.shipped),
-            *((*_demand_columns(counted.state.returned), counted.state.punctuality.value) if whole else ()),
-        )
-        for counted in orders
+def _columns(orders: Sequence[Counted], *, whole: bool) -> list[str]:
+    states = [counted.state for counted in orders]
+    demands = [[state.ordered for state in states], [state.shipped for state in states]]
+    if whole:
+        demands.append([state.returned for state in states])
+    return [
+        texts([state.key.source for state in states]),
+        texts([state.key.order_id for state in states]),
+        numbers([state.sequence for state in states]),
+        texts([state.customer_id for state in states]),
+        texts([state.reference.system for state in states]),
+        texts([state.reference.id for state in states]),
+        texts([counted.owner for counted in orders]),
+        numbers([state.ordered_on for state in states]),
+        flags([state.cancelled for state in states]),
+        *(numbers(column) for each in demands for column in zip(*each, strict=True)),
+        *([numbers([state.punctuality.value for state in states])] if whole else []),
     ]
-    return [list(column) for column in zip(*rows, strict=True)]
-
-
-def _demand_columns(demand: Demand) -> tuple[int, Decimal, int]:
-    return (demand.units, Decimal(demand.value_micros), demand.unpriced_lines)
 
 
 def _counted(row: asyncpg.Record) -> Counted:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import asyncpg
 
+from services.chassis.arrays import flags, text_array, texts
 from services.chassis.database import Connection
 from services.reclassifier.domain.detections import Limits
 from services.reclassifier.domain.service_received import Received
@@ -21,13 +22,14 @@ from services.reclassifier.domain.workarounds import Entered, UsersActs
 ROWS_MAX: Final = 200_000  # sums of one question: about 100 MB while they are looked at; what is beyond is not
 KEEP_DAYS: Final = 100  # the longest window, and a week for whoever is late
 
-_ADD_TRACES: Final = """
+_ADD_TRACES: Final = f"""
 INSERT INTO order_trace (source, order_id, ordered_at, tier, zone, channel, entered_by, in_full, quota_reached)
-SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[],
-    $8::bool[], $9::bool[]) AS given (source, order_id, ordered_at, tier, zone, channel, entered_by, in_full, quota)
+SELECT * FROM unnest({text_array(1)}, {text_array(2)}, {text_array(3)}::timestamptz[], {text_array(4)}, {text_array(5)},
+    {text_array(6)}, {text_array(7)}, $8::text::bool[], $9::text::bool[])
+    AS given (source, order_id, ordered_at, tier, zone, channel, entered_by, in_full, quota)
 ORDER BY source COLLATE "C", order_id COLLATE "C"
 ON CONFLICT DO NOTHING
-"""
+"""  # noqa: S608 - constants
 _ADD_ACTS: Final = """
 INSERT INTO priority_act (source, order_id, sequence, kind, actor, acted_at)
 SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::timestamptz[])
@@ -80,21 +82,19 @@ ORDER BY owner, ordered_at, source, order_id LIMIT $4
 
 async def add_traces(connection: Connection, traces: Sequence[Trace]) -> None:
     """Store what is not stored yet."""
-    rows = [
-        (
-            *one.key,
-            one.ordered_at,
-            one.tier,
-            one.zone,
-            one.channel,
-            one.entered_by,
-            one.in_full,
-            one.quota_reached,
+    if traces:
+        await connection.execute(
+            _ADD_TRACES,
+            texts([one.key.source for one in traces]),
+            texts([one.key.order_id for one in traces]),
+            texts([one.ordered_at.isoformat() for one in traces]),
+            texts([one.tier for one in traces]),
+            texts([one.zone for one in traces]),
+            texts([one.channel for one in traces]),
+            texts([one.entered_by for one in traces]),
+            flags([one.in_full for one in traces]),
+            flags([one.quota_reached for one in traces]),
         )
-        for one in traces
-    ]
-    if rows:
-        await connection.execute(_ADD_TRACES, *(list(column) for column in zip(*rows, strict=True)))
 
 
 async def add_acts(connection: Connection, acts: Sequence[Act]) -> None:
