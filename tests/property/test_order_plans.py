@@ -88,6 +88,10 @@ def orders(draw: st.DrawFn) -> tuple[Book, Request]:
             break
     most = draw(st.sampled_from((None, None, 1, 2)))
     request = Request("erp", "o", tier, "GB", "web", TODAY, ship_complete=False, lines=tuple(lines), max_shipments=most)
+    if draw(st.booleans()):  # what the order has already
+        leaving = st.tuples(st.sampled_from(offers), st.integers(0, DAYS - 1))
+        had = [(offer.location_id, offer.service, TODAY + day) for offer, day in draw(st.lists(leaving, max_size=2))]
+        request = replace(request, shipments=tuple(dict.fromkeys(had)))
     book = Book(TODAY, {item: Item(item) for item in items}, positions, {"*": offers}, quotas=quotas)
     return replace(book, capacities=capacities), request
 
@@ -120,7 +124,8 @@ class Oracle:
 
     def _is_feasible(self, plan: Sequence[Serving]) -> bool:
         most = self.request.max_shipments
-        if most is not None and len(_shipments(plan)) > most:
+        opened = self._opened(plan)
+        if most is not None and opened and len(self.request.shipments) + len(opened) > most:
             return False
         for key, position in self.book.positions.items():
             for end in range(TODAY, TODAY + DAYS):
@@ -157,10 +162,10 @@ class Oracle:
         return True
 
     def worth(self, plan: Sequence[Serving]) -> tuple[int, int, int]:
-        """Units (negative), cost with all penalties, shipments."""
-        tier, shipments = self.request.tier, _shipments(plan)
-        cost = sum(offer.cost_shipment_minor for offer in shipments.values())
-        cost += tier.split_penalty_minor * max(0, len(shipments) - 1)
+        """Units (negative), cost with all penalties, shipments; those that the order has already cost nothing more."""
+        tier, opened = self.request.tier, self._opened(plan)
+        cost = sum(offer.cost_shipment_minor for offer in opened.values())
+        cost += tier.split_penalty_minor * max(0, len(opened) - (0 if self.request.shipments else 1))
         units = 0
         for line, serving in zip(self.request.lines, plan, strict=True):
             units += len(serving)
@@ -168,11 +173,12 @@ class Oracle:
             for offer, day in serving:
                 late = max(0, day + offer.transit_days - (line.requested_arrival or 0))
                 cost += offer.cost_unit_minor + tier.lateness_penalty_minor * late
-        return -units, cost, len(shipments)
+        return -units, cost, len(opened)
 
-
-def _shipments(plan: Sequence[Serving]) -> dict[tuple[str, str, int], Offer]:
-    return {(offer.location_id, offer.service, day): offer for serving in plan for offer, day in serving}
+    def _opened(self, plan: Sequence[Serving]) -> dict[tuple[str, str, int], Offer]:
+        """The shipments that a plan needs besides those that the order has already."""
+        used = {(offer.location_id, offer.service, day): offer for serving in plan for offer, day in serving}
+        return {name: offer for name, offer in used.items() if name not in self.request.shipments}
 
 
 def _name(way: Way) -> tuple[str, str, int]:

@@ -180,7 +180,10 @@ class _Part(NamedTuple):
 
 
 def _pull(draft: Draft, outlooks: Sequence[Outlook], by_line: list[list[Piece]]) -> None:
-    """Let each shipment leave as soon as all of it can, given the others; a search knows only days that turn."""
+    """Let each new shipment leave as soon as all of it can, given the others; a search knows only days that turn.
+
+    What goes with a shipment that the order has already stays with it: on another day it would be one more.
+    """
     parts = sorted(
         _Part(_shipment(piece), line, number)
         for line, pieces in enumerate(by_line)
@@ -188,6 +191,9 @@ def _pull(draft: Draft, outlooks: Sequence[Outlook], by_line: list[list[Piece]])
     )
     for _, group in groupby(parts, key=_shipment_of):
         together = list(group)
+        first = by_line[together[0].line][together[0].number]
+        if not draft.opens_shipment(first.lane, first.day):
+            continue
         earlier = _earlier(draft, outlooks, by_line, together)
         for part, piece in zip(together, earlier, strict=False):
             by_line[part.line][part.number] = piece

@@ -43,22 +43,24 @@ def _single(outlook: Outlook) -> Plan | None:
         quantity = min(wanted, room.most(outlook.last_day(lane)))
         if quantity <= 0:
             continue
-        for day in (outlook.day_for(room, lane, quantity), *_joinable(outlook, room, lane, quantity)):
-            if not outlook.draft.may_ship(lane, day):
+        for piece in (Piece(lane, outlook.day_for(room, lane, quantity), quantity), *_joining(outlook, room, lane)):
+            if not outlook.draft.may_ship(lane, piece.day):
                 continue
-            plan = outlook.plan((Piece(lane, day, quantity),))
+            plan = outlook.plan((piece,))
             if best is None or plan.key < best.key:
                 best = plan
     return best
 
 
-def _joinable(outlook: Outlook, room: LaneRoom, lane: Lane, quantity: int) -> Iterator[Day]:
-    """Days on which the order has a shipment by the lane already, with room for the quantity."""
+def _joining(outlook: Outlook, room: LaneRoom, lane: Lane) -> Iterator[Piece]:
+    """The most that may go with each shipment that the order has by the lane already."""
     offer = lane.offer
     for ship_day in outlook.draft.shipments.get((offer.location_id, offer.service), ()):
         day = lane.latest_for(ship_day)
-        if day is not None and outlook.draft.book.today <= day <= outlook.last_day(lane) and room.at(day) >= quantity:
-            yield day
+        if day is not None and outlook.draft.book.today <= day <= outlook.last_day(lane):
+            quantity = min(outlook.ask.quantity, room.at(day))
+            if quantity > 0:
+                yield Piece(lane, day, quantity)
 
 
 def _cannot_gain(outlook: Outlook, single: Plan) -> bool:
