@@ -29,7 +29,7 @@ class Wanted(NamedTuple):
 def planned_alone(outlook: Outlook) -> Plan | None:
     """The best plan found for an order of one line; None if nothing can be taken by the latest acceptable date."""
     plan = best_plan(outlook)
-    if plan is None or len(outlook.lanes) == 1 or not outlook.draft.request.tier.split_allowed:
+    if plan is None or not outlook.draft.request.tier.split_allowed:
         return plan
     if outlook.ask.aim != outlook.ask.wanted:
         return plan
@@ -40,25 +40,33 @@ def planned_alone(outlook: Outlook) -> Plan | None:
 
 
 def _is_least(outlook: Outlook, plan: Plan) -> bool:
-    """Whether a plan of one line is whole, in time and by one shipment, and no other plan can cost less.
+    """Whether a plan of one line is by one shipment and gives all that can be had, and no other plan can cost less.
 
-    One by several shipments costs two of the cheapest, a split, and the cheapest carriage, at least.
+    One by several shipments costs two of the cheapest, a split, and the cheapest carriage, at least. By a single lane
+    it costs one shipment more, and saves no more than what is late.
     """
-    ask, pieces = outlook.ask, plan.pieces
-    is_single = len(pieces) == 1 and plan.units == ask.quantity and not outlook.draft.shipments
-    if not is_single or pieces[0].lane.arrival(pieces[0].day) > ask.wanted:
+    ask, pieces, tier = outlook.ask, plan.pieces, outlook.draft.request.tier
+    if len(pieces) != 1 or outlook.draft.shipments:
         return False
+    days_late = max(0, pieces[0].lane.arrival(pieces[0].day) - ask.wanted)
     offers = [lane.offer for lane in outlook.lanes]
     shipment = min([offer.cost_shipment_minor for offer in offers])
+    if len(offers) == 1:
+        late = tier.lateness_penalty_minor * days_late * plan.units
+        is_most = plan.units == ask.quantity or (outlook.adds_up and plan.units >= ask.minimum)
+        return is_most and late <= shipment + tier.split_penalty_minor
+    if days_late or plan.units < ask.quantity:
+        return False
     unit = min([offer.cost_unit_minor for offer in offers])
-    return plan.cost <= 2 * shipment + unit * ask.quantity + outlook.draft.request.tier.split_penalty_minor
+    return plan.cost <= 2 * shipment + unit * ask.quantity + tier.split_penalty_minor
 
 
 def planned_together(draft: Draft, wanted: Sequence[Wanted]) -> list[Pieces]:
     """What each line of an order takes; nothing has been taken in the end."""
     plans = line_by_line(draft, wanted)
     has_aim = any(each.ask.aim != each.ask.wanted for each in wanted)  # all on one day, whatever it costs
-    if has_aim or not any(plan.units for plan in plans) or _is_settled(draft, wanted, plans):
+    is_hopeless = not any(plan.units for plan in plans) and not any(_may_gain(draft, each) for each in wanted)
+    if has_aim or is_hopeless or _is_settled(draft, wanted, plans):
         return [plan.pieces for plan in plans]
     outlooks = [Outlook.of(draft, each.ask, each.lanes) for each in wanted]
     taken = [plan.pieces for plan in plans]
@@ -107,6 +115,11 @@ def _is_settled(draft: Draft, wanted: Sequence[Wanted], plans: Sequence[Plan]) -
     rest = sum(each.ask.quantity for each in wanted) - sum(plan.units for plan in plans)
     cost = sum(plan.cost for plan in plans) - draft.request.tier.backorder_penalty_minor * rest
     return cost <= _least_cost(draft, [(each, plan.units) for each, plan in zip(wanted, plans, strict=True)])
+
+
+def _may_gain(draft: Draft, wanted: Wanted) -> bool:
+    """Whether there is enough for a line, perhaps in another way than the one that gave it nothing."""
+    return _most(draft, wanted) >= max(1, wanted.ask.minimum)
 
 
 def _most(draft: Draft, wanted: Wanted) -> int:

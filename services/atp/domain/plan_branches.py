@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.atp.domain.linear_programme import Number, Programme
-from services.atp.domain.plan_leaves import Leaf
+from services.atp.domain.plan_leaves import Leaf, is_in_few_packs
 from services.atp.domain.plan_problem import Problem
 from services.atp.domain.plan_relaxation import Relaxation
 from services.atp.domain.plan_state import Plan, State
@@ -48,6 +48,7 @@ class Branches:
         self._work_max: Final = work_max
         self._relaxation: Final = Relaxation(problem)
         self._is_rounded = not to_the_unit and any(each.unit_cost % GRAMS for each in self._relaxation.choices)
+        self._every_quantity: Final = to_the_unit and is_in_few_packs(problem)
         self._rank = self._rank_of(best)
         self._least: int | None = None
         self._state: Final = State.of(problem)
@@ -98,7 +99,7 @@ class Branches:
 
     def _search_leaf(self, prices: Sequence[int], decided: Mapping[int, bool]) -> bool:
         """Search a branch line by line; False: the bound was reached before."""
-        leaf = Leaf(self._relaxation, prices, decided, self.best)
+        leaf = Leaf(self._relaxation, prices, decided, self.best, every_quantity=self._every_quantity)
         is_searched = leaf.search((self._work_max - self.work) // CHOICE_WORK)
         self.work += leaf.work * CHOICE_WORK
         self._keep(leaf.best)

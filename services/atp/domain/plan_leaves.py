@@ -1,8 +1,12 @@
 """One branch of an order, line by line: which of its plans is the best, by what is scarce there.
 
-Each choice is left out, or takes all that there is room for, or what the lines after it cannot use. A bound is what the
-open lines cost by themselves, if they pay for what is scarce, less what all that is left of it is worth (the Lagrangian
-relaxation: M. L. Fisher, Management Science 27, 1981; any prices make a bound, those of the least plan a good one).
+Each choice is left out, or takes all that there is room for, or less. Of a small order every quantity is tried: other
+choices of the line, or of lines that share what it takes, may do better with any of the rest. Of others only what the
+lines after it cannot use is, so that what is found may not be the best of the branch.
+
+A bound is what the open lines cost by themselves, if they pay for what is scarce, less what all that is left of it is
+worth (the Lagrangian relaxation: M. L. Fisher, Management Science 27, 1981; any prices make a bound, those of the least
+plan a good one).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,19 +18,32 @@ from services.atp.domain.plan_relaxation import Relaxation
 from services.atp.domain.plan_state import Plan, State
 from services.atp.domain.taking import GRAMS
 
+PACKS_MAX: Final = 12  # of a line: to try every quantity of more could take seconds
 DEPTH_MAX: Final = 300  # lines and pieces of a plan that is searched; one with more would nest too many calls
 
 
 class Leaf:
     """The search of one branch. `best` is a plan to begin with; `work` counts choices looked at."""
 
-    def __init__(self, relaxation: Relaxation, prices: Sequence[int], decided: Mapping[int, bool], best: Plan) -> None:
-        """`prices` by row of the relaxation; shipments that are decided for are paid whether they are used or not."""
+    def __init__(
+        self,
+        relaxation: Relaxation,
+        prices: Sequence[int],
+        decided: Mapping[int, bool],
+        best: Plan,
+        *,
+        every_quantity: bool,
+    ) -> None:
+        """`prices` by row of the relaxation; shipments that are decided for are paid whether they are used or not.
+
+        `every_quantity` of a choice is tried, or those alone that are left by others.
+        """
         self.best = best
         self.work = 0
         self._relaxation: Final = relaxation
         self._problem: Final = relaxation.problem
         self._decided: Final = decided
+        self._every_quantity: Final = every_quantity
         paid = [relaxation.openings[number] for number, is_paid in decided.items() if is_paid]
         self._paid: Final = sum(paid)
         self._opened: Final = sum([opening > 0 for opening in paid])
@@ -48,10 +65,9 @@ class Leaf:
         """Look at all plans that may be better; False: it is too long, or so many choices were looked at before."""
         self._work_max = work_max
         lines = range(len(self._problem.wishes))
-        for order in permutations(lines) if is_shared(self._problem) else [tuple(lines)]:
-            if not self._branch(order, 0, 0):
-                return False
-        return True
+        in_one_order = self._every_quantity or not is_shared(self._problem)
+        orders = [tuple(lines)] if in_one_order else permutations(lines)
+        return all(self._branch(order, 0, 0) for order in orders)
 
     def _branch(self, order: Sequence[int], depth: int, start: int) -> bool:
         state = self._state
@@ -80,11 +96,13 @@ class Leaf:
         return 0 < wish.need - state.rest[line] < wish.minimum or self._branch(order, depth + 1, 0)
 
     def _quantities(self, choice: Choice, later: Sequence[int]) -> list[int]:
-        """All that there is room for; and what is left of it when lines that come later take theirs first."""
-        room = self._state.room(choice)
+        """All that there is room for, and less; or what is left of it when lines that come later take theirs first."""
+        room, pack = self._state.room(choice), self._problem.wishes[choice.line].pack
         if room <= 0:
             return []
-        pack, found = self._problem.wishes[choice.line].pack, [room]
+        if self._every_quantity:
+            return list(range(room, 0, -pack))
+        found = [room]
         for line in later:
             lefts = [each - self._state.rest[line] for each in found]
             found += [left - left % pack for left in lefts if left >= pack]
@@ -144,6 +162,11 @@ class Leaf:
             if self._decided.get(choice.shipment, True):
                 found[choice.line].append((cost, choice))
         return found
+
+
+def is_in_few_packs(problem: Problem) -> bool:
+    """Whether every quantity of every choice can be tried."""
+    return all(wish.need <= PACKS_MAX * wish.pack for wish in problem.wishes)
 
 
 def is_shared(problem: Problem) -> bool:

@@ -4,8 +4,9 @@ Order of plans: most units; then least cost (carriage, shipments, lateness, spli
 shipments. Ship dates and locations decide among the equals that are met.
 
 1. A plan to compare with: line by line, what costs least a unit first.
-2. The whole, by branch and bound (`services.atp.domain.plan_branches`): what ends there is exact. An order of at most
-   `LINES_EXACT` lines by `LOCATIONS_EXACT` locations and `SERVICES_EXACT` services ends there; most larger ones do too.
+2. The whole, by branch and bound (`services.atp.domain.plan_branches`). An order of at most `LINES_EXACT` lines of few
+   packs by `LOCATIONS_EXACT` locations and `SERVICES_EXACT` services ends there, exactly. Most larger ones end there
+   too, exactly but for how minima, packs and begun minor units divide what is scarce.
 3. What did not end: a neighbourhood search over sets of shipments, from the best plan met and from sets that are filled
    with the cheapest choices first. A shipment is dropped, added or exchanged as long as the plan gets better; then
    worse neighbours are tried, each change held while the rest gets better around it. Where the least that any plan can
