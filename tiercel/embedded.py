@@ -24,7 +24,7 @@ from services.chassis.lifecycle import ALL_ROLES, Service, Supervisor
 from services.chassis.process import Hosted, run_services, starting
 from services.chassis.server import listen
 from services.chassis.settings import Form, load
-from services.chassis.signing_keys import make_key, public_half
+from services.chassis.signing_keys import ensure_key, public_half
 from tiercel import reaching, topics
 from tiercel.failures import NotReady
 from tiercel.parts import ASKED_BY_THE_REGISTRY, ATP, PARTS, RECLASSIFIER, SEGMENT_REGISTRY, Part, migrate_all
@@ -94,8 +94,7 @@ async def _claim(supervisor: Supervisor, data: Path) -> str:
 
 def _ensure_keys(data: Path) -> None:
     for key in (reaching.audit_key(data), reaching.proposal_key(data)):
-        if not key.exists():
-            make_key(key)
+        ensure_key(key)
 
 
 async def _open(

@@ -75,13 +75,31 @@ def make_key(path: Path) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _SECRET_MODE), "wb") as file:
         file.write(pem)
-    public = key.public_key()
-    public_half(path).write_bytes(
-        public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    )
-    return key_id(public)
+    public_half(path).write_bytes(_public_pem(key.public_key()))
+    return key_id(key.public_key())
+
+
+def ensure_key(path: Path) -> None:
+    """A key with its public half, made or kept; of one whose maker was killed, what is missing.
+
+    One process at a time may do so.
+
+    Raises UnusableKey: there is a file, and it holds no key.
+    """
+    if path.exists() and path.stat().st_size == 0:
+        path.unlink()  # nothing was ever signed with it
+    if not path.exists():
+        make_key(path)
+        return
+    public, half = _public_pem(public_key(path)), public_half(path)
+    if not half.exists() or half.read_bytes() != public:
+        half.write_bytes(public)
 
 
 def public_half(path: Path) -> Path:
     """Where `make_key` puts the public key of a private one."""
     return path.with_name(path.name + ".pub")
+
+
+def _public_pem(key: Ed25519PublicKey) -> bytes:
+    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)

@@ -10,7 +10,7 @@ import pytest
 from services.chassis.envelope import Event, from_record, to_record
 from services.chassis.event_log.port import Received
 from services.chassis.event_proofs import ProofCheck, ProofRefusal, Prover
-from services.chassis.signing_keys import UnusableKey, make_key, public_half
+from services.chassis.signing_keys import UnusableKey, ensure_key, make_key, public_half
 from tests.support.proposal_keys import PROOFS, PROVER, a_stranger
 from tests.unit.test_envelope import AT, EVENT
 
@@ -115,3 +115,18 @@ def test_a_file_without_public_keys_is_refused_and_so_is_a_private_one(tmp_path:
         ProofCheck.from_file(tmp_path / "missing")
     with pytest.raises(UnusableKey):
         Prover.from_file(public_half(private))
+
+
+def test_a_key_whose_maker_was_killed_is_completed_and_a_whole_one_stays(tmp_path: Path) -> None:
+    key = tmp_path / "proposal.key"
+    key.touch()  # killed before anything was written
+    ensure_key(key)
+    private, public = key.read_bytes(), public_half(key).read_bytes()
+    public_half(key).unlink()  # killed before the public half was written
+    ensure_key(key)
+    assert (key.read_bytes(), public_half(key).read_bytes()) == (private, public)
+    proven = Prover.from_file(key).prove(EVENT)
+    assert ProofCheck.from_file(public_half(key)).refusal(proven) is None
+    key.write_bytes(b"not a key")
+    with pytest.raises(UnusableKey):
+        ensure_key(key)
