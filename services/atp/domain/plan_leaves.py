@@ -123,7 +123,7 @@ class Leaf:
                 opened += 1 if relaxation.openings[number] else 0
         units = sum([wish.need for wish in problem.wishes]) - sum(state.rest)
         taken = sum([choice.cost(quantity) for choice, quantity in state.taken])
-        value = -sum([price * source.left(state) for source, price in self._scarce])
+        value = -sum([price * relaxation.left(source, state) for source, price in self._scarce])
         for place, line in enumerate(order[depth:]):
             value += self._least(line, index if place == 0 else 0)
         return relaxation.least(value, paid + GRAMS * taken - relaxation.unit * units, opened)
@@ -143,6 +143,7 @@ class Leaf:
             part = min(rest, *state.levels[choice.stock][choice.place :])
             for limit in choice.limits:
                 part = min(part, state.limits[limit])
+            part -= part % self._problem.wishes[line].pack
             if part > 0 and self._problem.split_allowed:
                 rest -= part
                 least += part * cost

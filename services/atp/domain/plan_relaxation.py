@@ -8,6 +8,7 @@ Plans are ranked on one scale, a *rank*: most units, then least cost, then fewer
 """
 
 from collections.abc import Iterator, Mapping
+from math import gcd
 from typing import Final, NamedTuple
 
 from services.atp.domain.linear_programme import Number, Programme
@@ -54,6 +55,10 @@ class Relaxation:
         self.shares: Final = [self.scale * opening // most for opening, most in pairs]
         self.unit: Final = self._unit()
         self.sources: Final = self._sources()
+        self.packs: Final = {
+            source: gcd(*[problem.wishes[self.choices[column].line].pack for column in columns])
+            for source, columns in self.sources.items()
+        }
 
     def rank(self, key: Key) -> int:
         """The rank of a plan: the less the better, in the order of plans, ship dates and locations aside."""
@@ -72,10 +77,13 @@ class Relaxation:
         costs = [self.scale * self.served(each) + self.shares[each.shipment] for each in self.choices]
         columns = list(self.sources.values())
         start = State.of(self.problem)
-        levels = [
-            max(0, source.left(start) if source.line < 0 else self.wanted[source.line]) for source in self.sources
-        ]
+        levels = [self.left(source, start) if source.line < 0 else self.wanted[source.line] for source in self.sources]
         return Programme(costs, [dict.fromkeys(own, 1) for own in columns], levels)
+
+    def left(self, source: Source, state: State) -> int:
+        """How much of something is left, as far as whole packs of all that take from it can use it."""
+        left = max(0, source.left(state))
+        return left - left % self.packs[source]
 
     def opened(self, number: int) -> dict[int, int]:
         """How costs change when a shipment is paid: its units bear no share of it."""
@@ -115,13 +123,15 @@ class Relaxation:
     def _wanted(self, line: int) -> int:
         """What a line can have at most: all that it wants, or as much as one choice gives if it must not be split."""
         wish = self.problem.wishes[line]
+        need = wish.need - wish.need % wish.pack
         if self.problem.split_allowed:
-            return wish.need
-        return min(wish.need, max([self._room(each) for each in wish.choices], default=0))
+            return need
+        return min(need, max([self._room(each) for each in wish.choices], default=0))
 
     def _room(self, choice: Choice) -> int:
         levels = self.problem.levels[choice.stock][choice.place :]
-        return max(0, min([*levels, *[self.problem.limits[limit] for limit in choice.limits]]))
+        room = max(0, min([*levels, *[self.problem.limits[limit] for limit in choice.limits]]))
+        return room - room % self.problem.wishes[choice.line].pack
 
     def _unit(self) -> int:
         """More than any plan costs; whole minor units, so that what is behind them in a rank counts shipments."""
