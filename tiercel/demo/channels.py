@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Self
@@ -12,7 +12,16 @@ import httpx
 import orjson
 
 from services.chassis.envelope import Event, MalformedEvent, from_record, to_record
-from services.chassis.event_log.port import EventLog, LogReader, Producer
+from services.chassis.event_log.port import (
+    EventLog,
+    LogReader,
+    LogUnavailable,
+    Producer,
+    PublishUnknown,
+    Received,
+    Record,
+    TopicPartition,
+)
 from services.contracts import topics
 from services.contracts.catalogue import PROMISE_ANSWERED, PROMISE_CHANGED, SCHEMA_URN
 from tiercel.demo.summary import FirstAnswer, Standing, first_answer, standing
@@ -126,7 +135,10 @@ class Answers:
 
 
 class LogChannel:
-    """Writes commands and supply to the log and reads every promise from it, as outside systems do."""
+    """Writes commands and supply to the log and reads every promise from it, as outside systems do.
+
+    A log that does not answer is asked again for up to `AWAY_SECONDS_MAX`; a reader goes on where the last one ended.
+    """
 
     def __init__(self, log: EventLog, heard: Callable[[dict[str, Any]], None]) -> None:
         self._log = log
@@ -135,14 +147,16 @@ class LogChannel:
         self._reader: LogReader | None = None
         self._task: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
+        self._next: dict[TopicPartition, int] = {}  # the offset to go on from
         self._ids: set[str] = set()
         self.answers = Answers()
 
     async def __aenter__(self) -> Self:
         self._producer = await self._log.producer("demo")
         self._reader = await self._log.reader([topics.PROMISES.name])
-        await self._reader.seek(await self._reader.end_offsets())
-        self._task = asyncio.create_task(self._listen(self._reader), name="demo-promises")
+        self._next = await self._reader.end_offsets()
+        await self._reader.seek(self._next)
+        self._task = asyncio.create_task(self._listen(), name="demo-promises")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -160,9 +174,17 @@ class LogChannel:
             raise ReplayFailedError("the channel is not open")
         records = [replace(to_record(_event(each, at)), partition=each.partition) for each in events]
         for start in range(0, len(records), POLL_RECORDS_MAX):
-            await self._producer.publish(
-                records[start : start + POLL_RECORDS_MAX], deadline_seconds=PUBLISH_SECONDS_MAX
-            )
+            await self._publish(self._producer, records[start : start + POLL_RECORDS_MAX])
+
+    async def _publish(self, producer: Producer, records: Sequence[Record]) -> None:
+        deadline = time.monotonic() + AWAY_SECONDS_MAX
+        while True:
+            try:
+                return await producer.publish(records, deadline_seconds=PUBLISH_SECONDS_MAX)
+            except (LogUnavailable, PublishUnknown):  # whoever reads them knows what it has seen
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(AGAIN_SECONDS)
 
     async def answered(self, order_ids: Sequence[str]) -> None:
         """Wait until each of these orders has an answer."""
@@ -175,29 +197,50 @@ class LogChannel:
 
     async def caught_up(self) -> None:
         """Wait until all that was published on `promises.v1` has been read."""
-        if self._reader is None:
-            raise ReplayFailedError("the channel is not open")
-        ends = await self._reader.end_offsets()
+        ends = await self._asked(lambda reader: reader.end_offsets())
         while True:
-            at = await self._reader.positions()
+            at = await self._asked(lambda reader: reader.positions())
             if all(at.get(place, 0) >= end for place, end in ends.items()):
                 return
             await self._hear("promises.v1 was not read to its end")
 
+    async def _asked(
+        self, question: Callable[[LogReader], Awaitable[dict[TopicPartition, int]]]
+    ) -> dict[TopicPartition, int]:
+        """What a reader says, whichever it is by then."""
+        deadline = time.monotonic() + AWAY_SECONDS_MAX
+        while True:
+            self._check_reading("the ends of promises.v1 are not known")
+            try:
+                if self._reader is not None:
+                    return await question(self._reader)
+            except LogUnavailable:
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(AGAIN_SECONDS)
+
     async def _hear(self, missing: str) -> None:
         """Wait for news; `ReplayFailedError` with what is missing if there are none for too long."""
-        if self._task is None or self._task.done():
-            raise ReplayFailedError(f"reading promises.v1 ended: {missing}")
+        self._check_reading(missing)
         heard = asyncio.ensure_future(self._news.wait())
-        await asyncio.wait([heard, self._task], timeout=SILENCE_SECONDS_MAX, return_when=asyncio.FIRST_COMPLETED)
+        reading = [self._task] if self._task is not None else []
+        await asyncio.wait([heard, *reading], timeout=SILENCE_SECONDS_MAX, return_when=asyncio.FIRST_COMPLETED)
         if not heard.done():
             heard.cancel()
-            if not self._task.done():
+            if not any(each.done() for each in reading):
                 raise ReplayFailedError(f"nothing came on promises.v1 for {SILENCE_SECONDS_MAX:.0f} s: {missing}")
 
-    async def _listen(self, reader: LogReader) -> None:
+    def _check_reading(self, missing: str) -> None:
+        if self._task is None:
+            raise ReplayFailedError("the channel is not open")
+        if self._task.done():
+            ended = None if self._task.cancelled() else self._task.exception()
+            raise ReplayFailedError(f"reading promises.v1 ended: {missing}: {ended!r}") from ended
+
+    async def _listen(self) -> None:
         while True:
-            for received in await reader.poll(POLL_RECORDS_MAX, POLL_SECONDS):
+            for received in await self._polled():
+                self._next[received.record.topic, received.partition] = received.offset + 1
                 try:
                     self._take(from_record(received))
                 except MalformedEvent as error:
@@ -205,6 +248,24 @@ class LogChannel:
                     raise ReplayFailedError(message) from error
             news, self._news = self._news, asyncio.Event()
             news.set()
+
+    async def _polled(self) -> Sequence[Received]:
+        """What came next; a reader that can no longer be used is replaced by a new one."""
+        deadline = time.monotonic() + AWAY_SECONDS_MAX
+        while True:
+            try:
+                if self._reader is None:
+                    reader = await self._log.reader([topics.PROMISES.name])
+                    await reader.seek(self._next)
+                    self._reader = reader
+                return await self._reader.poll(POLL_RECORDS_MAX, POLL_SECONDS)
+            except LogUnavailable:
+                if time.monotonic() > deadline:
+                    raise
+            if self._reader is not None:
+                ended, self._reader = self._reader, None
+                await ended.close()
+            await asyncio.sleep(AGAIN_SECONDS)
 
     def _take(self, event: Event) -> None:
         self.answers.records += 1
