@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 
+from services.atp.adapters.deficits import DeficitStore, ask_for_items, asked_reviews
+from services.atp.adapters.items import store_items
+from services.atp.application.deficit_records import AskedReview
+from services.atp.domain.model import PositionKey
+from services.chassis.database import Connection, Database
 from services.contracts import topics
+from services.contracts.items import CatalogItem
 from tests.support.atp import Atp, an_order, in_days, running_atp, unique
 from tests.support.atp_proofs import prove
 
@@ -166,3 +172,32 @@ async def test_the_start_of_a_day_brings_what_it_reaches_under_review(atp: Atp) 
     await atp.execute("UPDATE supply_day SET day = day - 1")
     await atp.until("SELECT EXISTS (SELECT FROM deficit WHERE item_id = $1)", item)
     assert await deficits(atp, item) == [("L1", 6, "horizon_reached")]
+
+
+async def test_a_review_that_is_asked_for_again_while_it_is_made_is_made_again(database_url: str) -> None:
+    async with running_atp(database_url) as atp:
+        item = await lead_time_item(atp, on_hand=5)
+        await ordered(atp, item, 8, 20)
+    database = await Database.open(database_url, schema="atp", name="reviews")  # nobody reviews by itself any more
+    changed = CatalogItem(sku=item, version=2, checking_horizon_days=40)
+
+    async def asked() -> list[AskedReview]:
+        return [each for each in await asked_reviews(database, 1_000) if each.key == PositionKey(item, "L1")]
+
+    async def finish(request: int) -> list[AskedReview]:
+        async def work(connection: Connection) -> None:
+            key = PositionKey(item, "L1")
+            await DeficitStore(connection).store(key, [], [], finished=True, request=request)
+
+        await database.run(work, label="test")
+        return await asked()
+
+    try:
+        await database.run(lambda connection: ask_for_items(connection, [item]), label="test")
+        (begun,) = await asked()
+        await database.run(lambda connection: store_items(connection, [changed]), label="test")
+        (again,) = await finish(begun.request)
+        assert (begun.cause, again.cause) == ("supply_cut", "horizon_reached")
+        assert await finish(again.request) == []
+    finally:
+        await database.close()

@@ -134,7 +134,8 @@ async def test_micro_segments_are_part_of_the_policy_and_said_in_words(registry:
         ([{"name": "a", "policy": {"lead_time_days": 1}}], "names an attribute"),
         ([{"name": "a", "zones": ["GB"], "policy": {}}], "changes something"),
         ([{"name": "a", "zones": ["GB"], "policy": {"strategy": "win"}}], "Extra inputs"),
-        ([{"name": "a", "demand_profiles": ["lumpy"], "policy": {"lead_time_days": 1}}], "Extra inputs"),
+        ([{"name": "a", "moods": ["calm"], "zones": ["GB"], "policy": {"lead_time_days": 1}}], "Extra inputs"),
+        ([{"name": "a", "demand_profiles": ["wobbly"], "policy": {"lead_time_days": 1}}], "Input should be"),
         ([{"name": "a", "zones": [zone], "policy": {"lead_time_days": 1}} for zone in ("GB", "FR")], "one name"),
         (
             [

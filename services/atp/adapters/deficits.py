@@ -11,7 +11,7 @@ import asyncpg
 from services.atp.adapters import transfers
 from services.atp.adapters.positions import PositionStore
 from services.atp.application.content import OrderKey
-from services.atp.application.deficit_records import Look, OpenPart, PartKey, StoredDeficit
+from services.atp.application.deficit_records import AskedReview, Look, OpenPart, PartKey, StoredDeficit
 from services.atp.application.documents import load as load_document
 from services.atp.domain.deficits import may_lack
 from services.atp.domain.model import Day, PositionKey
@@ -61,9 +61,13 @@ _GONE: Final = """
 DELETE FROM deficit d USING unnest($1::uuid[], $2::text[], $3::int[]) AS k (promise_id, line, part)
 WHERE d.promise_id = k.promise_id AND d.line = k.line AND d.part = k.part
 """
-_FINISHED: Final = "DELETE FROM deficit_review WHERE item_id = $1 AND location_id = $2"
+# A request that was asked for again, while the review read what was there before, is another version of the row.
+_FINISHED: Final = """
+DELETE FROM deficit_review WHERE item_id = $1 AND location_id = $2 AND ($3::bigint IS NULL OR xmin::text::bigint = $3)
+"""
 _REVIEWS: Final = """
-SELECT item_id, location_id, cause FROM deficit_review ORDER BY asked_at, item_id, location_id LIMIT $1
+SELECT item_id, location_id, cause, xmin::text::bigint AS request FROM deficit_review
+ORDER BY asked_at, item_id, location_id LIMIT $1
 """
 _DAY: Final = "SELECT day FROM supply_day"
 # A replay may begin long before the last day that was looked at.
@@ -80,7 +84,8 @@ FROM position p LEFT JOIN item i USING (item_id)
 WHERE cardinality(p.commit_days) > 0 AND (
     EXISTS (SELECT FROM unnest(p.receipt_days) AS r (day) WHERE r.day < $1) OR {_REACHED}
     OR EXISTS (SELECT FROM deficit d WHERE d.item_id = p.item_id AND d.location_id = p.location_id))
-ON CONFLICT (item_id, location_id) DO NOTHING
+ORDER BY 1, 2
+ON CONFLICT (item_id, location_id) DO UPDATE SET cause = deficit_review.cause
 """  # noqa: S608 - made of constants
 _ASK_FOR_ITEMS: Final = f"""
 INSERT INTO deficit_review (item_id, location_id, cause, asked_at)
@@ -88,7 +93,7 @@ SELECT p.item_id, p.location_id, CASE WHEN {_REACHED} THEN 'horizon_reached' ELS
 FROM position p JOIN item i USING (item_id)
 WHERE p.item_id = ANY($3::text[]) AND cardinality(p.commit_days) > 0
 ORDER BY 1, 2
-ON CONFLICT (item_id, location_id) DO NOTHING
+ON CONFLICT (item_id, location_id) DO UPDATE SET cause = excluded.cause
 """  # noqa: S608 - made of constants
 
 
@@ -144,26 +149,35 @@ class DeficitStore:
         return [read(row) for row in await self._connection.fetch(question, items, locations)]
 
     async def store(
-        self, key: PositionKey, put: Sequence[StoredDeficit], gone: Sequence[PartKey], *, finished: bool
+        self,
+        key: PositionKey,
+        put: Sequence[StoredDeficit],
+        gone: Sequence[PartKey],
+        *,
+        finished: bool,
+        request: int | None = None,
     ) -> None:
-        """Write deficits and take others away; `finished` takes the request for the review away as well."""
+        """See the port."""
         if put:
             await self._connection.execute(_PUT, *key, *_columns(put))
         if gone:
             names = [each.place for each in gone]
             await self._connection.execute(_GONE, *(list(column) for column in zip(*names, strict=True)))
         if finished:
-            await self._connection.execute(_FINISHED, *key)
+            await self._connection.execute(_FINISHED, *key, request)
 
 
 async def ask_for_items(connection: Connection, item_ids: Sequence[str]) -> None:
-    """Ask for reviews wherever something is committed of items whose policy changed: what counts as supply may have."""
+    """Ask for reviews wherever something is committed of items whose policy changed: what counts as supply may have.
+
+    Positions that the transaction locks are locked before: a review locks its position first, then its request.
+    """
     now = await business_now(connection)
     await connection.execute(_ASK_FOR_ITEMS, now.date().toordinal(), now, item_ids)
     await announce(connection, ASKED)
 
 
-async def asked_reviews(database: Database, limit: int) -> list[tuple[PositionKey, RiskCause]]:
+async def asked_reviews(database: Database, limit: int) -> list[AskedReview]:
     """Positions to look at, the one asked for first before others; those of a new day among them."""
 
     async def work(connection: Connection) -> list[Any]:
@@ -174,7 +188,7 @@ async def asked_reviews(database: Database, limit: int) -> list[tuple[PositionKe
         return list(await connection.fetch(_REVIEWS, limit))
 
     rows = await database.run(work, label="deficit reviews")
-    return [(PositionKey(row["item_id"], row["location_id"]), row["cause"]) for row in rows]
+    return [AskedReview(PositionKey(row["item_id"], row["location_id"]), row["cause"], row["request"]) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,8 +68,8 @@ async def store_items(connection: Connection, items: Sequence[CatalogItem]) -> i
     stored = await connection.fetch(_UPSERT, *zip(*map(_row, rows), strict=True))
     if stored:
         changed = [row["item_id"] for row in stored]
-        await ask_for_items(connection, changed)
         await mark_items(connection, changed, await business_now(connection), SUPPLY_CHANGED)
+        await ask_for_items(connection, changed)
     return len(stored)
 
 

@@ -3,11 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from services.atp.application.content import OrderKey
 from services.atp.domain.model import Day, Position, PositionKey
 from services.contracts.risks import RiskCause
+
+
+class AskedReview(NamedTuple):
+    """A position to look at. `request` is another number once it has been asked for again."""
+
+    key: PositionKey
+    cause: RiskCause
+    request: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -306,9 +306,18 @@ class Deficits(Protocol):
         ...
 
     async def store(
-        self, key: PositionKey, put: Sequence[StoredDeficit], gone: Sequence[PartKey], *, finished: bool
+        self,
+        key: PositionKey,
+        put: Sequence[StoredDeficit],
+        gone: Sequence[PartKey],
+        *,
+        finished: bool,
+        request: int | None = None,
     ) -> None:
-        """Write deficits and take others away; `finished` takes the request for the review away as well."""
+        """Write deficits and take others away; `finished` takes the request for the review away as well.
+
+        Not if it was asked for again meanwhile, so that its `request` (None: any) is another one.
+        """
         ...
 
 

@@ -37,11 +37,12 @@ GOES_ON: Final = "goes_on"
 
 @dataclass(frozen=True, slots=True)
 class ReviewDeficits:
-    """Deal out the supply of a position anew. `cause`: why it was asked for."""
+    """Deal out the supply of a position anew. `cause`: why it was asked for; `request`: see `AskedReview`."""
 
     key: PositionKey
     cause: RiskCause
     origin: Origin
+    request: int | None = None
     remembered: Remembered | None = None
     lines: int = LINES
 
@@ -55,6 +56,7 @@ class Review:
     parts: Mapping[PartKey, OpenPart]
     written: list[PartKey] = field(default_factory=list)
     finished: bool = False
+    request: int | None = None
 
     def changed(self) -> list[PartKey]:
         """The parts whose deficit is not as stored, in the order of their promises."""
@@ -111,7 +113,7 @@ class Reviewing(Handler[ReviewDeficits]):
         review: Review | None = batch.kept[KEPT].get(command.key)
         if review is None:
             return Applied(FINISHED)
-        review.written = review.portion()
+        review.written, review.request = review.portion(), command.request
         for name in review.written:
             self._publish(batch, command, review, name)
             if name in review.after and name not in review.before and review.parts[name].assumed:
@@ -126,7 +128,7 @@ class Reviewing(Handler[ReviewDeficits]):
             review = reviews[key]
             put = [review.after[name] for name in review.written if name in review.after]
             gone = [name for name in review.written if name not in review.after]
-            await session.deficits.store(key, put, gone, finished=review.finished)
+            await session.deficits.store(key, put, gone, finished=review.finished, request=review.request)
         await store_due(session, batch)
 
     def _publish(self, batch: Batch, command: ReviewDeficits, review: Review, name: PartKey) -> None:
