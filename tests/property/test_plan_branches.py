@@ -30,9 +30,9 @@ def _piece(number: int) -> Piece:
 
 @st.composite
 def problems(draw: st.DrawFn) -> Problem:
-    """Lines that share shipments, stock that grows by day, and limits; packs, minima, and carriage by weight too."""
+    """Small orders: shared shipments, stock that grows by day, limits; packs, minima, and carriage by weight too."""
     shipments = tuple(
-        Shipment(f"L{number}", "S", 1, 0 if is_open else draw(costs), is_open)
+        Shipment(f"L{number // 2}", f"S{number % 2}", 1, 0 if is_open else draw(costs), is_open)
         for number in range(draw(st.integers(1, 4)))
         for is_open in [draw(st.sampled_from((False, False, False, True)))]
     )

@@ -52,7 +52,10 @@ Take = Callable[[Sequence[Choice]], bool]
 
 
 class Found(NamedTuple):
-    """A plan: what each choice takes, in order of lines; its place in the order of plans; how it was found."""
+    """A plan: what each choice takes, in order of lines; its place in the order of plans; how it was found.
+
+    `is_exact`: the search ended, so that no plan comes before it; of an order that is not small, beyond roundings.
+    """
 
     taken: tuple[Taken, ...]
     key: Key
