@@ -187,7 +187,7 @@ async def test_a_review_that_is_asked_for_again_while_it_is_made_is_made_again(d
     async def finish(request: int) -> list[AskedReview]:
         async def work(connection: Connection) -> None:
             key = PositionKey(item, "L1")
-            await DeficitStore(connection).store(key, [], [], finished=True, request=request)
+            await DeficitStore(connection).store(key, [], [], finished=request)
 
         await database.run(work, label="test")
         return await asked()

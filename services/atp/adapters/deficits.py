@@ -63,7 +63,7 @@ WHERE d.promise_id = k.promise_id AND d.line = k.line AND d.part = k.part
 """
 # A request that was asked for again, while the review read what was there before, is another version of the row.
 _FINISHED: Final = """
-DELETE FROM deficit_review WHERE item_id = $1 AND location_id = $2 AND ($3::bigint IS NULL OR xmin::text::bigint = $3)
+DELETE FROM deficit_review WHERE item_id = $1 AND location_id = $2 AND $3::bigint IN (0, xmin::text::bigint)
 """
 _REVIEWS: Final = """
 SELECT item_id, location_id, cause, xmin::text::bigint AS request FROM deficit_review
@@ -149,13 +149,7 @@ class DeficitStore:
         return [read(row) for row in await self._connection.fetch(question, items, locations)]
 
     async def store(
-        self,
-        key: PositionKey,
-        put: Sequence[StoredDeficit],
-        gone: Sequence[PartKey],
-        *,
-        finished: bool,
-        request: int | None = None,
+        self, key: PositionKey, put: Sequence[StoredDeficit], gone: Sequence[PartKey], *, finished: int | None
     ) -> None:
         """See the port."""
         if put:
@@ -163,8 +157,8 @@ class DeficitStore:
         if gone:
             names = [each.place for each in gone]
             await self._connection.execute(_GONE, *(list(column) for column in zip(*names, strict=True)))
-        if finished:
-            await self._connection.execute(_FINISHED, *key, request)
+        if finished is not None:
+            await self._connection.execute(_FINISHED, *key, finished)
 
 
 async def ask_for_items(connection: Connection, item_ids: Sequence[str]) -> None:

@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from services.atp.application.content import OrderKey
 from services.atp.domain.model import Day, Position, PositionKey
 from services.contracts.risks import RiskCause
+
+ANY_REQUEST: Final = 0  # whichever there is: where nobody else asks
 
 
 class AskedReview(NamedTuple):

@@ -306,18 +306,9 @@ class Deficits(Protocol):
         ...
 
     async def store(
-        self,
-        key: PositionKey,
-        put: Sequence[StoredDeficit],
-        gone: Sequence[PartKey],
-        *,
-        finished: bool,
-        request: int | None = None,
+        self, key: PositionKey, put: Sequence[StoredDeficit], gone: Sequence[PartKey], *, finished: int | None
     ) -> None:
-        """Write deficits and take others away; `finished` takes the request for the review away as well.
-
-        Not if it was asked for again meanwhile, so that its `request` (None: any) is another one.
-        """
+        """Write deficits, take others away, and the request that is `finished` unless it was asked for again."""
         ...
 
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from services.atp.application.batch import Again, Batch, Handler, Needs
 from services.atp.application.commands import Applied, Origin, Outcome, Remembered
-from services.atp.application.deficit_records import Look, OpenPart, PartKey, StoredDeficit
+from services.atp.application.deficit_records import ANY_REQUEST, Look, OpenPart, PartKey, StoredDeficit
 from services.atp.application.due import plan_due, store_due
 from services.atp.application.ports import Configuration, Session
 from services.atp.application.replan_uncovered import HORIZON
@@ -42,7 +42,7 @@ class ReviewDeficits:
     key: PositionKey
     cause: RiskCause
     origin: Origin
-    request: int | None = None
+    request: int = ANY_REQUEST
     remembered: Remembered | None = None
     lines: int = LINES
 
@@ -55,8 +55,7 @@ class Review:
     before: Mapping[PartKey, StoredDeficit]
     parts: Mapping[PartKey, OpenPart]
     written: list[PartKey] = field(default_factory=list)
-    finished: bool = False
-    request: int | None = None
+    finished: int | None = None  # the request
 
     def changed(self) -> list[PartKey]:
         """The parts whose deficit is not as stored, in the order of their promises."""
@@ -113,13 +112,14 @@ class Reviewing(Handler[ReviewDeficits]):
         review: Review | None = batch.kept[KEPT].get(command.key)
         if review is None:
             return Applied(FINISHED)
-        review.written, review.request = review.portion(), command.request
+        review.written = review.portion()
         for name in review.written:
             self._publish(batch, command, review, name)
             if name in review.after and name not in review.before and review.parts[name].assumed:
                 plan_due(batch, HORIZON, tuple(review.parts[name].order), batch.now)
-        review.finished = len(review.written) == len(review.changed())
-        return Applied(FINISHED if review.finished else GOES_ON)
+        is_finished = len(review.written) == len(review.changed())
+        review.finished = command.request if is_finished else None
+        return Applied(FINISHED if is_finished else GOES_ON)
 
     async def store(self, session: Session, batch: Batch) -> None:
         """The deficits that differ, and which orders are looked at for it."""
@@ -128,7 +128,7 @@ class Reviewing(Handler[ReviewDeficits]):
             review = reviews[key]
             put = [review.after[name] for name in review.written if name in review.after]
             gone = [name for name in review.written if name not in review.after]
-            await session.deficits.store(key, put, gone, finished=review.finished, request=review.request)
+            await session.deficits.store(key, put, gone, finished=review.finished)
         await store_due(session, batch)
 
     def _publish(self, batch: Batch, command: ReviewDeficits, review: Review, name: PartKey) -> None:
