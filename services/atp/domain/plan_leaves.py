@@ -140,9 +140,7 @@ class Leaf:
         for cost, choice in sorted(priced, key=_cost):
             if not rest or cost >= 0:
                 break
-            part = min(rest, *state.levels[choice.stock][choice.place :])
-            for limit in choice.limits:
-                part = min(part, state.limits[limit])
+            part = min(rest, state.there(choice))
             part -= part % self._problem.wishes[line].pack
             if part > 0 and self._problem.split_allowed:
                 rest -= part

@@ -40,6 +40,7 @@ class Relaxation:
     def __init__(self, problem: Problem) -> None:
         """Nothing decided yet."""
         self.problem: Final = problem
+        self._start: Final = State.of(problem)
         self.choices: Final = [choice for wish in problem.wishes for choice in wish.choices]
         self.scale: Final = 1 + sum([wish.need for wish in problem.wishes])
         # what a shipment adds to a rank; each bears a split, as `rank` knows
@@ -76,8 +77,9 @@ class Relaxation:
         """The programme of the order."""
         costs = [self.scale * self.served(each) + self.shares[each.shipment] for each in self.choices]
         columns = list(self.sources.values())
-        start = State.of(self.problem)
-        levels = [self.left(source, start) if source.line < 0 else self.wanted[source.line] for source in self.sources]
+        levels = [
+            self.left(source, self._start) if source.line < 0 else self.wanted[source.line] for source in self.sources
+        ]
         return Programme(costs, [dict.fromkeys(own, 1) for own in columns], levels)
 
     def left(self, source: Source, state: State) -> int:
@@ -129,8 +131,7 @@ class Relaxation:
         return min(need, max([self._room(each) for each in wish.choices], default=0))
 
     def _room(self, choice: Choice) -> int:
-        levels = self.problem.levels[choice.stock][choice.place :]
-        room = max(0, min([*levels, *[self.problem.limits[limit] for limit in choice.limits]]))
+        room = max(0, self._start.there(choice))
         return room - room % self.problem.wishes[choice.line].pack
 
     def _unit(self) -> int:
@@ -151,7 +152,7 @@ class Relaxation:
 
     def _sources(self) -> dict[Source, list[int]]:
         """Columns by row; of rows with the same columns only the one that leaves least."""
-        start, tightest = State.of(self.problem), dict[tuple[int, ...], Source]()
+        start, tightest = self._start, dict[tuple[int, ...], Source]()
         for source, columns in self._all_sources():
             key = tuple(columns)
             if key not in tightest or source.left(start) < tightest[key].left(start):

@@ -53,12 +53,14 @@ class State:
 
     def room(self, choice: Choice) -> int:
         """What a choice may take now, in whole packs; 0 if it needs a shipment that the order may not have."""
-        room = min(self.rest[choice.line], *self.levels[choice.stock][choice.place :])
-        for limit in choice.limits:
-            room = min(room, self.limits[limit])
+        room = min(self.rest[choice.line], self.there(choice))
         if room <= 0 or not (self.used[choice.shipment] or self._may_open(choice.shipment)):
             return 0
         return room - room % self.problem.wishes[choice.line].pack
+
+    def there(self, choice: Choice) -> int:
+        """What stock, quotas and capacities leave for a choice now, whatever its line wants."""
+        return min([*self.levels[choice.stock][choice.place :], *[self.limits[limit] for limit in choice.limits]])
 
     def adds(self, choice: Choice, quantity: int) -> int:
         """What a quantity costs more now, its shipment and the split included, in thousandths of a minor unit."""
