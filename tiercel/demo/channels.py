@@ -6,7 +6,8 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final, Self
+from functools import partial
+from typing import Any, Final, Self, TypeVar
 
 import httpx
 import orjson
@@ -19,7 +20,6 @@ from services.chassis.event_log.port import (
     Producer,
     PublishUnknown,
     Received,
-    Record,
     TopicPartition,
 )
 from services.contracts import topics
@@ -34,6 +34,7 @@ AWAY_SECONDS_MAX: Final = 300.0  # a killed process is up again by then, also on
 AGAIN_SECONDS: Final = 0.05
 ASKED_AGAIN: Final = frozenset({httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.GATEWAY_TIMEOUT})
 SILENCE_SECONDS_MAX: Final = 600.0  # without a promise on the log while one is waited for; then the replay gives up
+T = TypeVar("T")
 EVENT_NAMESPACE: Final = uuid.UUID("6f1c1c1e-3a4b-5c6d-8e9f-0a1b2c3d4e5f")
 
 
@@ -173,18 +174,9 @@ class LogChannel:
         if self._producer is None:
             raise ReplayFailedError("the channel is not open")
         records = [replace(to_record(_event(each, at)), partition=each.partition) for each in events]
-        for start in range(0, len(records), POLL_RECORDS_MAX):
-            await self._publish(self._producer, records[start : start + POLL_RECORDS_MAX])
-
-    async def _publish(self, producer: Producer, records: Sequence[Record]) -> None:
-        deadline = time.monotonic() + AWAY_SECONDS_MAX
-        while True:
-            try:
-                return await producer.publish(records, deadline_seconds=PUBLISH_SECONDS_MAX)
-            except (LogUnavailable, PublishUnknown):  # whoever reads them knows what it has seen
-                if time.monotonic() > deadline:
-                    raise
-            await asyncio.sleep(AGAIN_SECONDS)
+        for start in range(0, len(records), POLL_RECORDS_MAX):  # whoever reads a copy knows what it has seen
+            portion = records[start : start + POLL_RECORDS_MAX]
+            await _patiently(partial(self._producer.publish, portion, deadline_seconds=PUBLISH_SECONDS_MAX))
 
     async def answered(self, order_ids: Sequence[str]) -> None:
         """Wait until each of these orders has an answer."""
@@ -197,27 +189,19 @@ class LogChannel:
 
     async def caught_up(self) -> None:
         """Wait until all that was published on `promises.v1` has been read."""
-        ends = await self._asked(lambda reader: reader.end_offsets())
+        ends = await _patiently(lambda: self._live_reader().end_offsets())
         while True:
-            at = await self._asked(lambda reader: reader.positions())
+            at = await _patiently(lambda: self._live_reader().positions())
             if all(at.get(place, 0) >= end for place, end in ends.items()):
                 return
             await self._hear("promises.v1 was not read to its end")
 
-    async def _asked(
-        self, question: Callable[[LogReader], Awaitable[dict[TopicPartition, int]]]
-    ) -> dict[TopicPartition, int]:
-        """What a reader says, whichever it is by then."""
-        deadline = time.monotonic() + AWAY_SECONDS_MAX
-        while True:
-            self._check_reading("the ends of promises.v1 are not known")
-            try:
-                if self._reader is not None:
-                    return await question(self._reader)
-            except LogUnavailable:
-                if time.monotonic() > deadline:
-                    raise
-            await asyncio.sleep(AGAIN_SECONDS)
+    def _live_reader(self) -> LogReader:
+        """Raises LogUnavailable while a reader is replaced, ReplayFailedError once reading has ended."""
+        self._check_reading("the ends of promises.v1 are not known")
+        if self._reader is None:
+            raise LogUnavailable("the reader of promises.v1 is being replaced")
+        return self._reader
 
     async def _hear(self, missing: str) -> None:
         """Wait for news; `ReplayFailedError` with what is missing if there are none for too long."""
@@ -239,7 +223,7 @@ class LogChannel:
 
     async def _listen(self) -> None:
         while True:
-            for received in await self._polled():
+            for received in await _patiently(self._poll):
                 self._next[received.record.topic, received.partition] = received.offset + 1
                 try:
                     self._take(from_record(received))
@@ -249,23 +233,18 @@ class LogChannel:
             news, self._news = self._news, asyncio.Event()
             news.set()
 
-    async def _polled(self) -> Sequence[Received]:
-        """What came next; a reader that can no longer be used is replaced by a new one."""
-        deadline = time.monotonic() + AWAY_SECONDS_MAX
-        while True:
-            try:
-                if self._reader is None:
-                    reader = await self._log.reader([topics.PROMISES.name])
-                    await reader.seek(self._next)
-                    self._reader = reader
-                return await self._reader.poll(POLL_RECORDS_MAX, POLL_SECONDS)
-            except LogUnavailable:
-                if time.monotonic() > deadline:
-                    raise
-            if self._reader is not None:
-                ended, self._reader = self._reader, None
-                await ended.close()
-            await asyncio.sleep(AGAIN_SECONDS)
+    async def _poll(self) -> Sequence[Received]:
+        """What came next; a reader that can no longer be used is given up, and the next call opens a new one."""
+        if self._reader is None:
+            reader = await self._log.reader([topics.PROMISES.name])
+            await reader.seek(self._next)
+            self._reader = reader
+        try:
+            return await self._reader.poll(POLL_RECORDS_MAX, POLL_SECONDS)
+        except LogUnavailable:
+            ended, self._reader = self._reader, None
+            await ended.close()
+            raise
 
     def _take(self, event: Event) -> None:
         self.answers.records += 1
@@ -290,6 +269,18 @@ class LogChannel:
         if known is None or promise["revision"] > known.revision:
             self.answers.promises[order_id] = standing(promise)
             self._heard(promise)
+
+
+async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """What `call` says, once the log answers; its LogUnavailable or PublishUnknown after `AWAY_SECONDS_MAX`."""
+    deadline = time.monotonic() + AWAY_SECONDS_MAX
+    while True:
+        try:
+            return await call()
+        except (LogUnavailable, PublishUnknown):
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(AGAIN_SECONDS)
 
 
 def _event(outgoing: Outgoing, at: datetime) -> Event:

@@ -1,5 +1,6 @@
 """Change requests over HTTP."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -35,7 +36,7 @@ from services.segment_registry.application.handle_requests import (
     requests_page,
     submit_change,
 )
-from services.segment_registry.application.ports import Previews, RegistryTransaction
+from services.segment_registry.application.ports import Commander, Previews, RegistryTransaction
 from services.segment_registry.domain.change_requests import ChangeRequest, RequestState
 from services.segment_registry.entrypoints.change_contents import change_of
 from services.segment_registry.entrypoints.change_request_documents import (
@@ -196,17 +197,13 @@ def _add_proposing(router: APIRouter, desk: Desk) -> None:
         body: EditBody,
         if_match: Annotated[str | None, Header()] = None,
     ) -> Response:
-        see_everything(principal)
         _check_scope(principal, body.content.kind)
-        who = commander(request, principal)
         revision = expected_version(if_match, None)
-        decided: list[_Decided] = []
 
-        async def command(transaction: RegistryTransaction) -> Answer:
-            decided[:] = [await edit_change(transaction, request_id, _proposed(body), who, revision)]
-            return _answer(request, decided[0])
+        async def change(transaction: RegistryTransaction, who: Commander) -> _Decided:
+            return await edit_change(transaction, request_id, _proposed(body), who, revision)
 
-        return _counted(desk, await desk.run(request, principal, command, None), decided, "edited")
+        return await _decide(desk, request, principal, key=None, step="edited", change=change)
 
 
 def _problems() -> dict[int | str, dict[str, Any]]:
@@ -227,15 +224,11 @@ def _add_submitting(router: APIRouter, desk: Desk) -> None:
     async def post_submit(
         request: Request, principal: Writer, request_id: RequestId, body: ApprovalBody, key: IdempotencyKey = None
     ) -> Response:
-        see_everything(principal)
-        who = commander(request, principal)
-        decided: list[_Decided] = []
 
-        async def command(transaction: RegistryTransaction) -> Answer:
-            decided[:] = [await submit_change(transaction, request_id, body.content_sha256, change_of, who)]
-            return _answer(request, decided[0])
+        async def change(transaction: RegistryTransaction, who: Commander) -> _Decided:
+            return await submit_change(transaction, request_id, body.content_sha256, change_of, who)
 
-        return _counted(desk, await desk.run(request, principal, command, key), decided, "submitted")
+        return await _decide(desk, request, principal, key=key, step="submitted", change=change)
 
     @router.post(
         REQUESTS_PATH + "/{request_id}:redraft",
@@ -247,15 +240,11 @@ def _add_submitting(router: APIRouter, desk: Desk) -> None:
         request: Request, principal: Writer, request_id: RequestId, body: NothingBody, key: IdempotencyKey = None
     ) -> Response:
         del body
-        see_everything(principal)
-        who = commander(request, principal)
-        decided: list[_Decided] = []
 
-        async def command(transaction: RegistryTransaction) -> Answer:
-            decided[:] = [await redraft_change(transaction, request_id, who)]
-            return _answer(request, decided[0])
+        async def change(transaction: RegistryTransaction, who: Commander) -> _Decided:
+            return await redraft_change(transaction, request_id, who)
 
-        return _counted(desk, await desk.run(request, principal, command, key), decided, "redrafted")
+        return await _decide(desk, request, principal, key=key, step="redrafted", change=change)
 
 
 def _add_deciding(router: APIRouter, desk: Desk) -> None:
@@ -270,15 +259,11 @@ def _add_deciding(router: APIRouter, desk: Desk) -> None:
     async def post_approve(
         request: Request, principal: Approver, request_id: RequestId, body: ApprovalBody, key: IdempotencyKey = None
     ) -> Response:
-        see_everything(principal)
-        who = commander(request, principal)
-        decided: list[_Decided] = []
 
-        async def command(transaction: RegistryTransaction) -> Answer:
-            decided[:] = [await approve_change(transaction, request_id, body.content_sha256, who)]
-            return _answer(request, decided[0])
+        async def change(transaction: RegistryTransaction, who: Commander) -> _Decided:
+            return await approve_change(transaction, request_id, body.content_sha256, who)
 
-        return _counted(desk, await desk.run(request, principal, command, key), decided, "approved")
+        return await _decide(desk, request, principal, key=key, step="approved", change=change)
 
     @router.post(
         REQUESTS_PATH + "/{request_id}:apply",
@@ -291,15 +276,11 @@ def _add_deciding(router: APIRouter, desk: Desk) -> None:
         request: Request, principal: Writer, request_id: RequestId, body: NothingBody, key: IdempotencyKey = None
     ) -> Response:
         del body
-        see_everything(principal)
-        who = commander(request, principal)
-        decided: list[_Decided] = []
 
-        async def command(transaction: RegistryTransaction) -> Answer:
-            decided[:] = [await apply_change(transaction, request_id, change_of, who)]
-            return _answer(request, decided[0])
+        async def change(transaction: RegistryTransaction, who: Commander) -> _Decided:
+            return await apply_change(transaction, request_id, change_of, who)
 
-        return _counted(desk, await desk.run(request, principal, command, key), decided, "applied")
+        return await _decide(desk, request, principal, key=key, step="applied", change=change)
 
 
 def _add_closing(router: APIRouter, desk: Desk) -> None:
@@ -314,8 +295,11 @@ def _add_closing(router: APIRouter, desk: Desk) -> None:
     async def post_reject(
         request: Request, principal: Approver, request_id: RequestId, body: ClosingBody, key: IdempotencyKey = None
     ) -> Response:
-        see_everything(principal)
-        return await _close(desk, request, principal, request_id, (RequestState.REJECTED, body.reason, key))
+
+        async def change(transaction: RegistryTransaction, who: Commander) -> _Decided:
+            return await close_change(transaction, request_id, RequestState.REJECTED, body.reason, who)
+
+        return await _decide(desk, request, principal, key=key, step=RequestState.REJECTED.value, change=change)
 
     @router.post(
         REQUESTS_PATH + "/{request_id}:withdraw",
@@ -326,26 +310,32 @@ def _add_closing(router: APIRouter, desk: Desk) -> None:
     async def post_withdraw(
         request: Request, principal: Writer, request_id: RequestId, body: ClosingBody, key: IdempotencyKey = None
     ) -> Response:
-        see_everything(principal)
-        return await _close(desk, request, principal, request_id, (RequestState.WITHDRAWN, body.reason, key))
+
+        async def change(transaction: RegistryTransaction, who: Commander) -> _Decided:
+            return await close_change(transaction, request_id, RequestState.WITHDRAWN, body.reason, who)
+
+        return await _decide(desk, request, principal, key=key, step=RequestState.WITHDRAWN.value, change=change)
 
 
-async def _close(
+async def _decide(
     desk: Desk,
     request: Request,
     principal: Principal,
-    request_id: str,
-    how: tuple[RequestState, str, str | None],
+    *,
+    key: str | None,
+    step: str,
+    change: Callable[[RegistryTransaction, Commander], Awaitable[_Decided]],
 ) -> Response:
-    state, reason, key = how
+    """Take one step of a change request, answer with what became of it and count it under the step's name."""
+    see_everything(principal)
     who = commander(request, principal)
     decided: list[_Decided] = []
 
     async def command(transaction: RegistryTransaction) -> Answer:
-        decided[:] = [await close_change(transaction, request_id, state, reason, who)]
+        decided[:] = [await change(transaction, who)]
         return _answer(request, decided[0])
 
-    return _counted(desk, await desk.run(request, principal, command, key), decided, state.value)
+    return _counted(desk, await desk.run(request, principal, command, key), decided, step)
 
 
 def _check_scope(principal: Principal, kind: str) -> None:

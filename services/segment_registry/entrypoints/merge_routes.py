@@ -1,5 +1,6 @@
 """Merging and splitting duplicates over HTTP."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response
@@ -11,7 +12,7 @@ from services.contracts.payload import Identifier, Note, Payload
 from services.segment_registry.application.answer_once import Answer
 from services.segment_registry.application.change_customers import CustomerUnknown
 from services.segment_registry.application.merge_customers import Outcome, merge_customers, split_customer
-from services.segment_registry.application.ports import RegistryTransaction
+from services.segment_registry.application.ports import Commander, RegistryTransaction
 from services.segment_registry.application.read_customers import customer_at
 from services.segment_registry.domain.merging import MergeDone, MergeRefused
 from services.segment_registry.domain.second_person import SecondPersonNeeded
@@ -66,14 +67,11 @@ def merge_routes(desk: Desk) -> APIRouter:
     async def post_merge(
         request: Request, principal: Writer, customer_id: CustomerId, body: MergeBody, key: IdempotencyKey = None
     ) -> Response:
-        see_everything(principal)
-        who = commander(request, principal)
 
-        async def command(transaction: RegistryTransaction) -> Answer:
-            outcome = await merge_customers(transaction, customer_id, body.into, body.reason, who)
-            return await _answer(transaction, request, customer_id, outcome)
+        async def change(transaction: RegistryTransaction, who: Commander) -> Outcome:
+            return await merge_customers(transaction, customer_id, body.into, body.reason, who)
 
-        return await desk.run(request, principal, command, key)
+        return await _decide(desk, request, principal, customer_id, key=key, change=change)
 
     @router.post(
         "/v1/customers/{customer_id}:split",
@@ -84,16 +82,31 @@ def merge_routes(desk: Desk) -> APIRouter:
     async def post_split(
         request: Request, principal: Writer, customer_id: CustomerId, body: SplitBody, key: IdempotencyKey = None
     ) -> Response:
-        see_everything(principal)
-        who = commander(request, principal)
 
-        async def command(transaction: RegistryTransaction) -> Answer:
-            outcome = await split_customer(transaction, customer_id, body.reason, who)
-            return await _answer(transaction, request, customer_id, outcome)
+        async def change(transaction: RegistryTransaction, who: Commander) -> Outcome:
+            return await split_customer(transaction, customer_id, body.reason, who)
 
-        return await desk.run(request, principal, command, key)
+        return await _decide(desk, request, principal, customer_id, key=key, change=change)
 
     return router
+
+
+async def _decide(
+    desk: Desk,
+    request: Request,
+    principal: Principal,
+    customer_id: str,
+    *,
+    key: str | None,
+    change: Callable[[RegistryTransaction, Commander], Awaitable[Outcome]],
+) -> Response:
+    see_everything(principal)
+    who = commander(request, principal)
+
+    async def command(transaction: RegistryTransaction) -> Answer:
+        return await _answer(transaction, request, customer_id, await change(transaction, who))
+
+    return await desk.run(request, principal, command, key)
 
 
 async def _answer(transaction: RegistryTransaction, request: Request, customer_id: str, outcome: Outcome) -> Answer:
