@@ -18,10 +18,12 @@ BACKLOG_COUNTED_MAX: Final = 10_000  # rows; a backlog beyond is "at least that 
 REWIND_TIMEOUT_SECONDS: Final = 300  # it may read a day's partition; it happens when a process was stopped and went on
 
 # What is read under load, when no bulk row waits: rows stream past the sum of their bytes and are never copied. Whether
-# bulk rows do wait is looked up once a batch, by the same statement, so that both are of one moment.
-_URGENT_ALONE: Final = """
+# bulk rows do wait is looked up once a batch, by the same statement, so that both are of one moment. It looks for the
+# oldest one, by the index: asked for any, the planner reads the table from its beginning, past all that is published.
+URGENT_ALONE: Final = """
 SELECT position, created_on, bucket, lane, aggregatetype, aggregateid, payload, headers,
-    EXISTS (SELECT FROM outbox WHERE lane = 1 AND published_at IS NULL AND refused IS NULL) AS bulk_waits
+    (SELECT position FROM outbox WHERE lane = 1 AND published_at IS NULL AND refused IS NULL
+     ORDER BY position LIMIT 1) IS NOT NULL AS bulk_waits
 FROM (
     SELECT *, sum(coalesce(octet_length(payload), 0)) OVER (ORDER BY position) AS bytes FROM (
         SELECT position, created_on, bucket, lane, aggregatetype, aggregateid, payload, headers FROM outbox
@@ -35,7 +37,7 @@ ORDER BY position
 
 # For every key of an urgent row, the rows of that key that wait in the bulk lane before it come along: order holds
 # across the lanes. OFFSET 0 keeps the look-up per key; the planner would else read a million bulk rows for ten keys.
-_URGENT: Final = """
+URGENT: Final = """
 WITH urgent AS MATERIALIZED (
     SELECT *, sum(coalesce(octet_length(payload), 0)) OVER (ORDER BY position) AS bytes FROM (
         SELECT position, created_on, bucket, lane, aggregatetype, aggregateid, payload, headers FROM outbox
@@ -50,7 +52,6 @@ fitting AS MATERIALIZED (
 last AS (
     SELECT aggregatetype, aggregateid, max(position) AS position FROM fitting
     WHERE aggregateid IS NOT NULL
-      AND EXISTS (SELECT FROM outbox WHERE lane = 1 AND published_at IS NULL AND refused IS NULL)
     GROUP BY aggregatetype, aggregateid
 )
 SELECT * FROM fitting
@@ -65,7 +66,7 @@ ORDER BY position
 """
 
 # No bulk row overtakes an urgent one: only those older than the oldest urgent row that waits.
-_BULK: Final = """
+BULK: Final = """
 SELECT position, created_on, bucket, lane, aggregatetype, aggregateid, payload, headers FROM (
     SELECT *, sum(coalesce(octet_length(payload), 0)) OVER (ORDER BY position) AS bytes FROM (
         SELECT position, created_on, bucket, lane, aggregatetype, aggregateid, payload, headers FROM outbox
@@ -79,6 +80,13 @@ SELECT position, created_on, bucket, lane, aggregatetype, aggregateid, payload, 
 ) summed
 WHERE bytes - coalesce(octet_length(payload), 0) < $3
 ORDER BY position
+"""
+
+OLDEST: Final = """
+SELECT oldest.position FROM unnest($1::smallint[]) AS asked (lane) CROSS JOIN LATERAL (
+    SELECT position FROM outbox WHERE outbox.lane = asked.lane AND published_at IS NULL AND refused IS NULL
+    ORDER BY position LIMIT 1
+) oldest
 """
 
 # A mark that a crash of the server loses means that the row is published again, which consumers expect anyway: the
@@ -132,15 +140,15 @@ async def urgent_rows(connection: Connection, buckets: Collection[int], limit: i
 
     It needs a transaction that sees one state of the database from beginning to end.
     """
-    rows = await connection.fetch(_URGENT_ALONE, list(buckets), limit, BATCH_BYTES_MAX)
+    rows = await connection.fetch(URGENT_ALONE, list(buckets), limit, BATCH_BYTES_MAX)
     if rows and rows[0]["bulk_waits"]:
-        rows = await connection.fetch(_URGENT, list(buckets), limit, BATCH_BYTES_MAX)
+        rows = await connection.fetch(URGENT, list(buckets), limit, BATCH_BYTES_MAX)
     return [_row(row) for row in rows]
 
 
 async def bulk_rows(connection: Connection, buckets: Collection[int], limit: int) -> list[Row]:
     """The oldest bulk rows that no waiting urgent row precedes, in order of position."""
-    return [_row(row) for row in await connection.fetch(_BULK, list(buckets), limit, BATCH_BYTES_MAX)]
+    return [_row(row) for row in await connection.fetch(BULK, list(buckets), limit, BATCH_BYTES_MAX)]
 
 
 async def mark_published(connection: Connection, rows: Iterable[Row]) -> None:
@@ -202,12 +210,8 @@ async def backlog(connection: Connection, lane: Lane) -> Backlog:
 
 async def all_published(connection: Connection, lanes: Collection[Lane]) -> bool:
     """Whether nothing waits in these lanes, in any bucket."""
-    waiting: bool = await connection.fetchval(
-        "SELECT EXISTS (SELECT FROM outbox"
-        " WHERE lane = ANY($1::smallint[]) AND published_at IS NULL AND refused IS NULL)",
-        [lane.value for lane in lanes],
-    )
-    return not waiting
+    oldest = await connection.fetch(OLDEST, [lane.value for lane in lanes])
+    return not oldest
 
 
 def _row(row: asyncpg.Record) -> Row:

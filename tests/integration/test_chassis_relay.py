@@ -8,13 +8,22 @@ from datetime import UTC, datetime
 import pytest
 from prometheus_client import CollectorRegistry
 
+from services.chassis import relay_rows
 from services.chassis.database import Connection, Database
 from services.chassis.event_log.port import PublishRefused, PublishUnknown, Record
-from services.chassis.outbox import Lane, enqueue, pending
+from services.chassis.outbox import BUCKETS, Lane, enqueue, pending
 from services.chassis.relay import Beacon, Relay
+from tests.support.postgres import blocks_read
 from tests.support.relay import QUICK, HeldUpProducer, Shelf, event_id, events, new_relay, put, running
 
 KEYS = [f"order-{number}" for number in range(7)]
+BLOCKS_MAX = 100  # of 8 kB; all that was published is some thousand
+CROWD_OF_ROWS = """
+INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload, headers, key_version, bucket, lane, published_at)
+SELECT gen_random_uuid(), 'promises.v1', 'crowd-' || n, 'promise.changed.v1', '', '{}', 1, n % 64, $2::smallint,
+    $3::timestamptz
+FROM generate_series(1, $1::int) n
+"""
 
 
 def freeze(relay: Relay) -> asyncio.Event:
@@ -152,6 +161,25 @@ async def test_an_urgent_event_overtakes_a_long_bulk_backlog(chassis_database: D
         stop.set()
     assert shelf.ids().index(urgent[0]) < 1_000
     assert [each for each in shelf.ids() if each != urgent[0]] == bulk[: len(shelf.records) - 1]
+
+
+async def test_a_batch_reads_as_little_behind_many_published_rows_as_behind_few(chassis_database: Database) -> None:
+    async def fill(connection: Connection) -> None:
+        await connection.execute(CROWD_OF_ROWS, 40_000, Lane.URGENT.value, datetime.now(UTC))
+        await connection.execute(CROWD_OF_ROWS, 20_000, Lane.BULK.value, None)
+        await connection.execute("ANALYZE outbox")
+
+    async def read(connection: Connection) -> list[int]:
+        buckets, limit, most = list(range(BUCKETS)), 50, relay_rows.BATCH_BYTES_MAX
+        batches = [
+            await blocks_read(connection, statement, buckets, limit, most)
+            for statement in (relay_rows.URGENT_ALONE, relay_rows.URGENT, relay_rows.BULK)
+        ]
+        return [*batches, await blocks_read(connection, relay_rows.OLDEST, [lane.value for lane in Lane])]
+
+    await chassis_database.run(fill, label="fill")
+    await put(chassis_database, events(["somebody"]))
+    assert max(await chassis_database.read(read)) < BLOCKS_MAX
 
 
 async def test_bulk_batches_are_small_while_urgent_events_come(chassis_database: Database) -> None:

@@ -5,12 +5,12 @@ from datetime import timedelta
 from typing import Any
 
 import asyncpg
-import orjson
 import pytest
 
 from services.reclassifier.adapters import customer_rows, proposal_rows, run_rows
 from services.reclassifier.adapters.store import SCHEMA
 from services.reclassifier.application import evaluate
+from tests.support.postgres import blocks_read
 from tests.support.reclassifier_service import NOON, ReclassifierUnderTest, reclassifier_over, record, segment
 
 CROWD = 20_000
@@ -130,16 +130,9 @@ async def test_one_portion_reads_as_little_among_many_customers_as_among_few(
         )
         await connection.execute("SET plan_cache_mode = force_generic_plan")  # what a connection has after some use
         for claim in (customer_rows.CLAIM, customer_rows.CLAIM_LOOKS):
-            assert await _blocks(connection, claim.format(limit=5)) < BLOCKS_MAX
+            assert await blocks_read(connection, claim.format(limit=5)) < BLOCKS_MAX
         sweep = run_rows.SWEEP.format(limit=5)
-        assert await _blocks(connection, sweep, "c:5") < BLOCKS_MAX
-        assert await _blocks(connection, proposal_rows.OPEN, ["17", "18"]) < BLOCKS_MAX
+        assert await blocks_read(connection, sweep, "c:5") < BLOCKS_MAX
+        assert await blocks_read(connection, proposal_rows.OPEN, ["17", "18"]) < BLOCKS_MAX
     finally:
         await connection.close()
-
-
-async def _blocks(connection: "asyncpg.Connection[asyncpg.Record]", statement: str, *values: object) -> int:
-    """How many blocks a statement looks at."""
-    plan = await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", *values)
-    top = orjson.loads(plan)[0]["Plan"]
-    return int(top["Shared Hit Blocks"] + top["Shared Read Blocks"])

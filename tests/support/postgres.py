@@ -18,10 +18,11 @@ from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import asyncpg
+import orjson
 import pytest
 
 from services.chassis import database, database_listener, leases, migrations, partitions, tables
-from services.chassis.database import Database
+from services.chassis.database import Connection, Database
 from services.chassis.embedded_postgres import EmbeddedPostgres
 
 CONNECT_SECONDS_MAX = 60.0
@@ -98,6 +99,13 @@ async def create_chassis_schema(url: str, schema: str) -> None:
             await partitions.maintain(connection, datetime.now(UTC).date())
     finally:
         await connection.close()
+
+
+async def blocks_read(connection: Connection, statement: str, *values: object) -> int:
+    """How many blocks (8 kB) a statement looks at: what it costs among many rows, whatever the machine is doing."""
+    plan = await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", *values)
+    top = orjson.loads(plan)[0]["Plan"]
+    return int(top["Shared Hit Blocks"] + top["Shared Read Blocks"])
 
 
 def with_database(url: str, name: str) -> str:
