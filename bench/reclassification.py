@@ -4,8 +4,9 @@ Four cases, on the whole deployment and through real Kafka:
 
 * a customer's order, which the ATP has answered, to the first decision of the ATP by the tier that it leads to; the
   move is made without a person. Inquiries follow each other without a pause: the figure includes the time of one;
-* the same while customers are imported in bulk (`--imported`, 100,000 by default): how many were in at its end, and how
-  many a second, is in the figures;
+* the same while customers are imported in bulk (`--imported`, 1,000,000 by default): the moves are spread evenly over
+  the rows of the import. How many rows a second it took is in the figures; and the same again right after its last row,
+  while its events still leave for the log, with how many of them waited before and after;
 * records of orders, written to the log at once, until one reclassifier process has counted the last of them and
   judged every customer: orders a second;
 * everybody judged by a new version of the rules, as one run (`--customers`, 1,000,000): seconds, and the most memory
@@ -16,7 +17,7 @@ import argparse
 import asyncio
 import statistics
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,13 +46,14 @@ MOVES: Final = 100
 RECORDS: Final = 50_000
 RECORD_CUSTOMERS: Final = 2_000
 CUSTOMERS: Final = 1_000_000
-IMPORTED: Final = 100_000
+IMPORTED: Final = 1_000_000
 ROWS_AT_ONCE: Final = 1_000
 WRITTEN_AT_ONCE: Final = 2_000
 WAIT_SECONDS_MAX: Final = 900.0
 POLL_SECONDS: Final = 0.05
 PUBLISH_SECONDS_MAX: Final = 30.0
 PROGRESS_SECONDS: Final = 5.0
+SHOWN_EVERY: Final = 50_000
 RULE_SET: Final = "activity"
 RULES: Final[dict[str, Any]] = {
     "rungs": [
@@ -76,6 +78,7 @@ INSERT INTO activity_day (owner, day, orders, units, value_micros, unpriced_line
 SELECT 'c:bulk-' || n, $2::int - (n % 30) - 29 * k, 1, 5, (n % 1000) * 350000::bigint, 0
 FROM generate_series(1, $1::int) n, generate_series(0, 2) k
 """
+_UNSENT: Final = "SELECT count(*) FROM segment_registry.outbox WHERE published_at IS NULL AND refused IS NULL"
 _RUN: Final = "SELECT judged, ended_at FROM evaluation_run ORDER BY run_id DESC LIMIT 1"
 
 
@@ -97,61 +100,107 @@ async def main() -> None:
             for one in ATP
         ]
         async with measured(wanted) as (deployment, clients):
-            figures = await _order_to_tier(deployment, clients, "R", given.moves)
+            figures = await _order_to_tier(deployment, clients, given.moves)
             figures += await _during_import(deployment, clients, given.moves, given.imported)
             figures.append(await _orders(deployment, clients, given.records))
             figures += await _everybody(deployment, given.customers)
     write("reclassification", figures, **vars(given))
 
 
-async def _order_to_tier(
-    deployment: Deployment, clients: ServiceClients, prefix: str, moves: int, case: str = ""
-) -> list[Figure]:
+async def _order_to_tier(deployment: Deployment, clients: ServiceClients, moves: int) -> list[Figure]:
     """Move new customers one after another; they are known before the first one orders."""
-    await _import(clients, [f"{prefix}-{number}" for number in range(moves)])
+    names = await _newcomers(clients, "R", moves)
+    return await _moved(deployment, clients, names, "")
+
+
+async def _during_import(deployment: Deployment, clients: ServiceClients, moves: int, customers: int) -> list[Figure]:
+    """Move customers while others come in, evenly over the rows; then once more while the events still leave."""
+    spread = await _newcomers(clients, "I", moves)
+    late = await _newcomers(clients, "L", moves)
+    progress = _Progress(customers)
+    importing = asyncio.create_task(_timed_import(clients, progress), name="import")
+    try:
+        during = await _moved(deployment, clients, spread, ", during an import", progress)
+        seconds = await importing
+    finally:
+        importing.cancel()
+    waiting = [await _unsent(deployment)]
+    after = await _moved(deployment, clients, late, ", while its events leave")
+    waiting.append(await _unsent(deployment))
+    rate = Figure(f"{customers:,} customers imported meanwhile", "throughput", "customers/s", customers / seconds)
+    left = [
+        Figure(f"events of the import that waited {when}", "backlog", "events", count)
+        for when, count in zip(("at its end", "after the last move"), waiting, strict=True)
+    ]
+    return [*during, rate, *after, *left]
+
+
+async def _newcomers(clients: ServiceClients, prefix: str, count: int) -> list[str]:
+    """Register customers, and wait until the ATP knows every one of them."""
+    names = [f"{prefix}-{number}" for number in range(count)]
+    await _import(clients, names)
+    for name in names:
+        await _answered(clients, name, lambda answer: answer["customer_id"] is not None)
+    return names
+
+
+class _Progress:
+    """How many rows of an import are in; those who wait for a share of them are woken with each portion."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self._done = 0
+        self._more = asyncio.Condition()
+
+    async def add(self, rows: int) -> None:
+        async with self._more:
+            self._done += rows
+            self._more.notify_all()
+        if self._done % SHOWN_EVERY == 0:
+            print(f"  {self._done:,} of {self.rows:,} customers imported", flush=True)
+
+    async def reached(self, rows: int) -> None:
+        async with self._more:
+            await self._more.wait_for(lambda: self._done >= rows)
+
+
+async def _moved(
+    deployment: Deployment, clients: ServiceClients, names: list[str], case: str, progress: _Progress | None = None
+) -> list[Figure]:
+    """Move customers one after another, or with `progress` the n-th of N once n/N of its rows are in."""
     found = []
     moments = {}
-    for number in range(moves):
-        name = f"{prefix}-{number}"
-        started = time.perf_counter()
+    for number, name in enumerate(names):
+        if progress is not None:
+            await progress.reached(progress.rows * number // len(names))
         await clients.call("atp", "POST", "/v1/promises", _order(name, f"move-{name}"))
         answered, answered_at = time.perf_counter(), datetime.now(UTC)
-        await _served_as_gold(clients, name, started)
+        await _answered(clients, name, lambda answer: answer["served_as"]["tier"] == "gold")
         found.append(time.perf_counter() - answered)
         moments[name] = answered_at, datetime.now(UTC)
     whole = _latency(f"an order to the tier that it leads to{case}", found)
     return [whole, *await hops(deployment.database_url, moments, case)]
 
 
-async def _during_import(deployment: Deployment, clients: ServiceClients, moves: int, customers: int) -> list[Figure]:
-    """Move customers while others come in; an import that is over before the last move leaves the rest in peace."""
-    importing = asyncio.create_task(_timed_import(clients, customers), name="import")
-    try:
-        moved = await _order_to_tier(deployment, clients, "I", moves, ", during an import")
-        still_going = not importing.done()
-        seconds = await importing
-    finally:
-        importing.cancel()
-    rate = Figure(f"{customers:,} customers imported meanwhile", "throughput", "customers/s", customers / seconds)
-    if not still_going:
-        print(
-            f"  the import was over before the last of {moves} moves: give more --imported or fewer --moves", flush=True
-        )
-    return [*moved, rate]
-
-
-async def _timed_import(clients: ServiceClients, customers: int) -> float:
+async def _timed_import(clients: ServiceClients, progress: _Progress) -> float:
     started = time.perf_counter()
-    await _import(clients, [f"B-{number}" for number in range(customers)])
+    await _import(clients, [f"B-{number}" for number in range(progress.rows)], progress)
     return time.perf_counter() - started
 
 
-async def _served_as_gold(clients: ServiceClients, customer: str, started: float) -> None:
+async def _unsent(deployment: Deployment) -> int:
+    async with _connected(deployment) as connection:
+        count: int = await connection.fetchval(_UNSENT, timeout=WAIT_SECONDS_MAX)
+        return count
+
+
+async def _answered(clients: ServiceClients, customer: str, wanted: Callable[[dict[str, Any]], bool]) -> None:
+    """Ask the ATP for this customer until it answers as wanted."""
+    started = time.perf_counter()
     while time.perf_counter() - started < WAIT_SECONDS_MAX:
-        answer = await clients.call("atp", "POST", "/v1/promises:inquire", _order(customer, "asked"))
-        if answer["served_as"]["tier"] == "gold":
+        if wanted(await clients.call("atp", "POST", "/v1/promises:inquire", _order(customer, "asked"))):
             return
-    raise TimeoutError(f"{customer} was not moved within {WAIT_SECONDS_MAX:.0f} s")
+    raise TimeoutError(f"{customer} was not served so within {WAIT_SECONDS_MAX:.0f} s")
 
 
 def _order(customer: str, order_id: str) -> dict[str, Any]:
@@ -162,13 +211,15 @@ def _order(customer: str, order_id: str) -> dict[str, Any]:
     }
 
 
-async def _import(clients: ServiceClients, names: list[str]) -> None:
+async def _import(clients: ServiceClients, names: list[str], progress: _Progress | None = None) -> None:
     for start in range(0, len(names), ROWS_AT_ONCE):
         rows = [
             {"identifiers": [{"system": "bench", "id": name}], "tier": "bronze"}
             for name in names[start : start + ROWS_AT_ONCE]
         ]
         await clients.call("segment_registry", "POST", "/v1/imports", {"items": rows})
+        if progress is not None:
+            await progress.add(len(rows))
 
 
 async def _orders(deployment: Deployment, clients: ServiceClients, records: int) -> Figure:
