@@ -1,5 +1,6 @@
 """Commands that give evidence: trying rules, comparing with finance, checking a subscriber."""
 
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Final
@@ -41,13 +42,22 @@ def backtest(
     print(f"{output / 'report.html'}  sha256 {digest}")
 
 
+def _tolerance(written: str) -> Decimal:
+    """An amount in plain digits, exact as it is written."""
+    if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", str(written)):
+        raise typer.BadParameter("an amount in plain digits, such as 0.01")
+    return Decimal(written)
+
+
 def reconcile(
     *,
     control: Annotated[Path, typer.Option(help="CSV of finance; its columns: docs/finance.md.", exists=True)],
     data: Data = None,
     orders_tolerance: Annotated[int, typer.Option(min=0, help="By how many orders a month may differ.")] = 0,
     units_tolerance: Annotated[int, typer.Option(min=0, help="By how many units.")] = 0,
-    amount_tolerance: Annotated[float, typer.Option(min=0, help="By how much of revenue and of cost.")] = 0,
+    amount_tolerance: Annotated[
+        Decimal, typer.Option(parser=_tolerance, metavar="AMOUNT", help="By how much of revenue and of cost.")
+    ] = Decimal(0),
     report: Annotated[Path, typer.Option(help="Where all figures go.")] = Path("reconciliation.csv"),
     events: Annotated[Path, typer.Option(help="Where the events behind differences go.")] = Path("differences.csv"),
 ) -> None:
@@ -59,7 +69,7 @@ def reconcile(
     from tiercel.commands.finance import reconcile as run
 
     tolerances = {"orders": Decimal(orders_tolerance), "units": Decimal(units_tolerance)}
-    tolerances |= dict.fromkeys(AMOUNTS, Decimal(str(amount_tolerance)))
+    tolerances |= dict.fromkeys(AMOUNTS, amount_tolerance)
     found = run_to_end(run(control, data, report=report, events=events, tolerances=tolerances))
     print(
         f"{found.cells} customer months, {found.figures} figures compared, {found.differing} differ, "

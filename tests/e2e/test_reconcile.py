@@ -2,17 +2,18 @@
 
 import csv
 from collections import defaultdict
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.serve import tiercel
+from tiercel.commands.finance import DIGITS, figures_of
 from tiercel.demo.generated import generate
 from tiercel.demo.run import Wish, demo
 from tiercel.demo.world import CUSTOMER_SYSTEM
-from tiercel.recorded_orders import Crosswalk
+from tiercel.recorded_orders import Crosswalk, RecordedOrder
 
 SMALL = {"days": 40, "customers": 20, "items": 20, "orders": 120}  # two months
 COLUMNS = ("month", "customer_system", "customer_id", "orders", "units", "revenue")
@@ -102,6 +103,10 @@ def test_the_events_behind_each_difference_are_listed(data: Path, tmp_path: Path
         ("month,customer_system,customer_id,units\n2026-1x,shop,C,1\n", "line 2: month is written as 2026-01"),
         ("month,customer_system,customer_id,units\n2026-01,shop,C,1.5\n", "line 2: units is no whole number"),
         ("month,customer_system,customer_id,revenue\n2026-01,shop,C,NaN\n", "line 2: revenue is no amount"),
+        ("month,customer_system,customer_id,units\n2026-1,shop,C,1\n", "line 2: month is written as 2026-01"),
+        ("month,customer_system,customer_id,units\n2026-01,shop,C,1_0\n", "line 2: units is no whole number"),
+        ("month,customer_system,customer_id,revenue\n2026-01,shop,C,1e5\n", "line 2: revenue is no amount"),
+        ("month,customer_system,customer_id,revenue\n2026-01,shop,C,1,234.50\n", "line 2: 1 more cells than columns"),
         ("month,customer_system,customer_id,units\n2026-01,shop,,1\n", "line 2: customer_id is missing"),
         ("month,customer_system,customer_id\n2026-01,shop,C\n", "nothing could be compared"),
         ("month,units\n", "missing columns"),
@@ -113,6 +118,29 @@ def test_an_extract_that_says_nothing_certain_is_refused(data: Path, tmp_path: P
     status, found, _ = _reconcile(data, control, tmp_path)
     assert status == 1
     assert told in found
+
+
+@pytest.mark.parametrize("written", ["nan", "inf", "-0.01", "1e3", "0,01"])
+def test_a_tolerance_that_says_nothing_certain_is_refused(data: Path, tmp_path: Path, written: str) -> None:
+    control = _write(tmp_path / "control.csv", _control())
+    status, told, _ = _reconcile(data, control, tmp_path, f"--amount-tolerance={written}")
+    assert status == 2
+    assert "an amount in plain digits" in told
+
+
+def test_amounts_beyond_the_usual_digits_are_exact_and_in_the_major_unit_of_their_currency() -> None:
+    def order(currency: str, quantity: int, price: str) -> RecordedOrder:
+        line = {"line": "1", "sku": "A", "quantity": quantity, "shipped_quantity": 0, "unit_price": price}
+        return RecordedOrder({"lines": [line], "currency": currency, "cost_minor": 12_345})
+
+    with localcontext(prec=DIGITS):
+        largest = figures_of(order("GBP", 10**12, "999999999999.999999"))
+        assert largest["revenue"] == 999_999_999_999_999_999 * 10**6
+    assert [str(figures_of(order(each, 1, "1"))["cost"]) for each in ("GBP", "JPY", "KWD")] == [
+        "123.45",
+        "12345",
+        "12.345",
+    ]
 
 
 def test_names_of_merged_customers_mean_the_one_that_is_left() -> None:

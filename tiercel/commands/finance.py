@@ -11,25 +11,31 @@ revenue are of its lines, quantity times unit price; cost is the shipping cost o
 customer and month; for each difference beyond the tolerance the events that made Tiercel's figure are listed.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, localcontext
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from services.reclassifier.domain.costs import minor_digits
 from tiercel.commands.csv_files import FileRefused, Row, open_report, read_rows
 from tiercel.commands.importing import ImportRefused
 from tiercel.reaching import reach
 from tiercel.recorded_orders import Crosswalk, RecordedOrder, read_orders
 
-MINOR_PER_MAJOR: Final = 100
 COUNTS: Final = ("orders", "units")
 AMOUNTS: Final = ("revenue", "cost")
 FIGURES: Final = (*COUNTS, *AMOUNTS)
 NAMES: Final = ("month", "customer_system", "customer_id")
 ZERO: Final = Decimal(0)
+DIGITS: Final = 60  # a line has up to 30 (quantity times price), their sum some more; the usual 28 would round
+MONTH_PATTERN: Final = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
+AMOUNT_PATTERN: Final = re.compile(
+    r"-?[0-9]{1,24}(\.[0-9]{1,9})?"
+)  # as finance writes them; what else Decimal reads, no
 
 
 class Cell(NamedTuple):
@@ -77,6 +83,18 @@ async def reconcile(
     async with reach(data) as reached:
         crosswalk = await Crosswalk.read(reached.event_log)
         recorded = await read_orders(reached.event_log)
+    with localcontext(prec=DIGITS):
+        return _reconciled(recorded, crosswalk, control, report, events, tolerances)
+
+
+def _reconciled(  # noqa: PLR0917 - private, called with all of them
+    recorded: Mapping[tuple[str, str], RecordedOrder],
+    crosswalk: Crosswalk,
+    control: Path,
+    report: Path,
+    events: Path,
+    tolerances: Mapping[str, Decimal],
+) -> Compared:
     said, figures = _read(control, crosswalk)
     months = frozenset(cell.month for cell in said)
     known = _by_cell(recorded.values(), crosswalk, months)
@@ -136,7 +154,7 @@ def figures_of(order: RecordedOrder) -> dict[str, Decimal]:
         "orders": Decimal(bool(lines)),
         "units": Decimal(sum(line.quantity for line in lines)),
         "revenue": sum((line.quantity * line.unit_price for line in lines if line.unit_price is not None), ZERO),
-        "cost": Decimal(order.record["cost_minor"]) / MINOR_PER_MAJOR,
+        "cost": Decimal(order.record["cost_minor"]).scaleb(-minor_digits(order.record["currency"])),
     }
 
 
@@ -163,8 +181,7 @@ def _read(control: Path, crosswalk: Crosswalk) -> tuple[dict[Cell, dict[str, Dec
     said: dict[Cell, dict[str, Decimal]] = {}
     try:
         for row in read_rows(control, columns=frozenset((*NAMES, *FIGURES)), needed=NAMES):
-            cell = Cell(_month(row), crosswalk.customer(_name(row, "customer_system"), _name(row, "customer_id")))
-            of_cell = said.setdefault(cell, {})
+            of_cell = said.setdefault(_cell(row, crosswalk), {})
             for name in FIGURES:
                 if name in row.cells:
                     of_cell[name] = of_cell.get(name, ZERO) + _amount(row, name)
@@ -176,12 +193,16 @@ def _read(control: Path, crosswalk: Crosswalk) -> tuple[dict[Cell, dict[str, Dec
     return said, figures
 
 
+def _cell(row: Row, crosswalk: Crosswalk) -> Cell:
+    if row.surplus:  # as of a separator within a number
+        raise FileRefused(f"line {row.line}: {row.surplus} more cells than columns")
+    return Cell(_month(row), crosswalk.customer(_name(row, "customer_system"), _name(row, "customer_id")))
+
+
 def _month(row: Row) -> str:
     month = _name(row, "month")
-    try:
-        datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC)
-    except ValueError:
-        raise FileRefused(f"line {row.line}: month is written as 2026-01") from None
+    if not MONTH_PATTERN.fullmatch(month):
+        raise FileRefused(f"line {row.line}: month is written as 2026-01")
     return month
 
 
@@ -192,11 +213,9 @@ def _name(row: Row, name: str) -> str:
 
 
 def _amount(row: Row, name: str) -> Decimal:
-    try:
-        amount = Decimal(row.cells[name])
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite() or (name in COUNTS and amount != amount.to_integral_value()):
+    written = row.cells[name]
+    amount = Decimal(written) if AMOUNT_PATTERN.fullmatch(written) else None
+    if amount is None or (name in COUNTS and amount != amount.to_integral_value()):
         raise FileRefused(f"line {row.line}: {name} is no {'whole number' if name in COUNTS else 'amount'}")
     return amount
 

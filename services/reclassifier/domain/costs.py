@@ -53,9 +53,14 @@ class OwnedCost:
     owner: str
 
 
+def minor_digits(currency: str) -> int:
+    """How many decimals of the major unit the minor unit is."""
+    return MINOR_DIGITS.get(currency, MINOR_DIGITS_USUAL)
+
+
 def nanos_per_micro_minor(currency: str) -> int:
     """How many billionths of the major unit a millionth of the minor unit is."""
-    return int(10 ** (3 - MINOR_DIGITS.get(currency, MINOR_DIGITS_USUAL)))
+    return int(10 ** (3 - minor_digits(currency)))
 
 
 def newest_costs(found: Iterable[OrderCost]) -> dict[OrderKey, OrderCost]:
