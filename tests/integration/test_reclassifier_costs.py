@@ -92,9 +92,11 @@ async def test_the_database_sums_costs_as_the_definition_does(reclassifier: Recl
     ago = (NOON - timedelta(days=40)).date().isoformat()
     old = {"day": ago, "cost_to_serve_minor": "5", "goods_minor": "7", "missing": 2}
     await reclassifier.take(record("1"))
-    await reclassifier.cost(costed("1", "3", "4"), costed("2", "0", days=[old]))
+    ahead = {**old, "day": (NOON + timedelta(days=1)).date().isoformat()}
+    await reclassifier.cost(costed("1", "3", "4"), costed("2", "0", days=[old, ahead]))
     today = NOON.toordinal()
-    days = {today: Costs(30_000_000, 40_000_000, 0, 1), today - 40: Costs(50_000_000, 70_000_000, 2, 1)}
+    few = Costs(50_000_000, 70_000_000, 2, 1)
+    days = {today: Costs(30_000_000, 40_000_000, 0, 1), today - 40: few, today + 1: few}
     expected = features_of({today: Activity(1, 10, 100_000_000)}, today, (30, 90), costs=days, detail=(Detail.COSTS,))
     assert await features(reclassifier, ["c:c1"], (30, 90), (Detail.COSTS,)) == {"c:c1": expected}
 
@@ -143,3 +145,27 @@ async def test_a_cost_that_comes_later_is_judged_at_once(reclassifier: Reclassif
     assert await reclassifier.judge() == 1
     (proposed,) = await reclassifier.proposed()
     assert [(one.name, one.value) for one in proposed.evidence] == [("margin_90d", "98.00")]
+
+
+async def test_a_cost_of_a_day_to_come_is_judged_when_its_day_begins(reclassifier: ReclassifierUnderTest) -> None:
+    silent = {"feature": "margin", "window_days": 90, "at_least": "1000000"}
+    rung = {"tier": "gold", "promote": silent, "demote": {"feature": "margin", "window_days": 90, "below": "0"}}
+    await reclassifier.set_rules(rungs=[rung])
+    await reclassifier.publish(segment(tier="gold"))
+    await reclassifier.take(record("1"))
+    tomorrow = (NOON + timedelta(days=1)).date()  # where the goods left it was tomorrow already
+    day = {"day": tomorrow.isoformat(), "cost_to_serve_minor": "99900", "goods_minor": "0", "missing": 0}
+    await reclassifier.cost(costed("1", "0", days=[day]))
+    assert await reclassifier.judge() == 0
+    await reclassifier.set_time(NOON.replace(hour=0) + timedelta(days=1))
+    assert await reclassifier.judge() == 1
+
+
+async def test_amounts_are_answered_in_plain_digits(reclassifier: ReclassifierUnderTest) -> None:
+    await reclassifier.publish(segment())
+    await reclassifier.cost(costed("1", "0.000001"))
+    window = (await reclassifier.client.get("/v1/customers/c1/features")).json()["windows"][0]
+    month = await _month(reclassifier)
+    assert [(each["cost_to_serve"], each["goods_cost"]) for each in (window, month["total"])] == [
+        ("0.000000010", "0.000000000")
+    ] * 2

@@ -120,6 +120,16 @@ async def load_costs(
     }
 
 
+async def load_next_days(connection: Connection, owners: Sequence[str], today: Day) -> dict[str, Day]:
+    """The earliest day to come with a cost of each of these owners that has one."""
+    rows = await connection.fetch(
+        "SELECT owner, min(day) FROM cost_day WHERE owner = ANY($1) AND day > $2 AND told > 0 GROUP BY owner",
+        list(owners),
+        today,
+    )
+    return {row[0]: row[1] for row in rows}
+
+
 async def load_month(connection: Connection, first: Day, last: Day, after: str, limit: int) -> list[OwnersMonth]:
     """What each owner brought and cost from one day to another, by owner after the one given."""
     rows = await connection.fetch(_BY_OWNER, first, last, after, limit)

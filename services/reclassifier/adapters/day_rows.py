@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
-from typing import Final
+from typing import Final, NamedTuple
 
 from services.chassis.arrays import numbers, text_array, texts
 from services.chassis.database import Connection
-from services.reclassifier.adapters.cost_rows import forget_costs, load_costs, move_costs
+from services.reclassifier.adapters.cost_rows import forget_costs, load_costs, load_next_days, move_costs
 from services.reclassifier.adapters.outcome_rows import forget_outcomes, load_outcomes, move_outcomes
 from services.reclassifier.domain.features import Detail, Features, Window
 from services.reclassifier.domain.orders import Activity, Day, Outcomes, OwnedDay
@@ -59,6 +59,16 @@ RETURNING owner
 """
 
 
+class _Ends(NamedTuple):
+    """The last day with an order until today, and the earliest day to come with anything in it."""
+
+    last_order_day: Day | None = None
+    next_day: Day | None = None
+
+
+_NO_ENDS: Final = _Ends()
+
+
 async def add_activity(connection: Connection, changes: Mapping[OwnedDay, Activity]) -> None:
     """Add to days, ascending by owner and day."""
     if not changes:
@@ -93,7 +103,7 @@ async def load_features(
             row["unpriced_lines"],
             row["first_day"],
         )
-    ends = {row["owner"]: row for row in await connection.fetch(_ENDS, list(owners), today)}
+    ends = await _ends(connection, owners, today, costs=Detail.COSTS in detail)
     if Detail.COSTS in detail:
         for (owner, at), (costs, first) in (await load_costs(connection, owners, today, lengths)).items():
             windows[owner][at] = replace(windows[owner][at], costs=costs, first_cost_day=first)
@@ -109,12 +119,17 @@ async def load_features(
         for owner, own in windows.items():
             rows = days.get(owner, [])
             own.update((at, replace(one, rhythm=rhythm_of(rows, today, at))) for at, one in own.items())
-    return {
-        owner: Features(today, windows[owner], ends[owner]["last_order_day"], ends[owner]["next_day"])
-        if owner in ends
-        else Features(today, windows[owner])
-        for owner in owners
-    }
+    return {owner: Features(today, windows[owner], *ends.get(owner, _NO_ENDS)) for owner in owners}
+
+
+async def _ends(connection: Connection, owners: Sequence[str], today: Day, *, costs: bool) -> dict[str, _Ends]:
+    rows = await connection.fetch(_ENDS, list(owners), today)
+    ends = {row["owner"]: _Ends(row["last_order_day"], row["next_day"]) for row in rows}
+    if costs:
+        for owner, day in (await load_next_days(connection, owners, today)).items():
+            last, to_come = ends.get(owner, _NO_ENDS)
+            ends[owner] = _Ends(last, day if to_come is None else min(day, to_come))
+    return ends
 
 
 def _whose_outcomes(windows: dict[str, dict[int, Window]], detail: Sequence[Detail]) -> dict[str, dict[int, Window]]:

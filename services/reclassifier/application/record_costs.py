@@ -27,6 +27,9 @@ async def record_costs(transaction: ReclassifierTransaction, told: Sequence[tupl
     found = [change for one in changed for change in cost_changes(stored.get(one.cost.key), one)]
     await transaction.add_costs(sum_changes(found))
     causes = {cost.key: cause for cost, cause in told}
-    await transaction.make_due({one.owner: causes.get(one.cost.key) for one in changed}, known_only=True)
+    due = {
+        day.owner: causes.get(one.cost.key) for one in changed for day, _ in cost_changes(stored.get(one.cost.key), one)
+    }
+    await transaction.make_due(due, known_only=True)
     await transaction.count_activity()
     return len(changed)

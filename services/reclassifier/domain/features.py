@@ -1,7 +1,7 @@
 """What a customer's orders look like over windows of days that end today.
 
 A window of W days holds the days after today - W up to and including today. `unpriced_lines` says how far a value is
-only a lower bound. Days in the future (a source whose clock is ahead) count when they come.
+only a lower bound. Days to come (a source whose clock is ahead, costs of a location east of UTC) count when they come.
 """
 
 from collections.abc import Iterable, Mapping
@@ -46,7 +46,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Everything that a rule may look at, as of one day. `next_day` is the earliest day to come with activity."""
+    """Everything that a rule may look at, as of one day. `next_day` is the earliest day to come with anything in it."""
 
     today: Day
     windows: Mapping[int, Window]
@@ -70,6 +70,7 @@ def features_of(
 ) -> Features:
     """The features from a customer's days. The database computes the same in bulk; this is the definition."""
     active = {day: activity for day, activity in days.items() if any(activity)}
+    to_come = [day for day in active if day > today]
     ordered = [day for day, activity in active.items() if activity.orders > 0 and day <= today]
     asked = tuple(detail)
     found = {length: _window(active, today, length) for length in windows}
@@ -80,11 +81,12 @@ def features_of(
         found = {length: replace(one, rhythm=rhythm_of(rows, today, length)) for length, one in found.items()}
     if Detail.COSTS in asked:
         found = {length: _with_costs(one, costs or {}, outcomes or {}, today) for length, one in found.items()}
+        to_come += [day for day, one in (costs or {}).items() if day > today and one.days > 0]
     return Features(
         today,
         found,
         last_order_day=max(ordered, default=None),
-        next_day=min((day for day in active if day > today), default=None),
+        next_day=min(to_come, default=None),
     )
 
 

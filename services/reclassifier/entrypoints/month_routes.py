@@ -1,7 +1,6 @@
 """What each customer brought and cost in a month, over HTTP: it adds up to what the ATP's ledger says by tier."""
 
 from datetime import date
-from decimal import Decimal
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query
@@ -11,7 +10,7 @@ from services.reclassifier.application.ports import OwnersMonth
 from services.reclassifier.domain.costs import NANOS_PER_MICRO
 from services.reclassifier.domain.orders import customer_of_owner
 from services.reclassifier.entrypoints.desk import PAGE_MAX, Desk, Reader
-from services.reclassifier.entrypoints.window_documents import Answer, amount, cost_amount
+from services.reclassifier.entrypoints.window_documents import Answer, PlainDigits, amount, cost_amount
 
 MONTH_PATTERN: Final = "^(19[7-9][0-9]|20[0-9]{2}|21[0-9]{2})-(0[1-9]|1[0-2])$"
 MONTHS_PER_YEAR: Final = 12
@@ -25,11 +24,11 @@ class MonthNumbers(Answer):
     theirs. `margin` is value less returns, goods and cost to serve; `costs_missing` activities or units have no cost.
     """
 
-    value: Decimal
-    returned_value: Decimal
-    cost_to_serve: Decimal
-    goods_cost: Decimal
-    margin: Decimal
+    value: PlainDigits
+    returned_value: PlainDigits
+    cost_to_serve: PlainDigits
+    goods_cost: PlainDigits
+    margin: PlainDigits
     costs_missing: int
 
 

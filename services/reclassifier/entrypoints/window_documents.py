@@ -1,9 +1,9 @@
 """A customer's numbers over one window, as they are answered. Formulas are in docs/reclassification.md."""
 
 from decimal import Decimal
-from typing import Final
+from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PlainSerializer
 
 from services.reclassifier.domain.demand import DemandProfile, Ratio
 from services.reclassifier.domain.features import Window
@@ -12,6 +12,10 @@ from services.reclassifier.domain.orders import MICROS_PER_UNIT
 from services.reclassifier.domain.rhythm import Rhythm
 
 NANOS_PER_UNIT: Final = 1_000_000_000
+# As text an exact zero of nine decimals would be "0E-9".
+PlainDigits = Annotated[
+    Decimal, PlainSerializer(lambda value: f"{value:f}", return_type=str, when_used="json-unless-none")
+]
 
 
 class Answer(BaseModel):
@@ -24,8 +28,8 @@ class DemandDocument(Answer):
     """How even the demand is, by weeks; null where there is too little to tell."""
 
     profile: DemandProfile | None
-    average_interval: Decimal | None
-    squared_variation: Decimal | None
+    average_interval: PlainDigits | None
+    squared_variation: PlainDigits | None
     periods: int
     periods_with_demand: int
 
@@ -41,28 +45,28 @@ class WindowDocument(Answer):
     days: int
     orders: int
     units: int
-    value: Decimal
+    value: PlainDigits
     unpriced_lines: int
     order_days: int
-    order_value: Decimal | None
-    expected_value: Decimal | None
+    order_value: PlainDigits | None
+    expected_value: PlainDigits | None
     returned_units: int
-    returned_value: Decimal
-    return_share: Decimal | None
+    returned_value: PlainDigits
+    return_share: PlainDigits | None
     orders_delivered: int
     orders_late: int
-    late_share: Decimal | None
+    late_share: PlainDigits | None
     surveys: int
-    survey_score: Decimal | None
+    survey_score: PlainDigits | None
     complaints: int
-    repeat_share: Decimal | None
-    lapse_risk: Decimal | None
-    trend: Decimal | None
+    repeat_share: PlainDigits | None
+    lapse_risk: PlainDigits | None
+    trend: PlainDigits | None
     demand: DemandDocument
-    cost_to_serve: Decimal | None
-    goods_cost: Decimal | None
+    cost_to_serve: PlainDigits | None
+    goods_cost: PlainDigits | None
     costs_missing: int | None
-    margin: Decimal | None
+    margin: PlainDigits | None
 
 
 def window_document(window: Window, prior: Prior | None) -> WindowDocument:
