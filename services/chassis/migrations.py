@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from services.chassis.database_session import Connection
+from services.chassis.partitions import maintain
 
 LOCK_DEADLINE_SECONDS: Final = 300.0  # how long another replica may take to migrate
 LOCK_POLL_SECONDS: Final = 0.1
@@ -42,6 +43,9 @@ class MigrationLockBusy(Exception):  # noqa: N818 - says what happened
 async def migrate(url: str, *, schema: str, script_location: Path) -> None:
     """Create `schema` if it is missing and run what is new in `script_location`/versions in it.
 
+    The partitions of today and the days ahead are there when it returns: what is written in the first minute would
+    else land in the default partitions, and keep that day there.
+
     Raises:
         MigrationLockBusy: another process is at it and does not come to an end.
         OSError, asyncpg.PostgresError: no connection, or no right to do it.
@@ -50,6 +54,10 @@ async def migrate(url: str, *, schema: str, script_location: Path) -> None:
     async with _only_one(url, schema) as connection:
         await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
         await _upgrade(url, schema, script_location)
+        await connection.execute(f'SET search_path = "{schema}"')
+        async with connection.transaction():
+            today = await connection.fetchval("SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date")
+            await maintain(connection, today)
 
 
 def execute_script(sql: str) -> None:

@@ -36,7 +36,9 @@ ORDER BY position
 """
 
 # For every key of an urgent row, the rows of that key that wait in the bulk lane before it come along: order holds
-# across the lanes. OFFSET 0 keeps the look-up per key; the planner would else read a million bulk rows for ten keys.
+# across the lanes. OFFSET 0 keeps the look-up per key, and it is worded so that the index of keys alone serves it (see
+# tables.OUTBOX_V2): a planner that takes the backlog for small, because there was none when it last counted, would else
+# read a million bulk rows for ten keys.
 URGENT: Final = """
 WITH urgent AS MATERIALIZED (
     SELECT *, sum(coalesce(octet_length(payload), 0)) OVER (ORDER BY position) AS bytes FROM (
@@ -58,7 +60,7 @@ SELECT * FROM fitting
 UNION ALL
 SELECT earlier.* FROM last CROSS JOIN LATERAL (
     SELECT position, created_on, bucket, lane, aggregatetype, aggregateid, payload, headers FROM outbox
-    WHERE lane = 1 AND published_at IS NULL AND refused IS NULL
+    WHERE lane = 1 AND num_nulls(published_at) = 1 AND refused IS NULL
       AND aggregateid = last.aggregateid AND aggregatetype = last.aggregatetype AND position < last.position
     OFFSET 0
 ) earlier
@@ -92,9 +94,17 @@ SELECT oldest.position FROM unnest($1::smallint[]) AS asked (lane) CROSS JOIN LA
 # A mark that a crash of the server loses means that the row is published again, which consumers expect anyway: the
 # commit need not wait for the disk, where it would queue with the promises.
 _QUICK_COMMIT: Final = "SET LOCAL synchronous_commit = off"
-_MARK: Final = """
+# Each row is looked up by itself, and updated where it was found. Asked for all positions at once, a planner that takes
+# the backlog for small reads the lane from its beginning.
+MARK: Final = """
 UPDATE outbox SET published_at = clock_timestamp()
-WHERE created_on = $1 AND lane = $2 AND position = ANY($3::bigint[]) AND published_at IS NULL AND refused IS NULL
+WHERE created_on = $1 AND refused IS NULL AND ctid = ANY (ARRAY(
+    SELECT found.ctid FROM unnest($3::bigint[]) AS marked (position) CROSS JOIN LATERAL (
+        SELECT ctid FROM outbox
+        WHERE created_on = $1 AND lane = $2 AND position = marked.position AND published_at IS NULL AND refused IS NULL
+        OFFSET 0
+    ) found
+))
 """
 _REFUSE: Final = "UPDATE outbox SET refused = $4 WHERE created_on = $1 AND lane = $2 AND position = $3"
 
@@ -159,7 +169,7 @@ async def mark_published(connection: Connection, rows: Iterable[Row]) -> None:
     if positions:
         await connection.execute(_QUICK_COMMIT)
     for (day, lane), marked in positions.items():
-        await connection.execute(_MARK, day, lane.value, marked)
+        await connection.execute(MARK, day, lane.value, marked)
 
 
 async def refuse(connection: Connection, row: Row, reason: str) -> None:

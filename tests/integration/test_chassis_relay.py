@@ -2,8 +2,10 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -13,11 +15,15 @@ from services.chassis.database import Connection, Database
 from services.chassis.event_log.port import PublishRefused, PublishUnknown, Record
 from services.chassis.outbox import BUCKETS, Lane, enqueue, pending
 from services.chassis.relay import Beacon, Relay
-from tests.support.postgres import blocks_read
+from services.chassis.relay_rows import Row
 from tests.support.relay import QUICK, HeldUpProducer, Shelf, event_id, events, new_relay, put, running
 
 KEYS = [f"order-{number}" for number in range(7)]
-BLOCKS_MAX = 100  # of 8 kB; all that was published is some thousand
+ROWS_LOOKED_AT_MAX = 200
+ROWS_LOOKED_AT = """
+SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables
+WHERE schemaname = current_schema() AND relname LIKE 'outbox%'
+"""
 CROWD_OF_ROWS = """
 INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload, headers, key_version, bucket, lane, published_at)
 SELECT gen_random_uuid(), 'promises.v1', 'crowd-' || n, 'promise.changed.v1', '', '{}', 1, n % 64, $2::smallint,
@@ -163,23 +169,42 @@ async def test_an_urgent_event_overtakes_a_long_bulk_backlog(chassis_database: D
     assert [each for each in shelf.ids() if each != urgent[0]] == bulk[: len(shelf.records) - 1]
 
 
-async def test_a_batch_reads_as_little_behind_many_published_rows_as_behind_few(chassis_database: Database) -> None:
+@pytest.mark.parametrize("counted_when", ["nothing waits", "all wait"])
+async def test_a_batch_reads_as_little_of_a_long_backlog_as_of_a_short_one(
+    chassis_database: Database, counted_when: str
+) -> None:
     async def fill(connection: Connection) -> None:
-        await connection.execute(CROWD_OF_ROWS, 40_000, Lane.URGENT.value, datetime.now(UTC))
+        await connection.execute(CROWD_OF_ROWS, 20_000, Lane.URGENT.value, datetime.now(UTC))
+        if counted_when == "nothing waits":
+            await connection.execute("ANALYZE outbox")
         await connection.execute(CROWD_OF_ROWS, 20_000, Lane.BULK.value, None)
-        await connection.execute("ANALYZE outbox")
+        if counted_when == "all wait":
+            await connection.execute("ANALYZE outbox")
 
-    async def read(connection: Connection) -> list[int]:
-        buckets, limit, most = list(range(BUCKETS)), 50, relay_rows.BATCH_BYTES_MAX
-        batches = [
-            await blocks_read(connection, statement, buckets, limit, most)
-            for statement in (relay_rows.URGENT_ALONE, relay_rows.URGENT, relay_rows.BULK)
-        ]
-        return [*batches, await blocks_read(connection, relay_rows.OLDEST, [lane.value for lane in Lane])]
+    async def read(connection: Connection) -> tuple[list[Row], list[int]]:
+        buckets = range(BUCKETS)
+        urgent, for_urgent = await looked_at(connection, relay_rows.urgent_rows(connection, buckets, 50))
+        _, for_bulk = await looked_at(connection, relay_rows.bulk_rows(connection, buckets, 50))
+        _, for_lanes = await looked_at(connection, relay_rows.all_published(connection, list(Lane)))
+        return urgent, [for_urgent, for_bulk, for_lanes]
+
+    async def mark(connection: Connection) -> int:
+        return (await looked_at(connection, relay_rows.mark_published(connection, urgent)))[1]
 
     await chassis_database.run(fill, label="fill")
-    await put(chassis_database, events(["somebody"]))
-    assert max(await chassis_database.read(read)) < BLOCKS_MAX
+    await put(chassis_database, events(["crowd-7"]))
+    urgent, looked = await chassis_database.read(read, by_key=True)
+    looked.append(await chassis_database.run(mark, label="mark", by_key=True))
+    assert [row.key for row in urgent] == ["crowd-7", "crowd-7"]
+    assert await unpublished(chassis_database) == 19_999
+    assert max(looked) < ROWS_LOOKED_AT_MAX
+
+
+async def looked_at(connection: Connection, work: Awaitable[Any]) -> tuple[Any, int]:
+    """What the work returned, and how many rows of the outbox it looked at."""
+    before = await connection.fetchval(ROWS_LOOKED_AT)
+    done = await work
+    return done, await connection.fetchval(ROWS_LOOKED_AT) - before
 
 
 async def test_bulk_batches_are_small_while_urgent_events_come(chassis_database: Database) -> None:

@@ -66,6 +66,18 @@ async def test_a_fresh_database_gets_everything_in_its_own_schema(
     assert await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
 
 
+async def test_what_is_written_first_lands_in_the_partition_of_its_day(
+    database_url: str, connection: "asyncpg.Connection[asyncpg.Record]", tmp_path: Path
+) -> None:
+    await migrate(database_url, schema="moving", script_location=scripts(tmp_path, FIRST))
+    await connection.execute(
+        "INSERT INTO moving.outbox (id, aggregatetype, type, headers, key_version, bucket, lane)"
+        " VALUES (gen_random_uuid(), 'promises.v1', 'promise.changed.v1', '{}', 1, 0, 0)"
+    )
+    where = await connection.fetchval("SELECT tableoid::regclass::text FROM moving.outbox")
+    assert where != "moving.outbox_default"
+
+
 async def test_a_second_run_changes_nothing(
     database_url: str, connection: "asyncpg.Connection[asyncpg.Record]", tmp_path: Path
 ) -> None:

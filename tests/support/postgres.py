@@ -89,6 +89,7 @@ async def create_chassis_schema(url: str, schema: str) -> None:
             await connection.execute(f"CREATE SCHEMA {schema}; SET LOCAL search_path = {schema}")
             for script in (
                 tables.OUTBOX_V1,
+                tables.OUTBOX_V2,
                 tables.INBOX_V1,
                 tables.IDEMPOTENCY_V1,
                 tables.LEASE_V1,
