@@ -146,6 +146,30 @@ async def test_the_rules_say_which_moves_need_a_second_person(
         assert (forgot.status_code, forgot.json()["code"]) == (409, "approval_required")
 
 
+async def test_an_override_hides_no_change_of_what_lies_below_it(registry: RegistryUnderTest) -> None:
+    await govern(registry, {})
+    customer = await registry.new_customer("below an override", "gold")
+    await registry.client.put(f"/v1/customers/{customer}/record", json=CONTRACT)
+    approved = {"kind": "override", "reason": "approved for a day", "effective_to": (NOON + 24 * HOUR).isoformat()}
+    await registry.assign(customer, "silver", **approved)
+    await govern(registry, STRICT)
+    for wish in (
+        {"tier": "silver"},  # of which nobody would notice anything before the override ends
+        {"tier": "silver", "effective_from": (NOON + 12 * HOUR).isoformat()},
+        {"tier": "silver", **approved, "effective_to": (NOON + 99 * HOUR).isoformat()},  # one day was approved
+    ):
+        path = f"/v1/customers/{customer}/assignments"
+        refused = await registry.client.post(path, json=wish)
+        assert (refused.status_code, refused.json()["needs"]) == (409, ["contract_downgrade"]), wish
+    held = (await registry.client.get(f"/v1/customers/{customer}")).json()["assignments"]
+    sequence = next(each["sequence"] for each in held if each["kind"] == "assigned")
+    ended = await registry.client.post(
+        f"/v1/customers/{customer}/assignments/{sequence}:end", json={"reason": "not in force now"}
+    )
+    assert (ended.status_code, ended.json()["needs"]) == (409, ["jump", "contract_downgrade"])
+    await registry.assign(customer, "gold", kind="override", reason="as it was", effective_to=approved["effective_to"])
+
+
 async def test_a_bulk_above_the_limit_and_its_rows_need_a_second_person(registry: RegistryUnderTest) -> None:
     rows = [{"identifiers": [{"system": "erp", "id": f"bulked {each}"}], "tier": "silver"} for each in range(3)]
     large = await registry.client.post("/v1/imports", json={"items": rows})

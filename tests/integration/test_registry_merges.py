@@ -162,6 +162,23 @@ async def test_a_merge_is_no_way_around_a_second_person_and_no_rule_moves_a_merg
     assert verdict.refusal is ProposalRefusal.MERGED_CUSTOMER
 
 
+async def test_what_guards_a_customer_is_not_taken_away_by_a_merge_or_a_split(registry: RegistryUnderTest) -> None:
+    key_account, other = await registry.new_customer("key account", "gold"), await registry.new_customer("any", "gold")
+    contract = {"contract": {"starts": "2025-01-01", "minimum_tier": "gold"}}
+    await registry.client.put(f"/v1/customers/{key_account}/record", json={"strategic": True, **contract})
+    await registry.client.put("/v1/change-rules", json={"key_accounts": True, "contract_downgrades": True})
+    try:
+        path = f"/v1/customers/{key_account}:merge"
+        refused = await registry.client.post(path, json={"into": other, "reason": "same tier, no guard"})
+        assert (refused.status_code, refused.json().get("needs")) == (409, ["key_account", "contract_downgrade"])
+        assert await act(registry, other, "merge", into=key_account) == (200, "merged")
+        split = await registry.client.post(f"/v1/customers/{other}:split", json={"reason": "out of the contract"})
+        assert (split.status_code, split.json().get("needs")) == (409, ["key_account", "contract_downgrade"])
+    finally:
+        await registry.client.put("/v1/change-rules", json={})
+    assert await act(registry, other, "split") == (200, "active")
+
+
 async def test_an_erasure_reaches_the_duplicates(registry: RegistryUnderTest) -> None:
     twin, other = await registry.new_customer("erased twin"), await registry.new_customer("erased other")
     await registry.client.put(f"/v1/customers/{twin}/personal", json={"email": "twin@example.org"})

@@ -44,7 +44,7 @@ async def move_customers(
             customer = working[customer_id]
             outcome = move(customer, tiers, request, now)
             if isinstance(outcome, Moved) and not approved:
-                needs = needs_of_move(rules, customer, tiers, outcome.move, now)
+                needs = needs_of_move(rules, customer, outcome.customer, tiers, now)
                 outcome = SecondPersonNeeded(needs) if needs else outcome
         outcomes.append((customer_id, outcome))
         if not isinstance(outcome, Moved | Unchanged):

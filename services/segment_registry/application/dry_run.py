@@ -1,6 +1,6 @@
 """What a change request would touch: customers here, open promises and protections by the ATP's preview."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -23,12 +23,12 @@ from services.segment_registry.application.ports import (
     Transactions,
 )
 from services.segment_registry.domain import merging, moves
-from services.segment_registry.domain.customers import Customer
 from services.segment_registry.domain.differences import Difference, differences
 from services.segment_registry.domain.merging import MergeRefused
-from services.segment_registry.domain.moves import Moved, MoveRequest
+from services.segment_registry.domain.moves import Move, Moved, MoveRequest
 from services.segment_registry.domain.planned_tiers import predecessor
-from services.segment_registry.domain.second_person import Need, needs_of_move
+from services.segment_registry.domain.second_person import Need, needs_of_merge, needs_of_move
+from services.segment_registry.domain.tiers import Tier, default_tier
 from services.segment_registry.domain.timeline import Grounds, Kind
 
 PREVIEWED_MAX: Final = 500  # customers that the ATP previews together
@@ -134,8 +134,8 @@ async def _of_moves(reader: RegistryReader, wanted: Wanted) -> Effects:
         customer = customers.get(customer_id)
         outcome = None if customer is None else moves.move(customer, tiers, request, now)
         if customer is not None and isinstance(outcome, Moved):
-            needs = needs_of_move(rules, customer, tiers, outcome.move, now)
-            touched[customer_id] = _touched(customer, outcome, needs)
+            needs = needs_of_move(rules, customer, outcome.customer, tiers, now)
+            touched[customer_id] = _touched(outcome.move, tiers, needs)
     return Effects(len(touched), tuple(touched.values())[:PREVIEWED_MAX])
 
 
@@ -148,7 +148,8 @@ async def _of_end(reader: RegistryReader, change: EndChange) -> Effects:
     outcome = moves.end(customer, tiers, change.sequence, Grounds(change.reason, ""), now)
     if not isinstance(outcome, Moved):
         return Effects(0, ())
-    return Effects(1, (_touched(customer, outcome, needs_of_move(rules, customer, tiers, outcome.move, now)),))
+    needs = needs_of_move(rules, customer, outcome.customer, tiers, now)
+    return Effects(1, (_touched(outcome.move, tiers, needs),))
 
 
 async def _of_merge(reader: RegistryReader, change: MergeChange) -> Effects:
@@ -163,19 +164,20 @@ async def _of_merge(reader: RegistryReader, change: MergeChange) -> Effects:
         return Effects(0, ())
     duplicate, grounds = customers[change.customer_id], Grounds(change.reason, "")
     if change.into is None:
+        served = customers[other], duplicate
         done = merging.split(duplicate, customers[other], tiers, grounds, now)
     else:
         below = await reader.merged_below(change.customer_id)
         height = max((depth for _, depth in below), default=0)
+        served = duplicate, customers[other]
         done = merging.merge(duplicate, customers[other], height, tiers, grounds, now)
     if isinstance(done, MergeRefused):
         return Effects(0, ())
     if done.move is None:
         return Effects(1, ())
-    move, needs = done.move, needs_of_move(rules, duplicate, tiers, done.move, now)
-    return Effects(1, (Touched(move.customer_id, move.from_tier or "", move.to_tier, move.effective_from, needs),))
+    return Effects(1, (_touched(done.move, tiers, needs_of_merge(rules, duplicate, served, tiers, now)),))
 
 
-def _touched(customer: Customer, outcome: Moved, needs: tuple[Need, ...]) -> Touched:
-    move = outcome.move
-    return Touched(customer.customer_id, move.from_tier or "", move.to_tier, move.effective_from, needs)
+def _touched(move: Move, tiers: Mapping[str, Tier], needs: tuple[Need, ...]) -> Touched:
+    from_tier = move.from_tier or default_tier(tiers).tier
+    return Touched(move.customer_id, from_tier, move.to_tier, move.effective_from, needs)

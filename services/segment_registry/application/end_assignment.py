@@ -30,7 +30,7 @@ async def end_assignment(
     decision = moves.end(customer, tiers, sequence, grounds, now)
     needs: tuple[Need, ...] = ()
     if isinstance(decision, Moved) and not approved:
-        needs = needs_of_move(await transaction.change_rules(), customer, tiers, decision.move, now)
+        needs = needs_of_move(await transaction.change_rules(), customer, decision.customer, tiers, now)
     if isinstance(decision, Moved) and not needs:
         events = events_of([decision.customer], [decision.move], cause, now)
         audit = [*settled.audit, audit_of_move(decision.move, "tier.ended")]

@@ -2,12 +2,13 @@
 
 from services.chassis.audit.chain import AuditEntry
 from services.segment_registry.application.change_customers import CustomerUnknown, audit_of_move, store_change
-from services.segment_registry.application.ports import Commander, RegistryTransaction, TierLock
+from services.segment_registry.application.ports import Commander, LostRace, RegistryTransaction, TierLock
 from services.segment_registry.application.publishing import events_of
 from services.segment_registry.application.settle_effects import Settled, settle_effects
 from services.segment_registry.domain import merging
+from services.segment_registry.domain.customers import Customer
 from services.segment_registry.domain.merging import MergeDone, MergeRefusal, MergeRefused
-from services.segment_registry.domain.second_person import SecondPersonNeeded, needs_of_move
+from services.segment_registry.domain.second_person import SecondPersonNeeded, needs_of_merge
 from services.segment_registry.domain.timeline import Grounds
 
 Outcome = MergeDone | MergeRefused | CustomerUnknown | SecondPersonNeeded
@@ -33,7 +34,8 @@ async def merge_customers(
     grounds = Grounds(reason, commander.author)
     found = settled.customers
     decision = merging.merge(found[duplicate], found[into], height, tiers, grounds, now)
-    return await _store(transaction, settled, decision, commander, approved=approved)
+    served = found[duplicate], found[into]
+    return await _store(transaction, settled, decision, served, commander, approved=approved)
 
 
 async def split_customer(
@@ -43,6 +45,8 @@ async def split_customer(
     tiers = await transaction.lock_tiers(TierLock.SHARED)
     root = await transaction.root_of(duplicate)
     customers = await transaction.lock_customers([duplicate, root or duplicate], ended_too=True)
+    if root != await transaction.root_of(duplicate):
+        raise LostRace("the customer was merged or split meanwhile")
     if duplicate not in customers:
         return CustomerUnknown()
     if root is None or customers[duplicate].merged_into is None:
@@ -52,22 +56,24 @@ async def split_customer(
     found = settled.customers
     grounds = Grounds(reason, commander.author)
     decision = merging.split(found[duplicate], found[root], tiers, grounds, now)
-    return await _store(transaction, settled, decision, commander, approved=approved)
+    served = found[root], found[duplicate]
+    return await _store(transaction, settled, decision, served, commander, approved=approved)
 
 
 async def _store(
     transaction: RegistryTransaction,
     settled: Settled,
     decision: MergeDone | MergeRefused,
+    served: tuple[Customer, Customer],
     commander: Commander,
     *,
     approved: bool,
 ) -> Outcome:
     now = await transaction.now()
-    if isinstance(decision, MergeDone) and decision.move is not None and not approved:
+    if isinstance(decision, MergeDone) and not approved:
         former = settled.customers[decision.customer.customer_id]
         tiers, rules = await transaction.tiers(), await transaction.change_rules()
-        needs = needs_of_move(rules, former, tiers, decision.move, now)
+        needs = needs_of_merge(rules, former, served, tiers, now)
         if needs:
             await transaction.append_audit(settled.audit, now)
             return SecondPersonNeeded(needs)

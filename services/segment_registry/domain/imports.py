@@ -140,7 +140,7 @@ def _moved(row: ImportRow, customer: Customer, bulk: Bulk) -> tuple[Customer, Mo
     request = MoveRequest(row.tier, Kind.ASSIGNED, None, None, Grounds(row.reason, bulk.author))
     match moves.move(customer, bulk.tiers, request, bulk.now):
         case Moved(after, _, notice):
-            if needs_of_move(bulk.rules, customer, bulk.tiers, notice, bulk.now):
+            if needs_of_move(bulk.rules, customer, after, bulk.tiers, bulk.now):
                 return RowRefused(row.index, RowRefusal.APPROVAL_REQUIRED)
             return after, notice
         case Unchanged():

@@ -80,7 +80,7 @@ def judge(
         return refusal
     match moves.move(customer, tiers, request_of(proposal), now):
         case Moved() as moved:
-            asked = needs_of_move(rules, customer, tiers, moved.move, moment_for(customer, now))
+            asked = needs_of_move(rules, customer, moved.customer, tiers, moment_for(customer, now))
             return ProposalRefusal.APPROVAL_REQUIRED if asked else moved
         case Unchanged():
             return ProposalRefusal.ALREADY_THERE
