@@ -34,5 +34,13 @@ def test_a_delta_file_holds_what_changed_since_the_last_one(served: Served, tmp_
     nothing = tiercel("customers", "export", str(delta), "--cursor", str(cursor), *to)
     assert "0 customers, 0 rows" in nothing.stdout, nothing.stderr
     assert parquet.read_table(delta).num_rows == 0
+    merge = {"into": first, "reason": "a duplicate"}
+    assert served.ask("segment_registry", "POST", f"/v1/customers/{second}:merge", merge).status_code == 200
+    body = {"tier": "standard", "kind": "override", "reason": "x", "effective_to": "2031-01-01T00:00:00Z"}
+    for _ in range(2):  # once as it is merged, and again as the one changes by which it is served
+        assert tiercel("customers", "export", str(delta), "--cursor", str(cursor), *to).returncode == 0
+        [row] = [row for row in parquet.read_table(delta).to_pylist() if row["customer_id"] == second]
+        assert (row["served_tier"], row["tier"], row["merged_into"]) == ("standard", None, first)
+        assert served.ask("segment_registry", "POST", f"/v1/customers/{first}/assignments", body).status_code < 300
     refused = tiercel("customers", "export", str(tmp_path / "tiers.xlsx"), *to)
     assert (refused.returncode, "one of .csv, .parquet" in refused.stderr) == (1, True)

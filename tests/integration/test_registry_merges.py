@@ -24,6 +24,7 @@ from services.segment_registry.application.ports import Cause, ProposalVerdict
 from services.segment_registry.domain.merging import MERGES_DEEP_MAX
 from services.segment_registry.domain.proposals import Proposal, ProposalRefusal
 from services.segment_registry.entrypoints.documents import CustomerDocument
+from services.segment_registry.entrypoints.explanation_documents import ExplanationDocument
 from tests.support.registry_service import RegistryUnderTest, registry_over
 
 NOON = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
@@ -205,7 +206,11 @@ async def test_random_merges_and_splits_agree_with_a_table_of_parents_here_and_i
     def height(name: str) -> int:
         return max((1 + height(each) for each in names if parents[each] == name), default=0)
 
-    for _ in range(30):
+    fed: dict[str, str] = {}
+    cursor = await follow(registry, None, fed)
+    served: dict[str, list[str]] = {name: ["standard"] for name in names}  # by the hour
+    for hour in range(1, 31):
+        await at(registry, NOON + hour * HOUR)
         one, other = chance.sample(names, 2)
         what = chance.choice(["merge", "split", "assign"])
         if what == "assign":
@@ -223,9 +228,42 @@ async def test_random_merges_and_splits_agree_with_a_table_of_parents_here_and_i
             possible = parents[one] is None and parents[other] is None and height(one) < MERGES_DEEP_MAX
             assert (status == 200) == possible
             parents[one] = other if possible else parents[one]
+        for name in names:
+            served[name].append(tiers[root(name)])
+        cursor = await follow(registry, cursor, fed)
+        assert {name: fed[ids[name]] for name in names} == {name: tiers[root(name)] for name in names}
+    for name in names:
+        for hour in (30, chance.randrange(31), chance.randrange(31)):
+            await check_explanation(registry, ids[name], served[name][: hour + 1])
+    await at(registry, NOON + 30 * HOUR)
     expected_tiers = {name: (ids[root(name)], tiers[root(name)]) for name in names}
     assert {name: await resolved(registry, name) for name in names} == expected_tiers
     assert await tiers_in_the_atp(registry, database_url, chance, names) == expected_tiers
+
+
+async def follow(registry: RegistryUnderTest, cursor: str | None, tiers: dict[str, str]) -> str | None:
+    """Read the feed to its end, as a system without Kafka does; the place to go on from."""
+    more = True
+    while more:
+        query = {"limit": "3"} | ({} if cursor is None else {"after": cursor})
+        page = (await registry.client.get("/v1/assignments", params=query)).json()
+        tiers |= {each["customer_id"]: each["tier"] for each in page["items"]}
+        cursor, more = page["next_cursor"], page["more"]
+    return cursor
+
+
+async def check_explanation(registry: RegistryUnderTest, customer: str, served: list[str]) -> None:
+    """What is said of the last of these hours: the tier, and since when it was in none but this one."""
+    hour = len(served) - 1
+    query = {"at": (NOON + hour * HOUR).isoformat()}
+    answer = await registry.client.get(f"/v1/customers/{customer}/tier-explanation", params=query)
+    explained = ExplanationDocument.model_validate_json(answer.content)
+    assert explained.tier == served[-1] == await tier_of(registry, customer, **query)
+    changed = [each for each in range(1, hour + 1) if served[each] != served[each - 1]]
+    if changed:
+        assert explained.since == NOON + changed[-1] * HOUR
+    elif explained.basis == "unassigned":
+        assert explained.since is None
 
 
 async def tiers_in_the_atp(
@@ -251,7 +289,7 @@ async def tiers_in_the_atp(
         found = await database.read(lambda connection: customers_of_atp(connection, keys, stale_after=HOUR))
     finally:
         await database.close()
-    now = datetime.now(UTC)
+    now = NOON + 30 * HOUR
     return {key.id: (each.customer_id, _in_force(each.assignments, now)) for key, each in found.items()}
 
 

@@ -1,8 +1,9 @@
 """`tiercel customers export`: who is in which tier, as a file; all of it, or what changed since the last one.
 
 A row is one assignment in force or planned; a customer without any has one row with its tier and empty columns of an
-assignment. With a cursor file the next export begins where this one ended: the cursor is written after the file, so
-that one that was broken off is made again. Nothing that was committed is missed; a customer that changed comes whole.
+assignment. So has one that was merged: it is served as `merged_into`, whose rows say what is planned. With a cursor
+file the next export begins where this one ended: the cursor is written after the file, so that one that was broken off
+is made again. Nothing that was committed is missed; a customer that changed comes whole.
 """
 
 import os
@@ -29,6 +30,7 @@ COLUMNS: Final = (
     "effective_to",
     "assignment_sequence",
     "reason",
+    "merged_into",
 )
 NUMBERS: Final = frozenset({"customer_sequence", "assignment_sequence"})
 FORMATS: Final = (".csv", ".parquet")
@@ -79,11 +81,13 @@ class Feed:
 def _rows(customer: dict[str, Any]) -> Iterator[Row]:
     known = ";".join(f"{each['system']}={each['id']}" for each in customer["identifiers"])
     head = (customer["customer_id"], customer["sequence"], known, customer["tier"])
-    for each in customer["assignments"]:
+    merged_into = customer["merged_into"]
+    own = [] if merged_into else customer["assignments"]  # those of a merged one are kept for a split, and do not count
+    for each in own:
         dates = (each["effective_from"], each["effective_to"])
-        yield (*head, each["tier"], each["kind"], *dates, each["sequence"], each["reason"])
-    if not customer["assignments"]:
-        yield (*head, *[None] * (len(COLUMNS) - len(head)))
+        yield (*head, each["tier"], each["kind"], *dates, each["sequence"], each["reason"], None)
+    if not own:
+        yield (*head, *[None] * (len(COLUMNS) - len(head) - 1), merged_into)
 
 
 def _write_csv(path: Path, rows: Iterator[Row]) -> int:

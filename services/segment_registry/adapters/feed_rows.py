@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from services.chassis.database import Connection
@@ -9,15 +10,22 @@ from services.segment_registry.adapters.customer_rows import load_customers
 from services.segment_registry.application.ports import FeedPlace
 from services.segment_registry.domain.customers import Customer
 
+_LIST: Final = """
+WITH RECURSIVE changed AS (
+    SELECT unnest($1::uuid[]) AS customer_id
+    UNION SELECT c.customer_id FROM changed JOIN customer c ON c.merged_into = changed.customer_id
+)
+INSERT INTO customer_change (customer_id, position) SELECT customer_id, position FROM changed, audit_head
+ON CONFLICT (customer_id) DO UPDATE SET position = excluded.position
+"""
+
 
 async def list_changed(connection: Connection, customer_ids: Collection[str]) -> None:
-    """Put these customers at the end. The head of the audit trail is held: its position is this transaction's."""
-    await connection.execute(
-        "INSERT INTO customer_change (customer_id, position)"
-        " SELECT changed, position FROM unnest($1::uuid[]) AS changed, audit_head"
-        " ON CONFLICT (customer_id) DO UPDATE SET position = excluded.position",
-        [UUID(customer_id) for customer_id in customer_ids],
-    )
+    """Put these customers at the end, and those that are served as they are: the tier of a merged one changes with it.
+
+    The head of the audit trail is held: its position is this transaction's.
+    """
+    await connection.execute(_LIST, [UUID(customer_id) for customer_id in customer_ids])
 
 
 async def page_of_changed(

@@ -8,6 +8,7 @@ from uuid import UUID
 from services.chassis.database import Connection
 from services.segment_registry.domain.customers import Customer
 from services.segment_registry.domain.merging import MERGES_DEEP_MAX
+from services.segment_registry.domain.served_history import MergeSpan
 
 _ROOTS: Final = "SELECT customer_id, merged_into FROM customer WHERE customer_id = ANY($1) AND merged_into IS NOT NULL"
 _BELOW: Final = """
@@ -37,6 +38,20 @@ async def roots(connection: Connection, customer_ids: Collection[UUID]) -> dict[
 async def merged_below(connection: Connection, customer_id: str) -> list[tuple[str, int]]:
     """Who is merged into a customer, by how many steps."""
     return [(str(row["customer_id"]), row["depth"]) for row in await connection.fetch(_BELOW, UUID(customer_id))]
+
+
+async def merges_of(connection: Connection, customer_ids: Collection[UUID]) -> dict[str, list[MergeSpan]]:
+    """Every merge that there was of these customers, by customer, ascending."""
+    rows = await connection.fetch(
+        "SELECT customer_id, merged_into, merged_at, split_at FROM customer_merge WHERE customer_id = ANY($1)"
+        " ORDER BY customer_id, merged_at, split_at",
+        list(customer_ids),
+    )
+    found: dict[str, list[MergeSpan]] = {}
+    for row in rows:
+        span = MergeSpan(str(row["merged_into"]), row["merged_at"], row["split_at"])
+        found.setdefault(str(row["customer_id"]), []).append(span)
+    return found
 
 
 async def save_merges(connection: Connection, before: Mapping[str, Customer], after: Sequence[Customer]) -> None:

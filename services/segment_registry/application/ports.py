@@ -24,6 +24,7 @@ from services.segment_registry.domain.change_rules import ChangeRules
 from services.segment_registry.domain.customers import Customer, Identifier
 from services.segment_registry.domain.planned_tiers import PlannedTier
 from services.segment_registry.domain.proposals import Proposal, ProposalRefusal
+from services.segment_registry.domain.served_history import MergeSpan
 from services.segment_registry.domain.tier_cards import TierCard
 from services.segment_registry.domain.tier_distances import FoundDistances
 from services.segment_registry.domain.tiers import Tier
@@ -209,6 +210,10 @@ class RegistryReader(Protocol):
 
     async def root_of(self, customer_id: str) -> str | None:
         """The customer as which a merged one is served; None if it is not merged."""
+        ...
+
+    async def merges_of(self, customer_ids: Collection[str]) -> dict[str, list[MergeSpan]]:
+        """Every merge that there was of these customers, ascending; one without any may be left out."""
         ...
 
     async def merged_below(self, customer_id: str) -> list[tuple[str, int]]:

@@ -14,6 +14,7 @@ from services.segment_registry.application.ports import (
 )
 from services.segment_registry.domain.customers import OWN_SYSTEM, Customer, Identifier, ServedTier, served_tier
 from services.segment_registry.domain.merging import MERGES_DEEP_MAX
+from services.segment_registry.domain.served_history import MergeSpan, history_of_spans, served_spans
 from services.segment_registry.domain.tier_explanation import Explanation, explain, with_distance
 from services.segment_registry.domain.tiers import Tier
 from services.segment_registry.domain.timeline import Assignment, in_force
@@ -88,12 +89,15 @@ async def explain_tier(
     """
 
     async def look(reader: RegistryReader) -> tuple[Explanation, dict[str, Tier]] | None:
-        served_as = await reader.root_of(customer_id) or customer_id
-        customer = (await reader.customers([served_as], ended_too=True)).get(served_as)
+        now = await reader.now()
+        moment = at or now
+        customer = await _as_served(reader, customer_id, moment)
         if customer is None:
             return None
         tiers = await reader.tiers()
-        return explain(customer, tiers, at or await reader.now()), tiers
+        default = await reader.default_tier_at(min(moment, now))
+        of_time = {name: replace(tier, is_default=name == default) for name, tier in tiers.items()}
+        return explain(customer, of_time, moment, now), tiers
 
     seen = await transactions.read(look)
     if seen is None:
@@ -108,6 +112,24 @@ async def explain_tier(
     except ReclassifierUnavailable as error:
         return replace(explanation, distance_missing=str(error))
     return with_distance(explanation, found, tiers)
+
+
+async def _as_served(reader: RegistryReader, customer_id: str, at: datetime) -> Customer | None:
+    """The customer as whom this one is served at a moment, with the history that counted for it; None if unknown."""
+    merges: dict[str, list[MergeSpan]] = {}
+    asked = [customer_id]
+    while asked:
+        found = await reader.merges_of(asked)
+        merges |= {each: found.get(each, []) for each in asked}
+        into = dict.fromkeys(span.merged_into for spans in found.values() for span in spans)
+        asked = [each for each in into if each not in merges]
+    customers = await reader.customers(list(merges), ended_too=True)
+    if customer_id not in customers:
+        return None
+    spans = served_spans(customer_id, merges)
+    histories = {each.customer_id: each.assignments for each in customers.values()}
+    [root] = [customers[span.customer_id] for span in spans if span.covers(at)]
+    return replace(root, assignments=history_of_spans(spans, histories))
 
 
 async def page_of_changed(

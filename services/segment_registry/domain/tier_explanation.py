@@ -7,13 +7,13 @@ names of rules are for colleagues and stay in the facts. Dates are days in UTC.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
 from typing import Final, NamedTuple
 
 from services.segment_registry.domain.customers import Customer, served_tier
+from services.segment_registry.domain.rule_numbers import RuleNumber, number_sentences, rule_number
 from services.segment_registry.domain.tier_distances import FoundDistances, distance_sentences
 from services.segment_registry.domain.tiers import Tier, default_tier
-from services.segment_registry.domain.timeline import Assignment, Evidence, Kind, boundaries, in_force, in_force_before
+from services.segment_registry.domain.timeline import Assignment, Kind, boundaries, in_force, in_force_before
 
 _MONTHS: Final = (
     "January",
@@ -29,15 +29,6 @@ _MONTHS: Final = (
     "November",
     "December",
 )
-
-
-class Distance(NamedTuple):
-    """One number of the rule: how far it lies above its limit (negative: below); None where one is no number."""
-
-    name: str
-    value: str
-    limit: str
-    above_limit: Decimal | None
 
 
 class NextChange(NamedTuple):
@@ -60,7 +51,7 @@ class Explanation:
     tier: Tier
     by: Assignment | None
     since: datetime | None
-    distances: tuple[Distance, ...]
+    distances: tuple[RuleNumber, ...]
     tier_above: Tier | None
     tier_below: Tier | None
     next_change: NextChange | None
@@ -69,20 +60,20 @@ class Explanation:
     distance_missing: str | None = None
 
 
-def explain(customer: Customer, tiers: Mapping[str, Tier], at: datetime) -> Explanation:
-    """Explain the tier at a moment; `customer` holds its whole tier history."""
+def explain(customer: Customer, tiers: Mapping[str, Tier], at: datetime, now: datetime) -> Explanation:
+    """Explain the tier at a moment, seen from `now`; `customer` holds its whole tier history."""
     served = served_tier(customer, tiers, at)
     tier = tiers[served.tier]
     since = _since(customer, tiers, at)
-    numbers = tuple(_distance(each) for each in served.by.grounds.evidence) if served.by else ()
+    numbers = tuple(rule_number(each) for each in served.by.grounds.evidence) if served.by else ()
     coming = _next_change(customer, tiers, at)
     above, below = _neighbours(tiers, tier)
     sentences = (
-        _standing(tier, since),
+        _standing(tier, since, at, now),
         _grounds(served.by),
-        *(_number(each) for each in numbers),
+        *number_sentences(numbers),
         *_around(above, below),
-        _outlook(tiers, tier, coming),
+        _outlook(tiers, tier, coming, now),
     )
     return Explanation(customer.customer_id, at, tier, served.by, since, numbers, above, below, coming, sentences)
 
@@ -104,14 +95,18 @@ def with_distance(explanation: Explanation, found: FoundDistances, tiers: Mappin
 
 
 def _since(customer: Customer, tiers: Mapping[str, Tier], at: datetime) -> datetime | None:
-    """The last boundary at which another tier began; None for a customer that was never in one."""
+    """The last boundary at which another tier began; None for a customer that was never in one.
+
+    One that was in no other tier than the default one, by a decision, is in it since the first decision.
+    """
     default = default_tier(tiers).tier
-    for moment in reversed([each for each in boundaries(customer.assignments) if each <= at]):
+    passed = [each for each in boundaries(customer.assignments) if each <= at]
+    for moment in reversed(passed):
         before = in_force_before(customer.assignments, moment)
         after = in_force(customer.assignments, moment)
-        if (before.tier if before else None) != (after.tier if after else default):
+        if (before.tier if before else default) != (after.tier if after else default):
             return moment
-    return None
+    return passed[0] if passed and in_force(customer.assignments, at) else None
 
 
 def _next_change(customer: Customer, tiers: Mapping[str, Tier], at: datetime) -> NextChange | None:
@@ -129,39 +124,23 @@ def _neighbours(tiers: Mapping[str, Tier], tier: Tier) -> tuple[Tier | None, Tie
     return above[-1] if above else None, below[0] if below else None
 
 
-def _distance(evidence: Evidence) -> Distance:
-    try:
-        above: Decimal | None = Decimal(evidence.value) - Decimal(evidence.limit)
-    except InvalidOperation:
-        above = None
-    return Distance(
-        evidence.name, evidence.value, evidence.limit, above if above is None or above.is_finite() else None
-    )
-
-
-def _standing(tier: Tier, since: datetime | None) -> str:
+def _standing(tier: Tier, since: datetime | None, at: datetime, now: datetime) -> str:
+    if at > now:
+        return f"On {_day(at)} you will be served as {tier.name}, as things are planned now."
+    start = "You are" if at == now else f"On {_day(at)} you were"
     if since is None:
-        return f"You are served as {tier.name}, as everybody is for whom nothing else was decided."
-    return f"You are served as {tier.name} since {_day(since)}."
+        return f"{start} served as {tier.name}, as everybody is for whom nothing else was decided."
+    return f"{start} served as {tier.name} since {_day(since)}."
 
 
 def _grounds(by: Assignment | None) -> str:
     if by is None:
-        return "No decision about your account is on record."
+        return "No decision for your account in particular counts."
     if by.kind is Kind.OVERRIDE:
         return "This was decided for your account in particular, for a limited time."
     if by.grounds.rule is not None:
         return "This follows from your own figures, by the same rule for all customers."
     return "This was decided by us for your account."
-
-
-def _number(distance: Distance) -> str:
-    name = distance.name.replace("_", " ").replace(".", " ")
-    text = f"Your {name} was {distance.value}, where {distance.limit} is the limit"
-    if distance.above_limit is None:
-        return text + "."
-    side = "above" if distance.above_limit >= 0 else "below"
-    return f"{text}: {abs(distance.above_limit)} {side} it."
 
 
 def _around(above: Tier | None, below: Tier | None) -> tuple[str, ...]:
@@ -173,11 +152,13 @@ def _around(above: Tier | None, below: Tier | None) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _outlook(tiers: Mapping[str, Tier], tier: Tier, coming: NextChange | None) -> str:
+def _outlook(tiers: Mapping[str, Tier], tier: Tier, coming: NextChange | None, now: datetime) -> str:
     if coming is None:
         return "No change is planned."
     following = tiers[coming.tier]
     direction = "up" if following.priority_rank < tier.priority_rank else "down"
+    if coming.at <= now:
+        return f"On {_day(coming.at)} you moved {direction} to {following.name}."
     return f"On {_day(coming.at)} you move {direction} to {following.name}, as planned."
 
 
