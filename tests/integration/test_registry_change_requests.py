@@ -150,7 +150,11 @@ async def test_an_override_hides_no_change_of_what_lies_below_it(registry: Regis
     await govern(registry, {})
     customer = await registry.new_customer("below an override", "gold")
     await registry.client.put(f"/v1/customers/{customer}/record", json=CONTRACT)
-    approved = {"kind": "override", "reason": "approved for a day", "effective_to": (NOON + 24 * HOUR).isoformat()}
+    approved: dict[str, Any] = {
+        "kind": "override",
+        "reason": "approved for a day",
+        "effective_to": (NOON + 24 * HOUR).isoformat(),
+    }
     await registry.assign(customer, "silver", **approved)
     await govern(registry, STRICT)
     for wish in (
