@@ -43,7 +43,12 @@ def test_the_same_orders_and_rules_give_the_same_hash_and_other_rules_other_move
     digests = []
     for name in ("first", "second"):
         output = served_folder / name
+        output.mkdir()
+        mine = output / "rule_set.json"  # somebody's own, beside the report
+        mine.write_text("mine")
+        history.source = name  # what a file is called makes no other result
         digests.append(backtest(Trial([nobody, eager_rules], history, served_folder / f"{name}-data", output)))
+        assert mine.read_text() == "mine"
     assert digests[0] == digests[1]
     found = json.loads((served_folder / "first" / "backtest.json").read_text())
     none, some = found["results"]

@@ -130,3 +130,29 @@ def test_a_file_without_a_usable_row_is_refused(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnusableHistoryError, match="No file at"):
         read_history(tmp_path / "none.csv", {}, tmp_path / "aside.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("x.csv", b"order_id\xff\x80\n1\n"), ("x.parquet", b"PAR1 and no more"), ("x.csv.gz", b"\x1f\x8b\x08 cut off")],
+)
+def test_a_file_that_is_not_what_its_name_says_is_refused_in_a_sentence(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(content)
+    with pytest.raises(UnusableHistoryError, match="cannot be read as"):
+        read_history(file, {}, tmp_path / "aside.csv")
+
+
+def test_a_moment_beyond_the_calendar_and_a_tier_that_is_none_set_the_whole_row_aside(tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    rows = (
+        "order_id,sku,quantity,ordered_at,customer_id,tier",
+        "A,TEA,1,9999-12-31T23:59:00-05:00,C,",
+        "A,TEA,1,2026-01-05,C,",
+    )
+    file.write_text("\n".join((*rows, f"A,CUP,1,2026-01-05,C,{'x' * 300}")) + "\n")
+    history = read_history(file, {}, tmp_path / "aside.csv")
+    assert _set_aside(tmp_path / "aside.csv") == [("1", "unusable_ordered_at"), ("3", "unusable_tier")]
+    assert [line.sku for order in history.orders for line in order.lines] == ["TEA"]

@@ -3,7 +3,7 @@
 Every rule set sees the same orders, the same modelled supply and the same network; what differs is who is in which tier
 when he orders, and so what he is promised. Proposals count as approved at once: a mode that only proposes, a fuse and a
 limit of automatic jumps are lifted, since nobody is there to approve. The result is a function of history and rule
-sets: the same input gives the same hash.
+sets: the same input gives the same hash, whatever the files are called and in whatever order rows of an order come.
 """
 
 import csv
@@ -11,15 +11,18 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from services.chassis.problems import Problem
+from services.chassis.strict_json import refuse_ambiguous
 from services.reclassifier.application.rule_set_document import RuleSetDocument
 from services.reclassifier.bootstrap import SHIPPED_RULE_SET
 from tiercel.backtest.figures import Tried, tried
+from tiercel.backtest.one_order import in_one_order
 from tiercel.backtest.report import page
 from tiercel.demo.channels import ReplayFailedError
 from tiercel.demo.forms import Ground, run_on_embedded
@@ -33,6 +36,8 @@ OUTPUT: Final = Path("build/backtest")
 PERCENT: Final = 100
 APPROVED: Final = "Every proposal counts as approved at once."
 LIFTED: Final = ("mode", "automatic_jump_max", "fuse")
+RULE_SET_BYTES_MAX: Final = 1_048_576  # the largest that the bounds of a rule set allow is a few hundred kB
+DAYS_MAX: Final = 3_660  # ten years: every day is replayed, and one mistyped year would be a thousand of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +56,13 @@ def backtest(trial: Trial) -> str:
     """Try all rule sets and write `report.html`, `backtest.json` and `moves.csv`; the hash of the result.
 
     Raises:
-        BacktestRefused: a file is no rule set, names tiers that the replay does not have, or a replay broke off.
+        BacktestRefused: a file is no rule set, names tiers that the replay does not have, or a replay broke off; or
+            the history is too long.
     """
     files = list(trial.rule_sets) or [SHIPPED_RULE_SET]
     documents = [_approved(file) for file in files]
+    trial = replace(trial, history=in_one_order(trial.history))
+    _refuse_long(trial.history)
     plan = plan_supply(trial.history, supply_share=Fraction(trial.supply_percent, PERCENT))
     tries = []
     for name, document in zip(_names(files), documents, strict=True):
@@ -73,11 +81,25 @@ def backtest(trial: Trial) -> str:
     return _write(trial, documents, tries)
 
 
+def _refuse_long(history: History) -> None:
+    first, last = history.orders[0].ordered_at.date(), history.orders[-1].ordered_at.date()
+    days = (last - first).days + 1
+    if days > DAYS_MAX:
+        raise BacktestRefused(f"the orders reach from {first} to {last}, {days:,} days; at most {DAYS_MAX:,} are tried")
+
+
 def _approved(file: Path) -> dict[str, Any]:
-    """The rule set as it is tried."""
+    """The rule set as it is tried, read as strictly as the service reads it."""
     try:
-        document: dict[str, Any] = json.loads(file.read_bytes())
+        with file.open("rb") as opened:
+            written = opened.read(RULE_SET_BYTES_MAX + 1)
+        if len(written) > RULE_SET_BYTES_MAX:
+            raise BacktestRefused(f"{file} is no rule set: it is larger than {RULE_SET_BYTES_MAX:,} bytes")
+        refuse_ambiguous(written)
+        document: dict[str, Any] = json.loads(written)
         checked = RuleSetDocument.model_validate(document)
+    except Problem as problem:
+        raise BacktestRefused(f"{file} is no rule set: {problem.detail}") from problem
     except ValueError as error:
         raise BacktestRefused(f"{file} is no rule set: {error}") from error
     known = {tier for tier, _ in TIERS}
@@ -95,8 +117,8 @@ def _names(files: Sequence[Path]) -> list[str]:
 
 
 def _replayed(trial: Trial, plan: StockPlan, document: Mapping[str, Any]) -> Replayed:
-    trial.output.mkdir(parents=True, exist_ok=True)
-    rule_set = trial.output / "rule_set.json"
+    trial.data.mkdir(parents=True, exist_ok=True)
+    rule_set = trial.data / "rule_set.json"  # not beside the report, where somebody may keep a file of that name
     rule_set.write_text(json.dumps(document))
     came: list[Replayed] = []
     work = partial(_work, trial.history, plan, came.append)
@@ -117,6 +139,16 @@ async def _work(history: History, plan: StockPlan, take: Callable[[Replayed], ob
     take(await replay(history, plan, ground))
 
 
+def _digest(document: Mapping[str, Any]) -> str:
+    """The hash of all but what files are called."""
+    unnamed = dict(document)
+    unnamed["history"] = {name: value for name, value in document["history"].items() if name != "source"}
+    unnamed["results"] = [
+        {name: value for name, value in result.items() if name != "rule_set"} for result in document["results"]
+    ]
+    return hashlib.sha256(json.dumps(unnamed, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
 def _write(trial: Trial, documents: Sequence[Mapping[str, Any]], tries: Sequence[Tried]) -> str:
     history = trial.history
     document = {
@@ -134,7 +166,8 @@ def _write(trial: Trial, documents: Sequence[Mapping[str, Any]], tries: Sequence
         "rule_sets": list(documents),
         "results": [one.document | {"moved": [asdict(move) for move in one.moves]} for one in tries],
     }
-    digest = hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    digest = _digest(document)
+    trial.output.mkdir(parents=True, exist_ok=True)
     written = json.dumps(document | {"sha256": digest}, indent=2) + "\n"
     (trial.output / "backtest.json").write_text(written)
     (trial.output / "report.html").write_text(page(document, tries, digest=digest), encoding="utf-8")

@@ -1,7 +1,8 @@
 """Reads anybody's order history, CSV or Parquet, by a column mapping.
 
 A row that cannot be replayed is set aside with its number and reason in a file; none is dropped silently. Rows of one
-order may come in any order; the order's time is its earliest row's. Times without an offset are taken as UTC. A
+order may come in any order; the order's time and zone are its earliest row's, a customer's tier that of its earliest
+order with one. Times without an offset are taken as UTC. A
 cancelled row with a negative quantity is goods that came back (see `cancellations`); any other is no demand.
 """
 
@@ -10,13 +11,14 @@ import gzip
 import io
 import re
 import sys
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final, NamedTuple, TextIO
 
 from services.contracts.payload import ID_MAX_CHARS, LINES_MAX, MONEY_DIGITS_MAX, QUANTITY_MAX
 from tiercel.demo.cancellations import Cancellation, match
@@ -66,11 +68,18 @@ class _RowError(Exception):
     reason: str
 
 
+class _Told(NamedTuple):
+    """What a row said when: of several, the least counts."""
+
+    at: datetime
+    order_id: str
+    text: str
+
+
 @dataclass(slots=True)
 class _Collected:
     customer_id: str
-    ordered_at: datetime
-    zone: str
+    zone: _Told
     lines: list[HistoryLine] = field(default_factory=list)
 
 
@@ -89,11 +98,12 @@ def read_history(path: Path, mapping: Mapping[str, str], set_aside: Path, *, cur
     set_aside.parent.mkdir(parents=True, exist_ok=True)
     orders: dict[str, _Collected] = {}
     cancellations: list[Cancellation] = []
+    tiers: dict[str, _Told] = {}
     history = History(source=path.name, currency=currency, orders=[], set_aside_file=set_aside)
     with set_aside.open("w", newline="") as file:
         report = _Report(history, csv.writer(file))
         columns: dict[str, str] | None = None
-        for number, row in enumerate(_rows(path), start=1):
+        for number, row in enumerate(_readable_rows(path), start=1):
             if columns is None:
                 columns = _resolve_columns(tuple(row), mapping)
             try:
@@ -101,10 +111,11 @@ def read_history(path: Path, mapping: Mapping[str, str], set_aside: Path, *, cur
                 if cancelled is not None:
                     cancellations.append(cancelled)
                 else:
-                    _collect(row, columns, orders, history.tiers)
+                    _collect(row, columns, orders, tiers)
             except _RowError as error:
                 report.add(SetAside(number, error.reason, _content(row)))
         history.orders = _sorted(orders)
+        history.tiers = {customer_id: told.text for customer_id, told in tiers.items()}
         matched = match(history.orders, cancellations)
         history.returns = matched.returns
         for each in matched.set_aside:
@@ -131,7 +142,7 @@ class _Report:
 def _sorted(orders: Mapping[str, _Collected]) -> list[HistoryOrder]:
     return sorted(
         (
-            HistoryOrder(order_id, found.customer_id, found.ordered_at, found.zone, tuple(found.lines))
+            HistoryOrder(order_id, found.customer_id, found.zone.at, found.zone.text, tuple(found.lines))
             for order_id, found in orders.items()
         ),
         key=lambda order: (order.ordered_at, order.order_id),
@@ -140,6 +151,20 @@ def _sorted(orders: Mapping[str, _Collected]) -> list[HistoryOrder]:
 
 def _content(row: Mapping[str, Any]) -> str:
     return " | ".join(str(value) for value in row.values())
+
+
+def _readable_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows. Raises UnusableHistoryError where the file is not what its name says."""
+    rows = _rows(path)
+    while True:
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except (ValueError, csv.Error, EOFError, OSError, zlib.error) as error:  # pyarrow's are ValueError or OSError
+            message = f"{path} cannot be read as {'Parquet' if path.suffix == '.parquet' else 'CSV in UTF-8'}: {error}"
+            raise UnusableHistoryError(message) from error
+        yield row
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -206,7 +231,7 @@ def _must_be_goods(row: Mapping[str, Any], columns: Mapping[str, str]) -> None:
 
 
 def _collect(
-    row: Mapping[str, Any], columns: Mapping[str, str], orders: dict[str, _Collected], tiers: dict[str, str]
+    row: Mapping[str, Any], columns: Mapping[str, str], orders: dict[str, _Collected], tiers: dict[str, _Told]
 ) -> None:
     def cell(name: str) -> Any:
         return _cell(row, columns, name)
@@ -224,19 +249,21 @@ def _collect(
         else None,
     )
     ordered_at = _moment(cell("ordered_at"), "ordered_at")
-    zone = _zone(cell("zone"))
+    zone = _Told(ordered_at, order_id, _zone(cell("zone")))
+    tier = None if cell("tier") is None else _identifier(cell("tier"), "tier").lower()
     found = orders.get(order_id)
     if found is None:
-        found = orders[order_id] = _Collected(customer_id, ordered_at, zone)
+        found = orders[order_id] = _Collected(customer_id, zone)
     elif found.customer_id != customer_id:
         raise _RowError("order_of_two_customers")
     elif len(found.lines) >= LINES_MAX:
         raise _RowError("too_many_lines")
-    found.ordered_at = min(found.ordered_at, ordered_at)
+    found.zone = min(found.zone, zone)
     number = sys.intern(str(len(found.lines) + 1))
     found.lines.append(HistoryLine(number, line.sku, line.quantity, line.unit_price, line.requested_arrival))
-    if cell("tier") is not None:
-        tiers.setdefault(customer_id, _identifier(cell("tier"), "tier").lower())
+    if tier is not None:
+        told = _Told(ordered_at, order_id, tier)
+        tiers[customer_id] = min(told, tiers.get(customer_id, told))
 
 
 def _truth(value: Any) -> bool:
@@ -298,7 +325,10 @@ def _moment(value: Any, name: str) -> datetime:
             found = datetime.fromisoformat(str(value).strip())
         except ValueError:
             raise _RowError(f"unusable_{name}" if value is not None else f"no_{name}") from None
-    return found.astimezone(UTC) if found.tzinfo is not None else found.replace(tzinfo=UTC)
+    try:
+        return found.astimezone(UTC) if found.tzinfo is not None else found.replace(tzinfo=UTC)
+    except OverflowError:  # within a day of the first or the last year
+        raise _RowError(f"unusable_{name}") from None
 
 
 def _zone(value: Any) -> str:
