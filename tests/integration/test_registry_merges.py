@@ -182,11 +182,17 @@ async def test_what_guards_a_customer_is_not_taken_away_by_a_merge_or_a_split(re
 
 async def test_an_erasure_reaches_the_duplicates(registry: RegistryUnderTest) -> None:
     twin, other = await registry.new_customer("erased twin"), await registry.new_customer("erased other")
-    await registry.client.put(f"/v1/customers/{twin}/personal", json={"email": "twin@example.org"})
-    await act(registry, twin, "merge", into=other)
-    erased = await registry.client.post(f"/v1/customers/{other}:erase", json={"reason": "asked"})
-    assert erased.json()["erased"] is True
-    assert (await registry.client.get(f"/v1/customers/{twin}/personal")).json()["email"] is None
+    third = await registry.new_customer("erased third")
+    for duplicate in (twin, third):
+        await act(registry, duplicate, "merge", into=other)
+    for named in (other, twin):  # whichever of its ids the customer names
+        for each in (twin, third, other):
+            await registry.client.put(f"/v1/customers/{each}/personal", json={"email": f"{each}@example.org"})
+        erased = await registry.client.post(f"/v1/customers/{named}:erase", json={"reason": "asked"})
+        assert erased.json() == {"customer_id": named, "erased": True}
+        assert await registry.fetch("SELECT FROM customer_personal") == []
+    nobody = await registry.client.post("/v1/customers/nobody:erase", json={"reason": "asked"})
+    assert (nobody.status_code, nobody.json()["code"]) == (404, "customer_unknown")
 
 
 @pytest.mark.parametrize("seed", range(3))

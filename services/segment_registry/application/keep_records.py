@@ -6,7 +6,13 @@ from typing import Any, Final
 
 from services.chassis.audit.chain import AuditEntry
 from services.segment_registry.application.change_customers import CustomerUnknown
-from services.segment_registry.application.ports import Commander, RegistryReader, RegistryTransaction, TierLock
+from services.segment_registry.application.ports import (
+    Commander,
+    LostRace,
+    RegistryReader,
+    RegistryTransaction,
+    TierLock,
+)
 from services.segment_registry.domain.customers import Customer, with_record
 from services.segment_registry.domain.records import CustomerRecord
 from services.segment_registry.domain.second_person import SecondPersonNeeded, needs_of_record
@@ -85,21 +91,30 @@ async def keep_personal(
 async def erase_personal(
     transaction: RegistryTransaction, customer_id: str, reason: str, commander: Commander
 ) -> bool | CustomerUnknown:
-    """Erase the personal fields, also of duplicates that were merged into it; whether there were any.
+    """Erase the personal fields of all records that are one customer, whichever of them is named; whether any had some.
 
     The customer stays known by its ids, and served.
     """
-    customers = await transaction.lock_customers([customer_id])
-    if customer_id not in customers:
+    if customer_id not in await transaction.customers([customer_id]):
         return CustomerUnknown()
+    one = await _records_of_one(transaction, customer_id)
+    await transaction.lock_customers(one)
+    if one != await _records_of_one(transaction, customer_id):
+        raise LostRace("the customer was merged or split meanwhile")
     now = await transaction.now()
     fields: dict[str, None] = {}
-    for each in (customer_id, *(below for below, _ in await transaction.merged_below(customer_id))):
+    for each in one:
         fields |= dict.fromkeys(await transaction.personal(each))
         await transaction.save_personal(each, {})
     detail = {"fields": sorted(fields), "reason": reason}
     await transaction.append_audit([AuditEntry(commander.author, "customer.erased", customer_id, detail)], now)
     return bool(fields)
+
+
+async def _records_of_one(reader: RegistryReader, customer_id: str) -> list[str]:
+    """The customer as which it is served, and all that were merged into that."""
+    root = await reader.root_of(customer_id) or customer_id
+    return [root, *(below for below, _ in await reader.merged_below(root))]
 
 
 def record_detail(customer: Customer) -> dict[str, Any]:
