@@ -2,10 +2,14 @@
 
 import asyncio
 import csv
+import fcntl
 import json
 import sys
 from asyncio.subprocess import DEVNULL
+from datetime import date
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 from pyarrow import parquet
@@ -67,6 +71,63 @@ def test_good_rows_are_taken_and_bad_ones_set_aside_with_line_and_reason(served:
     assert (_tier(served, "erp", "J-1"), _tier(served, "shop", "I-6")) == ("gold", "gold")
     again = tiercel("customers", "import", str(file), *_to(served, aside))
     assert "7 rows: 0 created, 0 changed, 4 as they were, 3 set aside" in again.stdout
+
+
+def test_golden_records_and_ids_with_semicolons_go_in_and_come_out(served: Served, tmp_path: Path) -> None:
+    _define_gold(served)
+    aside, out, again = tmp_path / "aside.csv", tmp_path / "out.csv", tmp_path / "again.csv"
+    record = {"account_owner": "kim", "strategic": True, "contract": {"starts": "2026-01-01", "minimum_tier": "gold"}}
+    struct = {
+        "industry": "tea",
+        "contract": {"starts": date(2026, 1, 1), "minimum_tier": "gold"},
+        "account_owner": None,
+    }
+    text, table = tmp_path / "records.csv", tmp_path / "records.parquet"
+    with text.open("w", newline="") as file:
+        write = csv.writer(file).writerow
+        write(("identifiers", "tier", "record"))
+        write(("shop=R-1\\;x=1;erp=R\\\\1", "gold", json.dumps(record)))
+        for bad in ("{", '{"strategic": NaN}', '{"strategic": "perhaps"}', '{"email": "a@b"}', "[]"):
+            write(("shop=R-2", "gold", bad))
+    parquet.write_table(pa.table({"identifiers": ["shop=R-3"], "record": [struct]}), table)
+    done = tiercel("customers", "import", str(text), *_to(served, aside))
+    assert "6 rows: 1 created, 0 changed, 0 as they were, 5 set aside" in done.stdout, done.stdout + done.stderr
+    assert all("record" in reason for _, reason in _aside(aside))
+    assert tiercel("customers", "import", str(table), *_to(served, aside)).returncode == 0
+    for id_, expected in (("R-1;x=1", record), ("R-3", {"industry": "tea"})):
+        found = served.ask("segment_registry", "GET", f"/v1/customers:resolve?system=shop&id={quote(id_)}")
+        assert expected.items() <= _known(found.json()["record"]).items(), found.text
+    exported = tiercel("customers", "export", str(out), *_to(served, aside)[:4])
+    assert exported.returncode == 0, exported.stderr
+    with out.open(newline="") as file, again.open("w", newline="") as taken:
+        rows = [row for row in csv.DictReader(file) if "R-1" in row["identifiers"] or "R-3" in row["identifiers"]]
+        write = csv.writer(taken).writerow
+        write(("identifiers", "tier", "record"))
+        for row in rows:
+            write((row["identifiers"], row["tier"], row["record"]))
+    assert len(rows) == 2
+    same = tiercel("customers", "import", str(again), *_to(served, aside))
+    assert "2 rows: 0 created, 0 changed, 2 as they were, 0 set aside" in same.stdout, same.stdout + same.stderr
+
+
+def _known(record: dict[str, Any]) -> dict[str, Any]:
+    """A golden record without what it does not know."""
+    contract = record["contract"]
+    known = {name: each for name, each in (contract or {}).items() if each}
+    return {name: each for name, each in record.items() if each} | ({"contract": known} if contract else {})
+
+
+def test_of_two_imports_at_once_the_second_one_waits(served: Served, tmp_path: Path) -> None:
+    file, aside = tmp_path / "two.csv", tmp_path / "aside.csv"
+    file.write_text("identifiers\nshop=T-1\n")
+    with aside.open("w") as held:
+        held.write("of the other import")
+        held.flush()
+        fcntl.flock(held, fcntl.LOCK_EX)
+        refused = tiercel("customers", "import", str(file), *_to(served, aside))
+    assert (refused.returncode, "another import is writing" in refused.stderr) == (1, True), refused.stderr
+    assert aside.read_text() == "of the other import"
+    assert tiercel("customers", "import", str(file), *_to(served, aside)).returncode == 0
 
 
 async def test_an_import_that_is_killed_goes_on_where_it_was(served: Served, tmp_path: Path) -> None:

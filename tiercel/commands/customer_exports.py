@@ -6,6 +6,7 @@ file the next export begins where this one ended: the cursor is written after th
 is made again. Nothing that was committed is missed; a customer that changed comes whole.
 """
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,7 @@ COLUMNS: Final = (
     "assignment_sequence",
     "reason",
     "merged_into",
+    "record",
 )
 NUMBERS: Final = frozenset({"customer_sequence", "assignment_sequence"})
 FORMATS: Final = (".csv", ".parquet")
@@ -79,15 +81,26 @@ class Feed:
 
 
 def _rows(customer: dict[str, Any]) -> Iterator[Row]:
-    known = ";".join(f"{each['system']}={each['id']}" for each in customer["identifiers"])
+    known = ";".join(f"{each['system']}={_escaped(each['id'])}" for each in customer["identifiers"])
     head = (customer["customer_id"], customer["sequence"], known, customer["tier"])
-    merged_into = customer["merged_into"]
+    merged_into, record = customer["merged_into"], _record(customer["record"])
     own = [] if merged_into else customer["assignments"]  # those of a merged one are kept for a split, and do not count
     for each in own:
         dates = (each["effective_from"], each["effective_to"])
-        yield (*head, each["tier"], each["kind"], *dates, each["sequence"], each["reason"], None)
+        yield (*head, each["tier"], each["kind"], *dates, each["sequence"], each["reason"], None, record)
     if not own:
-        yield (*head, *[None] * (len(COLUMNS) - len(head) - 1), merged_into)
+        yield (*head, *[None] * (len(COLUMNS) - len(head) - 2), merged_into, record)
+
+
+def _escaped(id_: str) -> str:
+    """As `tiercel customers import` reads it: a semicolon ends an identifier elsewhere."""
+    return id_.replace("\\", "\\\\").replace(";", "\\;")
+
+
+def _record(record: dict[str, Any]) -> str | None:
+    """A golden record as JSON, without what is not known; None where nothing is."""
+    known = {name: value for name, value in record.items() if value not in (None, False)}
+    return json.dumps(known, ensure_ascii=False) if known else None
 
 
 def _write_csv(path: Path, rows: Iterator[Row]) -> int:

@@ -5,22 +5,28 @@ is set aside with its code; the others stand. An import that was broken off goes
 set-aside rows lies a note of how far it came, and each bulk carries a key of its own, so that one whose answer was lost
 is not taken twice. A file that was changed meanwhile begins anew.
 
-Columns are the fields of a row; `identifiers` are written `shop=C-9;erp=D-1`, empty cells are left out.
+Columns are the fields of a row; `identifiers` are written `shop=C-9;erp=D-1` (a semicolon that belongs to an id
+has a backslash before it, and so has a backslash), `record` is JSON, or in Parquet a struct; empty cells are left out.
 """
 
 import csv
+import fcntl
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TextIO
 
 import httpx
 from pydantic import ValidationError
 
+from services.chassis.problems import Problem
+from services.chassis.strict_json import refuse_ambiguous
 from services.contracts.catalogue import describe
 from services.segment_registry.application.import_customers import IMPORT_ROWS_MAX
 from services.segment_registry.entrypoints.bulk_routes import IMPORT_BODY_MAX_BYTES, IMPORT_PATH
@@ -33,6 +39,7 @@ HASHED_AT_ONCE: Final = 1 << 20
 PARQUET_ROWS: Final = 10_000  # read at once
 COLUMNS: Final = frozenset(ImportRowBody.model_fields)
 NEEDED: Final = ("identifiers",)
+_PIECE: Final = re.compile(r"\\[;\\]|;|[^;\\]+|\\")  # of a cell of identifiers
 TEMPLATE: Final = "identifiers,tier,reason\nshop=C-9;erp=D-1,gold,migrated from the former system\n"
 
 Progress = Callable[[int], object]
@@ -73,13 +80,14 @@ def import_customers(
         raise ImportRefused(f"{file} would be overwritten: name another file with --set-aside")
     note = set_aside.with_name(f"{set_aside.name}.progress")
     sha256 = _sha256(file)
-    done = (None if dry_run else _broken_off(note, sha256, set_aside)) or Progressed(sha256, secrets.token_hex(8))
     headers = {"Authorization": f"Bearer {key}"}
     try:
         with (
             httpx.Client(base_url=url, headers=headers, timeout=SECONDS_MAX) as client,
-            _report(set_aside, done) as out,
+            _held(set_aside) as out,
         ):
+            done = (None if dry_run else _broken_off(note, sha256, out)) or Progressed(sha256, secrets.token_hex(8))
+            _begin_report(out, done)
             progress(done.rows)
             if not dry_run:
                 _keep(note, done)
@@ -164,6 +172,8 @@ def _checked(row: Row) -> _Checked:
     values: dict[str, Any] = dict(row.cells)
     try:
         values["identifiers"] = _identifiers(row.cells.get("identifiers", ""))
+        if "record" in row.cells:
+            values["record"] = _record(row.cells["record"])
         body = ImportRowBody.model_validate(values)
     except ValueError as error:
         return _Checked(row, None, describe(error) if isinstance(error, ValidationError) else str(error))
@@ -172,13 +182,32 @@ def _checked(row: Row) -> _Checked:
 
 def _identifiers(cell: str) -> list[dict[str, str]]:
     found = []
-    for pair in cell.split(";"):
+    for pair in _pairs(cell):
         system, separator, id_ = pair.strip().partition("=")
         if not separator:
             message = "identifiers: written as shop=C-9;erp=D-1"
             raise ValueError(message)
         found.append({"system": system, "id": id_})
     return found
+
+
+def _pairs(cell: str) -> list[str]:
+    pairs = [""]
+    for piece in _PIECE.findall(cell):
+        if piece == ";":
+            pairs.append("")
+        else:
+            pairs[-1] += piece[-1] if piece[0] == "\\" else piece
+    return pairs
+
+
+def _record(cell: str) -> Any:
+    try:
+        refuse_ambiguous(cell.encode())
+    except (Problem, UnicodeError) as error:
+        message = 'record: written as JSON, as {"strategic": true}'
+        raise ValueError(message) from error
+    return json.loads(cell)
 
 
 def _rows(file: Path, encoding: str | None, after: int) -> Iterator[Row]:
@@ -199,18 +228,15 @@ def _parquet(file: Path) -> Iterator[Row]:
     try:
         with parquet.ParquetFile(file) as opened:
             names = [name.lower() for name in opened.schema_arrow.names]
-            if faults := [name for name in names if name not in COLUMNS] + [
-                name for name in NEEDED if name not in names
-            ]:
-                message = (
-                    f"{file}: unknown or missing columns: {', '.join(faults)}. Known are {', '.join(sorted(COLUMNS))}"
-                )
-                raise FileRefused(message)
+            faults = [name for name in names if name not in COLUMNS or names.count(name) > 1]
+            if faults := faults + [name for name in NEEDED if name not in names]:
+                wrong = f"{file}: columns that are unknown, missing or given twice: {', '.join(dict.fromkeys(faults))}"
+                raise FileRefused(f"{wrong}. Known are {', '.join(sorted(COLUMNS))}")
             line = 1
             for batch in opened.iter_batches(batch_size=PARQUET_ROWS):
                 for cells in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                     line += 1
-                    texts = tuple("" if cell is None else str(cell) for cell in cells)
+                    texts = tuple(_text(cell) for cell in cells)
                     yield Row(line, _given(names, texts), texts, 0)
     except ArrowException as error:
         raise FileRefused(f"{file} is no Parquet file: {error}") from error
@@ -220,12 +246,19 @@ def _given(names: Sequence[str], cells: Sequence[str]) -> Mapping[str, str]:
     return {name: cell.strip() for name, cell in zip(names, cells, strict=True) if cell.strip()}
 
 
-def _broken_off(note: Path, sha256: str, set_aside: Path) -> Progressed | None:
-    """How far an import of the same file came, if it was broken off."""
-    if not (note.exists() and set_aside.exists()):
+def _text(cell: object) -> str:
+    if isinstance(cell, dict):  # a struct: of what is not given nothing is said
+        return json.dumps({name: each for name, each in cell.items() if each is not None}, default=str)
+    return "" if cell is None else str(cell)
+
+
+def _broken_off(note: Path, sha256: str, out: TextIO) -> Progressed | None:
+    """How far an import of the same file came, if it was broken off and its rows set aside are still there."""
+    if not note.exists():
         return None
     found = Progressed(**json.loads(note.read_text()))
-    return found if found.sha256 == sha256 else None
+    kept = os.fstat(out.fileno()).st_size >= found.report_bytes
+    return found if kept and found.sha256 == sha256 else None
 
 
 def _keep(note: Path, done: Progressed) -> None:
@@ -235,17 +268,25 @@ def _keep(note: Path, done: Progressed) -> None:
     new.replace(note)
 
 
-def _report(set_aside: Path, done: Progressed) -> Any:
-    """The file of rows set aside, as long as it was when the last bulk was noted."""
+@contextmanager
+def _held(set_aside: Path) -> Iterator[TextIO]:
+    """The file of rows set aside, for one import alone: two would count each other's bulks as their own."""
     set_aside.parent.mkdir(parents=True, exist_ok=True)
-    if done.report_bytes:
-        out = set_aside.open("r+", newline="", encoding="utf-8")
-        out.truncate(done.report_bytes)
-        out.seek(0, os.SEEK_END)
-        return out
-    out = set_aside.open("w", newline="", encoding="utf-8")
-    csv.writer(out).writerow(("line", "reason", "content"))
-    return out
+    set_aside.touch()
+    with set_aside.open("r+", newline="", encoding="utf-8") as out:
+        try:
+            fcntl.flock(out, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ImportRefused(f"another import is writing {set_aside}: wait for it, or name another file") from error
+        yield out
+
+
+def _begin_report(out: TextIO, done: Progressed) -> None:
+    """As long as it was when the last bulk was noted."""
+    out.truncate(done.report_bytes)
+    out.seek(0, os.SEEK_END)
+    if not done.report_bytes:
+        csv.writer(out).writerow(("line", "reason", "content"))
 
 
 def _sha256(file: Path) -> str:
