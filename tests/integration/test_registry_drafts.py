@@ -237,12 +237,39 @@ async def test_where_nobody_is_asked_a_draft_is_put_into_effect_by_one(registry:
     assert sorted(outcomes) == [(200, "applied"), (409, "request_closed"), (409, "request_closed")]
     [version] = (await times(registry, "amber")).versions
     assert (version.request_id, version.approver) == (made.request_id, None)
+    assert version.author == "ann"
+    theirs = await draft(registry, tier("amber", 382, base=1))
+    assert await step(registry, theirs, "apply", "writer") == (200, "applied")
+    newest = max((await times(registry, "amber")).versions, key=lambda each: each.definition.version)
+    assert (newest.definition.version, newest.author, newest.approver) == (2, "wendy", None)  # she alone decided it
     # A draft of anything else is submitted, and whatever is submitted is approved.
     moves = {"kind": "change_rules", "rules": {"key_accounts": True}}
     assert await step(registry, await draft(registry, moves), "apply") == (409, "not_submitted")
-    other = await draft(registry, tier("amber", 381, base=1))
+    other = await draft(registry, tier("amber", 381, base=2))
     assert await step(registry, other, "submit", content_sha256=other.content_sha256) == (200, "open")
     assert await step(registry, other, "apply") == (409, "not_approved")
+
+
+async def test_a_dry_run_counts_everybody_whom_the_tier_serves(registry: RegistryUnderTest) -> None:
+    async def counted(name: str) -> int:
+        defined = (await registry.client.get(f"/v1/tiers/{name}")).json()
+        body = {each: defined[each] for each in ("name", "priority_rank", "is_default", "active")}
+        made = await draft(registry, {"kind": "tier", "tier": name, "definition": body})
+        count: int = (await registry.client.get(f"{REQUESTS}/{made.request_id}/effects")).json()["customers"]
+        assert await step(registry, made, "withdraw", reason="counted") == (200, "withdrawn")
+        return count
+
+    before = {name: await counted(name) for name in ("standard", "silver", "gold")}
+    nobody, _, over, twin = [
+        await registry.new_customer(f"counted {number}", assigned)
+        for number, assigned in enumerate((None, "standard", "silver", "silver"))
+    ]
+    until = (datetime.now(UTC) + timedelta(days=900)).isoformat()
+    await registry.assign(over, "gold", kind="override", reason="fair", effective_to=until)
+    assert {name: await counted(name) - before[name] for name in before} == {"standard": 2, "silver": 1, "gold": 1}
+    merged = await registry.client.post(f"/v1/customers/{twin}:merge", json={"into": nobody, "reason": "one firm"})
+    assert merged.status_code == 200
+    assert {name: await counted(name) - before[name] for name in before} == {"standard": 2, "silver": 0, "gold": 1}
 
 
 async def test_a_draft_waits_and_is_withdrawn_by_its_authors_alone(registry: RegistryUnderTest) -> None:

@@ -13,6 +13,24 @@ from services.segment_registry.domain.tiers import Tier
 
 # The tiers are locked as a whole by an advisory lock: row locks shared by every assignment would write to the row.
 _LOCK_ID: Final = 4_217_101  # any number that no other advisory lock here uses
+# Those whose assignment in force, an override before a normal one, is of the tier; with the default tier also those
+# that are in none. Overrides and merged customers are few, so that each table is read once.
+_SERVED: Final = """
+WITH held AS (
+    SELECT customer_id, kind, tier FROM assignment a WHERE superseded_at IS NULL
+    AND effective_from <= $2 AND (effective_to IS NULL OR effective_to > $2)
+    AND NOT EXISTS (SELECT FROM customer c WHERE c.customer_id = a.customer_id AND c.merged_into IS NOT NULL)
+), served AS (
+    SELECT customer_id, tier FROM held WHERE kind = 'override'
+    UNION ALL
+    SELECT customer_id, tier FROM held a WHERE kind = 'assigned'
+    AND NOT EXISTS (SELECT FROM held o WHERE o.kind = 'override' AND o.customer_id = a.customer_id)
+)
+SELECT (SELECT count(*) FROM served WHERE tier = $1)
+    + CASE WHEN (SELECT is_default FROM tier WHERE tier = $1)
+        THEN (SELECT count(*) FROM customer WHERE merged_into IS NULL) - (SELECT count(*) FROM served)
+        ELSE 0 END
+"""
 _LOCKS: Final = {
     TierLock.SHARED: "SELECT pg_advisory_xact_lock_shared($1)",
     TierLock.EXCLUSIVE: "SELECT pg_advisory_xact_lock($1)",
@@ -97,13 +115,8 @@ async def default_tier_at(connection: Connection, at: datetime) -> str:
 
 
 async def customers_in_tier(connection: Connection, tier: str, at: datetime) -> int:
-    """How many customers have an assignment to the tier in force."""
-    count: int = await connection.fetchval(
-        "SELECT count(DISTINCT customer_id) FROM assignment WHERE tier = $1 AND superseded_at IS NULL"
-        " AND effective_from <= $2 AND (effective_to IS NULL OR effective_to > $2)",
-        tier,
-        at,
-    )
+    """How many customers are served by the tier: those of the default tier too, and merged ones as who they are."""
+    count: int = await connection.fetchval(_SERVED, tier, at)
     return count
 
 

@@ -176,7 +176,8 @@ async def apply_change(
     if isinstance(applied, RequestRefusal):
         return await _refuse(transaction, request, applied, commander, now)
     approver = None if request.approval is None else request.approval.approver
-    proposer = Commander(request.authors[0], commander.cause, ByRequest(request_id, approver))
+    author = commander.author if approver is None else request.authors[0]  # who carries a draft out decides it alone
+    proposer = Commander(author, commander.cause, ByRequest(request_id, approver))
     change = read(request.content)
     failure = await carry_out(transaction, change, proposer, approved=approver is not None)
     if failure is not None:
