@@ -153,10 +153,11 @@ async def test_merged_customers_have_one_profile_and_sequences_never_restart(
     assert (await told(reclassifier, "c1"))[1:] == [("smooth", 2, later)]  # every week by one or the other
     found = (await reclassifier.client.get("/v1/customers/c2/features")).json()
     assert (found["counted_as"], found["profile"]["demand_profile"]) == ("c1", "smooth")
-    await reclassifier.publish(segment("c2", 3))
-    await reclassifier.take(*(ordered(f"split-{n}", later - n * WEEK, customer="c2") for n in range(3)))
+    await reclassifier.publish(segment("c2", 3))  # with what was its own
     await reclassifier.judge()
-    assert (await told(reclassifier, "c2"))[2:] == [("smooth", 3, later)]
+    assert (await told(reclassifier, "c2"))[2:] == [("intermittent", 3, later)]
+    await at(reclassifier, later + WEEK)  # the other one's stands for a week
+    assert (await told(reclassifier, "c1"))[2:] == [("intermittent", 3, later + WEEK)]
 
 
 async def test_a_deleted_customer_has_no_profile_whatever_is_told_of_it_afterwards(

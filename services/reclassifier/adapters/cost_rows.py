@@ -71,6 +71,19 @@ async def lock_costs(connection: Connection, keys: Collection[OrderKey]) -> dict
     return {one.cost.key: one for one in map(_owned, rows)}
 
 
+async def load_costs_of(connection: Connection, owner: str, after: OrderKey | None, limit: int) -> list[OwnedCost]:
+    """Costs of an owner's orders in the order of their keys, after one."""
+    rows = await connection.fetch(
+        "WITH own AS MATERIALIZED ("  # found by the owner: in the order of the keys everybody's would be read
+        "SELECT * FROM order_cost WHERE owner = $1 AND ($2::text IS NULL OR (source, order_id) > ($2, $3)))"
+        " SELECT * FROM own ORDER BY source, order_id LIMIT $4",
+        owner,
+        *(after or (None, None)),
+        limit,
+    )
+    return [_owned(row) for row in rows]
+
+
 async def save_costs(connection: Connection, costs: Sequence[OwnedCost]) -> None:
     """Store what orders cost now."""
     rows = [

@@ -37,6 +37,21 @@ async def lock_feedback(connection: Connection, keys: Collection[FeedbackKey]) -
     return {heard.feedback.key: heard for heard in map(_heard, rows)}
 
 
+async def load_feedback_of(
+    connection: Connection, owner: str, after: FeedbackKey | None, limit: int
+) -> list[HeardFeedback]:
+    """Pieces of an owner in the order of their keys, after one."""
+    rows = await connection.fetch(
+        "WITH own AS MATERIALIZED ("  # found by the owner: in the order of the keys everybody's would be read
+        "SELECT * FROM feedback WHERE owner = $1 AND ($2::text IS NULL OR (source, reference) > ($2, $3)))"
+        " SELECT * FROM own ORDER BY source, reference LIMIT $4",
+        owner,
+        *(after or (None, None)),
+        limit,
+    )
+    return [_heard(row) for row in rows]
+
+
 async def save_feedback(connection: Connection, heard: Sequence[HeardFeedback]) -> None:
     """Store pieces as they are now."""
     if not heard:

@@ -133,6 +133,19 @@ async def save_orders(connection: Connection, new: Sequence[Counted], changed: S
     return {counted.state.key for counted in new} - stored
 
 
+async def load_orders_of(connection: Connection, owner: str, after: OrderKey | None, limit: int) -> list[Counted]:
+    """Orders of an owner in the order of their keys, after one."""
+    rows = await connection.fetch(
+        "WITH own AS MATERIALIZED ("  # found by the owner: in the order of the keys everybody's would be read
+        "SELECT * FROM recorded_order WHERE owner = $1 AND ($2::text IS NULL OR (source, order_id) > ($2, $3)))"
+        " SELECT * FROM own ORDER BY source, order_id LIMIT $4",
+        owner,
+        *(after or (None, None)),
+        limit,
+    )
+    return [_counted(row) for row in rows]
+
+
 async def reassign_orders(connection: Connection, moves: Mapping[str, str]) -> None:
     """Let the orders of the first owner of each pair count under the second."""
     await connection.execute(

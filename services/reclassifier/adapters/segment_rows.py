@@ -10,7 +10,7 @@ import orjson
 from services.chassis.database import Connection
 from services.reclassifier.adapters.order_rows import load_owners
 from services.reclassifier.application.ports import Segment
-from services.reclassifier.domain.orders import Reference, owner_of_customer, owner_of_reference
+from services.reclassifier.domain.orders import Reference, customer_of_owner, owner_of_customer, owner_of_reference
 from services.reclassifier.domain.standing import Assigned
 
 _UPSERT: Final = """
@@ -32,7 +32,7 @@ DELETE FROM segment_identifier stored WHERE ctid = ANY(ARRAY(
 )) AND NOT EXISTS (
     SELECT FROM unnest($2::text[], $3::text[], $4::text[]) AS kept (system, id, customer_id)
     WHERE (kept.system, kept.id, kept.customer_id) = (stored.system, stored.id, stored.customer_id)
-)
+) RETURNING customer_id
 """
 _ADD_IDENTIFIERS: Final = """
 INSERT INTO segment_identifier (system, id, customer_id)
@@ -44,8 +44,9 @@ ON CONFLICT DO NOTHING RETURNING system, id, customer_id
 
 async def apply_segments(
     connection: Connection, segments: Sequence[Segment]
-) -> tuple[list[Segment], list[tuple[str, str]]]:
-    """Store what is newer; returns it, and which owners' orders count under which others from now on."""
+) -> tuple[list[Segment], list[tuple[str, str]], list[str]]:
+    """Store what is newer; returns it, which owners' orders count under which others now, and whose orders may."""
+    roots = await _roots_of_merged(connection, segments)
     rows = await connection.fetch(
         _UPSERT,
         [one.customer_id for one in segments],
@@ -58,20 +59,37 @@ async def apply_segments(
     applied = [one for one in segments if one.customer_id in newer]
     taken = {one.customer_id: one.merged_into for one in applied if one.merged_into is not None}
     moves = {owner_of_customer(old): new for old, new in taken.items()}
-    moves |= await _replace_identifiers(connection, applied)
-    owners, _ = await load_owners(connection, set(moves.values()), [])  # the end of each chain of merges
-    return applied, [(old, owners[new]) for old, new in moves.items()]
+    resolved, losers = await _replace_identifiers(connection, applied)
+    moves |= resolved
+    disputed = {*losers, *(root for one, (into, root) in roots.items() if one in newer and into != taken.get(one))}
+    owners, _ = await load_owners(connection, {*moves.values(), *disputed}, [])  # the end of each chain of merges
+    whose = sorted({owner for one in disputed for owner in (owner_of_customer(one), owners[one])})
+    return applied, [(old, owners[new]) for old, new in moves.items()], whose
 
 
-async def _replace_identifiers(connection: Connection, applied: Sequence[Segment]) -> dict[str, str]:
-    """Store who has which identifiers; returns the customers of the owners that the new ones resolve."""
-    if not applied:
+async def _roots_of_merged(connection: Connection, segments: Sequence[Segment]) -> dict[str, tuple[str, str]]:
+    """Of those that are merged as yet, into whom, and the customer at the end of the chain."""
+    rows = await connection.fetch(
+        "SELECT customer_id, merged_into FROM segment WHERE customer_id = ANY($1) AND merged_into IS NOT NULL",
+        [one.customer_id for one in segments],
+    )
+    if not rows:
         return {}
+    owners, _ = await load_owners(connection, [row["customer_id"] for row in rows], [])
+    roots = {one: customer_of_owner(owner) or one for one, owner in owners.items()}
+    return {row["customer_id"]: (row["merged_into"], roots[row["customer_id"]]) for row in rows}
+
+
+async def _replace_identifiers(connection: Connection, applied: Sequence[Segment]) -> tuple[dict[str, str], set[str]]:
+    """Store who has which identifiers; the customers of the owners that new ones resolve, and those that lost any."""
+    if not applied:
+        return {}, set()
     held = [(*reference, one.customer_id) for one in applied for reference in one.identifiers]
     columns = [list(column) for column in zip(*held, strict=True)] if held else [[], [], []]
-    await connection.execute(DROP_IDENTIFIERS, [one.customer_id for one in applied], *columns)
+    dropped = await connection.fetch(DROP_IDENTIFIERS, [one.customer_id for one in applied], *columns)
     added = await connection.fetch(_ADD_IDENTIFIERS, *columns)
-    return {owner_of_reference(Reference(row["system"], row["id"])): row["customer_id"] for row in added}
+    resolved = {owner_of_reference(Reference(row["system"], row["id"])): row["customer_id"] for row in added}
+    return resolved, {row["customer_id"] for row in dropped}
 
 
 async def load_segments(connection: Connection, customer_ids: Collection[str]) -> dict[str, Segment]:

@@ -26,6 +26,7 @@ from services.reclassifier.adapters import (
     segment_rows,
 )
 from services.reclassifier.adapters.detection_store import PostgresDetections
+from services.reclassifier.adapters.ownership_store import PostgresOwnership
 from services.reclassifier.application.ports import (
     Cause,
     Claimed,
@@ -95,7 +96,7 @@ class PostgresTransactions:
         return self._attached
 
 
-class PostgresTransaction(PostgresDetections):
+class PostgresTransaction(PostgresDetections, PostgresOwnership):
     """What a use case may do within a transaction; each method does what the port says."""
 
     def __init__(self, connection: Connection, prover: Prover | None = None) -> None:
@@ -164,7 +165,9 @@ class PostgresTransaction(PostgresDetections):
     async def make_due(self, causes: Mapping[str, Cause | None], *, known_only: bool = False) -> None:
         await customer_rows.make_due(self._connection, causes, known_only=known_only)
 
-    async def apply_segments(self, segments: Sequence[Segment]) -> tuple[list[Segment], list[tuple[str, str]]]:
+    async def apply_segments(
+        self, segments: Sequence[Segment]
+    ) -> tuple[list[Segment], list[tuple[str, str]], list[str]]:
         return await segment_rows.apply_segments(self._connection, segments)
 
     async def segments(self, customer_ids: Collection[str]) -> dict[str, Segment]:

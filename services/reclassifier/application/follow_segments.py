@@ -11,6 +11,7 @@ from services.reclassifier.application.ports import (
     Segment,
 )
 from services.reclassifier.application.profile_customers import retire_profiles
+from services.reclassifier.application.recount_owners import recount_owners
 from services.reclassifier.domain.orders import owner_of_customer
 from services.reclassifier.domain.standing import standing_at
 
@@ -23,10 +24,10 @@ async def follow_segments(
     if not newest:
         return 0
     await transaction.hold_ownership(changing=True)
-    applied, moves = await transaction.apply_segments(newest)
+    applied, moves, disputed = await transaction.apply_segments(newest)
     if not applied:
         return 0
-    adopting = await transaction.move_orders(moves)
+    adopting = [*await transaction.move_orders(moves), *await recount_owners(transaction, disputed)]
     known = {owner_of_customer(one.customer_id): causes.get(one.customer_id) for one in applied}
     await transaction.make_due(known, known_only=True)
     await transaction.make_due(dict.fromkeys(adopting))

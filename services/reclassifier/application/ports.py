@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 from services.chassis.audit.chain import AuditEntry, AuditRecord
 from services.chassis.envelope import Event
 from services.reclassifier.application.detection_ports import DetectionReader, DetectionTransaction
+from services.reclassifier.application.ownership_ports import OwnershipTransaction
 from services.reclassifier.domain.classification import Held
 from services.reclassifier.domain.costs import Costs, OwnedCost
 from services.reclassifier.domain.demand import Demand, Profiled
@@ -305,7 +306,7 @@ class ReclassifierReader(DetectionReader, Protocol):
         ...
 
 
-class ReclassifierTransaction(ReclassifierReader, DetectionTransaction, Protocol):
+class ReclassifierTransaction(ReclassifierReader, DetectionTransaction, OwnershipTransaction, Protocol):
     """One transaction: everything in it is stored together or not at all."""
 
     async def hold_ownership(self, *, changing: bool) -> None:
@@ -362,10 +363,13 @@ class ReclassifierTransaction(ReclassifierReader, DetectionTransaction, Protocol
         """Have these owners evaluated; with `known_only` those alone of whom something is stored."""
         ...
 
-    async def apply_segments(self, segments: Sequence[Segment]) -> tuple[list[Segment], list[tuple[str, str]]]:
+    async def apply_segments(
+        self, segments: Sequence[Segment]
+    ) -> tuple[list[Segment], list[tuple[str, str]], list[str]]:
         """Store published customers whose sequence is higher than the stored one.
 
-        Returns those, and (reference owner or merged customer, its owner from now on) for what changed hands.
+        Returns those; (reference owner or merged customer, its owner from now on) for what changed hands as a whole;
+        and the owners of whose orders some may count elsewhere now.
         """
         ...
 
