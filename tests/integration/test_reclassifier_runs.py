@@ -96,6 +96,28 @@ async def test_a_run_that_is_overtaken_by_another_is_begun_again_as_that(reclass
     assert _progress(left) == (5, 2, 0, False)
 
 
+@pytest.mark.usefixtures("_of_two")
+async def test_who_never_ordered_is_judged_by_a_run_too(reclassifier: ReclassifierUnderTest) -> None:
+    ordering = await _customers(reclassifier, 3)
+    silent = ["a0", "b9", "c2x", "z7"]
+    await reclassifier.publish(*(segment(name, tier="gold") for name in silent))
+    await reclassifier.publish(segment("c2y", status="deleted"), segment("a1", status="merged", merged_into="z7"))
+    await reclassifier.take(record("nobody's", None))
+    assert await reclassifier.judge() == 0
+    shown = (await reclassifier.client.get("/v1/customers/z7/features")).json()["move_due"]
+    assert (shown["from_tier"], shown["to_tier"]) == ("gold", "silver")  # its recency is unknown, its value is 0
+    await reclassifier.set_rules(mode="propose")
+    await reclassifier.judge()
+    made = await reclassifier.fetch("SELECT customer_id, to_tier FROM proposal WHERE state = 'awaiting' ORDER BY 1")
+    assert [tuple(row) for row in made] == sorted(
+        [*((one, "silver") for one in silent), *((one, "gold") for one in ordering)]
+    )
+    assert _progress(await _run(reclassifier)) == (8, 8, 0, True)
+    await reclassifier.set_rules(mode="shadow")
+    await reclassifier.judge()
+    assert _progress(await _run(reclassifier)) == (8, 8, 0, True)
+
+
 async def test_who_stays_as_he_is_is_not_written_by_a_run(reclassifier: ReclassifierUnderTest) -> None:
     await reclassifier.publish(*(segment(f"c{number}", tier="bronze") for number in range(5)))
     await reclassifier.take(*(record(f"o{number}", f"c{number}") for number in range(5)))
@@ -133,6 +155,12 @@ async def test_one_portion_reads_as_little_among_many_customers_as_among_few(
             assert await blocks_read(connection, claim.format(limit=5)) < BLOCKS_MAX
         sweep = run_rows.SWEEP.format(limit=5)
         assert await blocks_read(connection, sweep, "c:5") < BLOCKS_MAX
+        await connection.execute(
+            "INSERT INTO segment (customer_id, sequence, status, assignments)"
+            " SELECT n::text, 1, 'active', '[]' FROM generate_series(1, $1::int) n",
+            CROWD,
+        )
+        assert await blocks_read(connection, run_rows.ENLIST.format(limit=5), "5") < BLOCKS_MAX
         assert await blocks_read(connection, proposal_rows.OPEN, ["17", "18"]) < BLOCKS_MAX
     finally:
         await connection.close()

@@ -1,4 +1,7 @@
-"""When whom to judge, in PostgreSQL: one row per owner of orders, locked in ascending order of the owner."""
+"""When whom to judge, in PostgreSQL: one row per owner of orders, and per customer that a run has come to.
+
+Rows are locked in ascending order of the owner.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime

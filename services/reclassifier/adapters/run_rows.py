@@ -16,6 +16,7 @@ from services.reclassifier.domain.measures import Measure
 from services.reclassifier.domain.orders import Day
 from services.reclassifier.domain.rule_set import RuleSet
 
+REFERENCES_FROM: Final = "r:"  # owners that nobody has resolved come after all customers
 WHOLE_SHARE: Final = 100_000_000  # millionths of a percent
 _BUSINESS_NOW: Final = "(SELECT coalesce((SELECT at FROM business_clock.replay), clock_timestamp()))"
 _COLUMNS: Final = {Measure.ORDERS: "orders", Measure.UNITS: "units", Measure.VALUE: "value_micros"}
@@ -38,6 +39,22 @@ SWEEP: Final = """
 SELECT owner, proposals, correlation_id, causation_id, traceparent, run_id, falling_since FROM customer
 WHERE owner > $1 ORDER BY owner LIMIT {limit} FOR NO KEY UPDATE
 """
+# Customers of whom nothing was recorded yet have no row, and are judged too. Whoever is among the next of all customers
+# is among the next of those. The status is written so that the planner expects few to be left out, as they are.
+ENLIST: Final = """
+INSERT INTO customer (owner, due_at, profile_at)
+SELECT owner, 'infinity', 'infinity' FROM (
+    SELECT 'c:' || customer_id AS owner FROM segment
+    WHERE customer_id > $1 AND status <> 'merged' AND status <> 'deleted' ORDER BY customer_id LIMIT {limit}
+) AS registered
+WHERE NOT EXISTS (SELECT FROM customer c WHERE c.owner = registered.owner)
+ORDER BY owner COLLATE "C"
+ON CONFLICT DO NOTHING
+"""
+_EVERYBODY: Final = """
+SELECT (SELECT count(*) FROM customer) + (SELECT count(*) FROM segment s WHERE s.status = 'active'
+    AND NOT EXISTS (SELECT FROM customer c WHERE c.owner = 'c:' || s.customer_id))
+"""
 _JUDGED: Final = f"""
 UPDATE evaluation_run SET judged = judged + $2, ended_at = CASE $2::bigint WHEN 0 THEN {_BUSINESS_NOW} END
 WHERE run_id = $1 RETURNING judged, customers
@@ -50,10 +67,10 @@ SELECT (SELECT count(*) FROM customer WHERE run_id = $1)
 
 
 async def start_run(connection: Connection, rule_set: RuleSet, cause: RunCause, at: datetime) -> int:
-    """Begin to judge all owners, from the first one on; shares are cut before."""
+    """Begin to judge all owners and all customers, from the first one on; shares are cut before."""
     run_id: int = await connection.fetchval(
-        "INSERT INTO evaluation_run (rule_set_id, rule_version, cause, started_at, customers)"
-        " SELECT $1, $2, $3, $4, count(*) FROM customer RETURNING run_id",
+        "INSERT INTO evaluation_run (rule_set_id, rule_version, cause, started_at, customers)"  # noqa: S608 - constants
+        f" VALUES ($1, $2, $3, $4, ({_EVERYBODY})) RETURNING run_id",
         rule_set.rule_set_id,
         rule_set.version,
         cause.value,
@@ -74,7 +91,10 @@ async def claim_sweep(connection: Connection, limit: int) -> Swept | None:
     run = await connection.fetchrow("SELECT after_owner, run_id FROM sweep FOR UPDATE SKIP LOCKED")
     if run is None:
         return None
-    rows = await connection.fetch(SWEEP.format(limit=limit), run["after_owner"])
+    after = run["after_owner"]
+    if after < REFERENCES_FROM:
+        await connection.execute(ENLIST.format(limit=limit), after.removeprefix("c:"))
+    rows = await connection.fetch(SWEEP.format(limit=limit), after)
     if rows:
         await connection.execute("UPDATE sweep SET after_owner = $1", rows[-1]["owner"])
     else:
