@@ -154,6 +154,24 @@ async def test_a_proposal_that_the_numbers_no_longer_ask_for_is_withdrawn(reclas
     assert await reclassifier.states() == ["overtaken"]
 
 
+async def test_a_customer_is_left_alone_after_a_proposal_that_the_numbers_overtook(
+    reclassifier: ReclassifierUnderTest,
+) -> None:
+    await reclassifier.set_rules(mode="propose", cool_down_days=3)
+    await reclassifier.publish(segment("c1", tier="bronze"))
+    await reclassifier.take(_worth("1", "c1", 10), _worth("2", "c1", 10))
+    await reclassifier.judge()
+    await reclassifier.take(_worth("3", "c1", 2_000))  # not silver any more: gold
+    await reclassifier.judge()
+    assert await reclassifier.states() == ["overtaken"]
+    await reclassifier.set_time(NOON + timedelta(days=3) - timedelta(microseconds=1))
+    assert await reclassifier.judge() == 0
+    await reclassifier.set_time(NOON + timedelta(days=3))
+    assert await reclassifier.judge() == 1
+    (proposal,) = await _proposals(reclassifier, state="awaiting")
+    assert proposal["to_tier"] == "gold"
+
+
 async def test_a_jump_beyond_what_is_stated_awaits_a_person(reclassifier: ReclassifierUnderTest) -> None:
     await reclassifier.set_rules(automatic_jump_max=1)
     await reclassifier.publish(segment("c1", tier="bronze"), segment("c2", tier="silver"))

@@ -22,7 +22,7 @@ from services.reclassifier.application.ports import (
     Swept,
 )
 from services.reclassifier.application.publishing import proposal_event
-from services.reclassifier.domain.classification import Held, Memory, Move, held_by, judge
+from services.reclassifier.domain.classification import Held, Judgement, Memory, Move, held_by, judge
 from services.reclassifier.domain.features import Features
 from services.reclassifier.domain.orders import customer_of_owner
 from services.reclassifier.domain.rule_set import Mode, RuleSet
@@ -173,14 +173,15 @@ def _decide(case: _Case, rule_set: RuleSet, now: datetime) -> _Outcome:
         again_at = None if proposal is None or ended is not None else proposal.expires_at
         return _Outcome(Evaluated(claimed.owner, again_at, claimed.proposals, claimed.falling_since), ended=ended)
     failed = now if ended is not None and ended[1] is ProposalState.EXPIRED else case.failed_at
-    memory = Memory(claimed.falling_since, failed if rule_set.cool_down_days else None)
-    judgement = judge(rule_set, standing_at(case.segment.assignments, now), case.features, now, memory)
+    judgement = _judge(case, rule_set, now, failed)
     again_at = judgement.again_at if rule_set.by_events else None  # days of grace then end at the next run
     if proposal is not None and ended is None:
         if judgement.move is not None and judgement.move.to_tier == proposal.to_tier:
             again_at = _earlier(again_at, proposal.expires_at)
             return _Outcome(Evaluated(claimed.owner, again_at, claimed.proposals, judgement.falling_since))
         ended = (proposal.proposal_id, ProposalState.OVERTAKEN)
+        judgement = _judge(case, rule_set, now, now)  # it came to nothing now: as if that had been seen a while before
+        again_at = judgement.again_at if rule_set.by_events else None
     evaluated = Evaluated(claimed.owner, again_at, claimed.proposals, judgement.falling_since)
     if judgement.move is None:
         return _Outcome(evaluated, ended=ended)
@@ -188,6 +189,11 @@ def _decide(case: _Case, rule_set: RuleSet, now: datetime) -> _Outcome:
     again_at = _earlier(again_at, proposed.expires_at)
     published = claimed.proposals + (proposed.state is ProposalState.OPEN)
     return _Outcome(replace(evaluated, again_at=again_at, proposals=published), proposed, ended)
+
+
+def _judge(case: _Case, rule_set: RuleSet, now: datetime, failed_at: datetime | None) -> Judgement:
+    memory = Memory(case.claimed.falling_since, failed_at if rule_set.cool_down_days else None)
+    return judge(rule_set, standing_at(case.segment.assignments, now), case.features, now, memory)
 
 
 def _fate(proposal: Proposal, rule_set: RuleSet, now: datetime) -> ProposalState:
