@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.reclassifier.application.rule_set_document import RuleSetDocument
@@ -39,7 +39,7 @@ def _history(rules: RuleSet, values: list[int]) -> list[tuple[datetime, str, str
         memory = Memory(judgement.falling_since)
         if judgement.move is not None:
             moves.append((now, judgement.move.from_tier, judgement.move.to_tier))
-            standing, memory = Standing(judgement.move.to_tier, now, overridden=False, until=None), Memory()
+            standing = Standing(judgement.move.to_tier, now, overridden=False, until=None)
     return moves
 
 
@@ -49,6 +49,7 @@ def _history(rules: RuleSet, values: list[int]) -> list[tuple[datetime, str, str
     st.integers(0, 14),
     st.sampled_from(["one_step", "to_numbers"]),
 )
+@example([40, 0, 0, 9], 0, 5, "one_step")  # out of gold on day 12; out of silver only since day 10
 def test_a_customer_at_the_border_moves_at_most_once_per_dwell(
     values: list[int], dwell: int, grace: int, downgrade: str
 ) -> None:

@@ -63,6 +63,15 @@ def test_a_demotion_waits_for_its_days_of_grace_without_a_break() -> None:
     assert due.move is not None
 
 
+def test_grace_begins_anew_in_every_tier() -> None:
+    rules = _rules(grace_days=10, minimum_dwell_days=0, downgrade="one_step")
+    fell = NOW + timedelta(days=10)
+    just_fallen = judge(rules, _in("silver", fell), _worth(100), fell, Memory(falling_since=NOW))
+    assert (just_fallen.move, just_fallen.falling_since) == (None, fell)
+    due = judge(rules, _in("silver", fell), _worth(100), fell + timedelta(days=10), Memory(falling_since=fell))
+    assert due.move is not None
+
+
 def test_a_promotion_knows_no_grace() -> None:
     assert _target(_rules(grace_days=10), "bronze", 2_000) == "gold"
 

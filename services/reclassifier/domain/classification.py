@@ -73,7 +73,7 @@ def judge(
     if move is None:
         return Judgement(None, again_at)
     falls = rule_set.tiers.index(move.to_tier) > rule_set.tiers.index(tier)
-    falling_since = (memory.falling_since or as_of) if falls else None
+    falling_since = _falling_since(memory, standing, as_of) if falls else None
     free_at = max(_waits(rule_set, standing, memory, falling_since), default=as_of)
     if as_of < free_at:
         return Judgement(None, _earliest(again_at, free_at), falling_since)
@@ -128,6 +128,14 @@ def _move(rule_set: RuleSet, rung: Rung, way: tuple[str, str], cause: Predicate,
     if len(reason) > REASON_CHARS_MAX:
         reason = reason[: REASON_CHARS_MAX - 1] + "…"
     return Move(*way, reason, evidence, rung.mode or rule_set.mode)
+
+
+def _falling_since(memory: Memory, standing: Standing, as_of: datetime) -> datetime:
+    """Since when the numbers ask for a demotion out of this tier; what they asked for out of a former one is over."""
+    known = memory.falling_since
+    if known is None or (standing.since is not None and known < standing.since):
+        return as_of
+    return known
 
 
 def _waits(rule_set: RuleSet, standing: Standing, memory: Memory, falling_since: datetime | None) -> Iterator[datetime]:
