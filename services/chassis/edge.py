@@ -42,6 +42,7 @@ from services.chassis.strict_json import BODY_KEY, is_json, refuse_ambiguous
 from services.chassis.tracing import Name
 
 _SAFE_ID: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+_NUL: Final = b"%00"  # in no text that PostgreSQL can store, hence in no cursor and no id
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _CLIENT_WENT_AWAY: Final = 499  # for the metrics only: nobody was there to be answered
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -192,6 +193,8 @@ class Edge:
         path: str = scope["path"]
         if path not in PUBLIC_PATHS:
             exchange.principal = await self._admit(scope)
+        if _NUL in scope["query_string"]:
+            raise Problem(BAD_REQUEST, "the query has a NUL character")
         exchange.body_complete = False
         body = await self._read_body(scope, receive, headers)
         exchange.body_complete = True

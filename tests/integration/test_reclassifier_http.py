@@ -78,6 +78,11 @@ async def test_a_page_outside_of_its_limits_is_refused(reclassifier: Reclassifie
     assert (await reclassifier.client.get(f"/v1/proposals?{query}")).status_code == 422
 
 
+async def test_a_cursor_that_nobody_was_given_is_refused(reclassifier: ReclassifierUnderTest) -> None:
+    answer = await reclassifier.client.get("/v1/customer-months/2026-03?after=%00")
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+
+
 async def test_a_rule_set_is_stored_as_its_next_version(reclassifier: ReclassifierUnderTest) -> None:
     body: dict[str, Any] = {**RULES, "minimum_dwell_days": 14}
     first = await reclassifier.client.put("/v1/rule-sets/activity", json=body)

@@ -198,6 +198,12 @@ async def test_web_sockets_are_closed_at_once(house: House) -> None:
     assert [message["type"] for message in sent] == ["websocket.close"]
 
 
+@pytest.mark.parametrize("path", ["/slow-lane", "/hot"])
+async def test_a_query_that_could_be_no_stored_text_is_refused(house: House, path: str) -> None:
+    answer = await house.post(f"{path}?after=a%00b", b'{"name": "a", "count": 3}')
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+
+
 async def test_a_path_with_a_slash_too_many_is_not_redirected(house: House) -> None:
     answer = await house.get("/hot/", headers={"host": "evil.example"})
     assert answer.status_code == 404

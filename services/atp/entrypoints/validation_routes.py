@@ -225,9 +225,13 @@ def _next(item: dict[str, Any]) -> str:
 
 def _place(after: str) -> BlockPlace:
     try:
-        system, customer, kind = orjson.loads(after)
+        place = orjson.loads(after)
     except ValueError:
-        raise Problem(BAD_REQUEST, "after: take it from `next` of the page before") from None
-    if not all(isinstance(part, str) for part in (system, customer, kind)):
+        place = None
+    if not (isinstance(place, list) and len(place) == len(BlockPlace._fields) and all(map(_is_name, place))):
         raise Problem(BAD_REQUEST, "after: take it from `next` of the page before")
-    return BlockPlace(system, customer, kind)
+    return BlockPlace(*place)
+
+
+def _is_name(part: object) -> bool:
+    return isinstance(part, str) and "\x00" not in part
