@@ -75,6 +75,37 @@ async def test_a_policy_is_said_in_words(registry: RegistryUnderTest) -> None:
     assert (await registry.client.get("/v1/tiers/lead/service-statement")).json()["code"] == "tier_not_found"
 
 
+async def test_every_limit_is_said_and_what_happens_beyond_it(registry: RegistryUnderTest) -> None:
+    limits = {
+        "line_quantity_max": 1,
+        "line_value_max": "1000.50",
+        "permitted_items": [f"TEA-{number}" for number in range(22)],
+        "permitted_item_groups": ["coffee"],
+        "permitted_zones": ["GB"],
+        "held": ["line_value_max", "permitted_items"],
+    }
+    free = {"name": "web", "channels": ["web"], "policy": {"validation": {}}}
+    body = {
+        "name": "Gold",
+        "priority_rank": 1,
+        "policy": {"lead_time_days": 0, "validation": limits, "micro_segments": [free]},
+    }
+    assert (await registry.client.put("/v1/tiers/gold", json=body)).status_code == 200
+    said = (await registry.client.get("/v1/tiers/gold/service-statement")).json()["promised"]
+    items = ", ".join(f"TEA-{number}" for number in range(20))
+    assert said == [
+        "Gold is served first.",
+        "An order without a date of its own is planned to arrive on the day of the order.",
+        "Every class of carrier service may be used.",
+        "An order may come in several shipments.",
+        "A line is of at most one unit.",
+        "A line is worth at most 1000.50, or the order waits until we release it.",
+        f"Ordered are only items of the groups coffee and the items {items} and 2 more, or the order waits until we release it.",
+        "Deliveries go to GB.",
+        "Of orders by web: nothing limits what is ordered.",
+    ]
+
+
 async def test_beside_it_stands_the_last_closed_month(registry: RegistryUnderTest) -> None:
     await gold_with_policy(registry)
     last = date.today().replace(day=1) - timedelta(days=1)  # noqa: DTZ011 - the months around today are all asked for

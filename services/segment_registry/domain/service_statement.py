@@ -11,6 +11,8 @@ from typing import Any, Final
 from services.segment_registry.domain.tiers import Tier
 
 BASIS_POINTS: Final = 100  # of one percent
+_WAITS: Final = ", or the order waits until we release it."
+LISTED_MAX: Final = 20  # names in one sentence: more are looked up in the policy
 # Figures of the ATP by the target that they are held against, in words.
 MEASURES: Final[Mapping[str, tuple[str, str]]] = {
     "fill_rate_target_bp": ("fill_rate", "of the units due in a month leave in time"),
@@ -41,7 +43,7 @@ def promised(tier: Tier, tiers: Mapping[str, Tier], policy: Mapping[str, Any]) -
     """The policy of a tier in sentences."""
     return (
         _rank(tier, tiers),
-        f"An order without a date of its own is planned to arrive within {_days(policy['lead_time_days'])}.",
+        f"An order without a date of its own is planned to arrive {_within(policy['lead_time_days'])}.",
         *(_target(policy[field], words) for field, (_, words) in MEASURES.items() if policy.get(field) is not None),
         _carriers(policy.get("carrier_classes") or ()),
         _shipments(allowed=policy.get("split_allowed", True)),
@@ -84,7 +86,7 @@ def _refined(segment: Mapping[str, Any]) -> tuple[str, ...]:
     )
     policy, said = segment["policy"], []
     if policy.get("lead_time_days") is not None:
-        said.append(f"one without a date of its own is planned to arrive within {_days(policy['lead_time_days'])}.")
+        said.append(f"one without a date of its own is planned to arrive {_within(policy['lead_time_days'])}.")
     if policy.get("carrier_classes") is not None:
         said.append(_begin_small(_carriers(policy["carrier_classes"])))
     if policy.get("split_allowed") is not None:
@@ -92,7 +94,7 @@ def _refined(segment: Mapping[str, Any]) -> tuple[str, ...]:
     said += [_begin_small(each) for each in _parcels(policy)]
     if policy.get("validation") is not None:
         limits = _limits(policy["validation"])
-        said += [_begin_small(each) for each in limits] or ["no limit of quantity or value."]
+        said += [_begin_small(each) for each in limits] or ["nothing limits what is ordered."]
     return tuple(f"Of orders {which}: {each}" for each in said)
 
 
@@ -104,8 +106,8 @@ def _shipments(*, allowed: bool) -> str:
     return "An order may come in several shipments." if allowed else "An order comes in one shipment."
 
 
-def _days(days: int) -> str:
-    return "one day" if days == 1 else f"{days} days"
+def _within(days: int) -> str:
+    return "on the day of the order" if days == 0 else f"within {'one day' if days == 1 else f'{days} days'}"
 
 
 def _target(basis_points: int, words: str) -> str:
@@ -130,18 +132,34 @@ def _parcels(policy: Mapping[str, Any]) -> tuple[str, ...]:
 def _limits(validation: Mapping[str, Any]) -> tuple[str, ...]:
     said = []
     for field, words in (
-        ("line_quantity_max", "A line is of at most {} units."),
-        ("order_quantity_max", "An order is of at most {} units."),
-        ("line_value_max", "A line is worth at most {}."),
-        ("order_value_min", "An order is worth at least {}."),
-        ("order_value_max", "An order is worth at most {}."),
+        ("line_quantity_max", "A line is of at most {}"),
+        ("order_quantity_max", "An order is of at most {}"),
+        ("line_value_max", "A line is worth at most {}"),
+        ("order_value_min", "An order is worth at least {}"),
+        ("order_value_max", "An order is worth at most {}"),
     ):
-        if validation.get(field) is not None:
-            said.append(words.format(validation[field]))
+        limit = validation.get(field)
+        if limit is not None:
+            amount = _units(limit) if field.endswith("quantity_max") else limit
+            said.append((field, words.format(amount)))
+    items = [f"items of the groups {_listed(groups)}"] if (groups := validation.get("permitted_item_groups")) else []
+    items += [f"the items {_listed(listed)}"] if (listed := validation.get("permitted_items")) else []
+    if items:
+        said.append(("permitted_items", f"Ordered are only {' and '.join(items)}"))
     for field, words in (
-        ("permitted_channels", "Orders come by {}."),
-        ("permitted_zones", "Deliveries go to {}."),
+        ("permitted_channels", "Orders come by {}"),
+        ("permitted_zones", "Deliveries go to {}"),
     ):
         if validation.get(field):
-            said.append(words.format(", ".join(validation[field])))
-    return tuple(said)
+            said.append((field, words.format(_listed(validation[field]))))
+    held = validation.get("held") or ()
+    return tuple(words + (_WAITS if field in held else ".") for field, words in said)
+
+
+def _units(quantity: int) -> str:
+    return "one unit" if quantity == 1 else f"{quantity} units"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - LISTED_MAX
+    return ", ".join(names[:LISTED_MAX]) + (f" and {more} more" if more > 0 else "")
