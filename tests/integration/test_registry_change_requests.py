@@ -389,6 +389,42 @@ async def test_a_dry_run_names_who_moves_and_asks_the_atp(registry: RegistryUnde
     await previews.close()
 
 
+async def test_a_dry_run_of_a_record_shows_what_it_would_say_otherwise(registry: RegistryUnderTest) -> None:
+    customer = await registry.new_customer("recorded dry")
+    await registry.client.put(f"/v1/customers/{customer}/record", json={"account_owner": "kim", "strategic": True})
+    record = {"account_owner": "lee", "contract": {"starts": "2026-01-01"}}
+    request = await propose(registry, {"kind": "record", "customer_id": customer, "record": record})
+    path = f"{REQUESTS}/{request.request_id}/effects"
+    effects = EffectsDocument.model_validate_json((await registry.client.get(path)).content)
+    contract: dict[str, Any] = {"starts": "2026-01-01", "ends": None, "minimum_tier": None, "commitments": []}
+    assert (effects.customers, effects.moves) == (1, ())
+    assert [(each.path, each.before, each.after) for each in effects.differences] == [
+        ("/account_owner", "kim", "lee"),
+        ("/contract", None, contract),
+        ("/strategic", True, False),
+    ]
+    nobody = await propose(registry, {"kind": "record", "customer_id": "nobody", "record": record})
+    none = (await registry.client.get(f"{REQUESTS}/{nobody.request_id}/effects")).json()
+    assert (none["customers"], none["differences"]) == (0, [])
+
+
+async def test_a_dry_run_of_a_withdrawn_plan_shows_what_is_in_effect_instead(registry: RegistryUnderTest) -> None:
+    await govern(registry, {})
+    body = {"name": "Planned", "priority_rank": 1, "policy": {"lead_time_days": 9}}
+    when = (NOON + 99 * HOUR).isoformat()
+    planned = await registry.client.post("/v1/tiers/gold/plans", json={"effective_from": when, "definition": body})
+    assert planned.status_code == 201, planned.text
+    content = {"kind": "tier_plan_withdrawal", "tier": "gold", "effective_from": when}
+    request = await propose(registry, content)
+    effects = (await registry.client.get(f"{REQUESTS}/{request.request_id}/effects")).json()
+    assert [(each["path"], each["before"], each["after"]) for each in effects["differences"]] == [
+        ("/name", "Planned", "Gold"),
+        ("/policy/lead_time_days", 9, 5),
+    ]
+    withdrawn = await registry.client.post("/v1/tiers/gold/plans:withdraw", json={"effective_from": when})
+    assert withdrawn.status_code == 200, withdrawn.text
+
+
 async def test_the_report_names_who_has_both_hands_on_one_kind_of_change(registry: RegistryUnderTest) -> None:
     customer = await registry.new_customer("watched")
     mine = await propose(registry, moves((customer, "gold")))

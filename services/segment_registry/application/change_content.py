@@ -10,6 +10,7 @@ from services.contracts.segments import TierPolicy
 from services.segment_registry.domain.change_requests import ChangeRequest
 from services.segment_registry.domain.change_rules import ChangeRules
 from services.segment_registry.domain.proposals import Proposal
+from services.segment_registry.domain.records import CustomerRecord
 from services.segment_registry.domain.tiers import Tier
 
 
@@ -53,6 +54,25 @@ def document_of_rules(rules: ChangeRules) -> dict[str, Any]:
     document = asdict(rules)
     del document["version"]
     return document
+
+
+def document_of_record(record: CustomerRecord) -> dict[str, Any]:
+    """A golden record, for the audit trail and to be compared."""
+    contract = record.contract
+    return {
+        "account_owner": record.account_owner,
+        "customer_type": record.customer_type,
+        "industry": record.industry,
+        "strategic": record.strategic,
+        "contract": None
+        if contract is None
+        else {
+            "starts": contract.starts,
+            "ends": contract.ends,
+            "minimum_tier": contract.minimum_tier,
+            "commitments": list(contract.commitments),
+        },
+    }
 
 
 def audit_of_request(

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from services.segment_registry.application.change_content import document_of_rules, document_of_tier
+from services.segment_registry.application.change_content import document_of_record, document_of_rules, document_of_tier
 from services.segment_registry.application.changes import (
     Change,
     EndChange,
     ImportChange,
     MergeChange,
     MoveChange,
+    PlanWithdrawal,
+    RecordChange,
     RulesChange,
     TierChange,
 )
@@ -92,17 +94,41 @@ async def _effects(reader: RegistryReader, change: Change) -> Effects:
             return await _of_end(reader, change)
         case MergeChange():
             return await _of_merge(reader, change)
-        case _:
+        case TierChange() | PlanWithdrawal() | RecordChange() | RulesChange():
             return await _of_document(reader, change)
 
 
-async def _of_document(reader: RegistryReader, change: Change) -> Effects:
+async def _of_document(
+    reader: RegistryReader, change: TierChange | PlanWithdrawal | RecordChange | RulesChange
+) -> Effects:
     if isinstance(change, TierChange):
         return await _of_tier(reader, change)
-    if isinstance(change, RulesChange):
-        before = document_of_rules(await reader.change_rules())
-        return Effects(0, (), differences=differences(before, document_of_rules(change.rules)))
-    return Effects(0, ())
+    if isinstance(change, PlanWithdrawal):
+        return await _of_withdrawal(reader, change)
+    if isinstance(change, RecordChange):
+        return await _of_record(reader, change)
+    before = document_of_rules(await reader.change_rules())
+    return Effects(0, (), differences=differences(before, document_of_rules(change.rules)))
+
+
+async def _of_record(reader: RegistryReader, change: RecordChange) -> Effects:
+    customer = (await reader.customers([change.customer_id])).get(change.customer_id)
+    if customer is None:
+        return Effects(0, ())
+    said = differences(document_of_record(customer.record), document_of_record(change.record))
+    return Effects(1, (), differences=said)
+
+
+async def _of_withdrawal(reader: RegistryReader, change: PlanWithdrawal) -> Effects:
+    """From what is planned to what is in effect then without it."""
+    plans = await reader.tier_plans(change.tier)
+    withdrawn = next((each for each in plans if each.effective_from == change.effective_from), None)
+    if withdrawn is None:
+        return Effects(0, ())
+    customers = await reader.customers_in_tier(change.tier, await reader.now())
+    instead = predecessor(plans, (await reader.tiers()).get(change.tier), change.effective_from)
+    after = {} if instead is None else document_of_tier(instead)
+    return Effects(customers, (), differences=differences(document_of_tier(withdrawn.definition), after))
 
 
 async def _of_tier(reader: RegistryReader, change: TierChange) -> Effects:

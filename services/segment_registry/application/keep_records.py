@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from services.chassis.audit.chain import AuditEntry
+from services.segment_registry.application.change_content import document_of_record
 from services.segment_registry.application.change_customers import CustomerUnknown
 from services.segment_registry.application.ports import (
     Commander,
@@ -61,7 +62,8 @@ async def keep_record(
     changed = with_record(customer, record, now)
     if changed is not customer:
         await transaction.save_customers(customers, [changed], now)
-        entry = AuditEntry(commander.author, "customer.recorded", customer_id, record_detail(changed))
+        detail = {"sequence": changed.sequence, **document_of_record(changed.record)}
+        entry = AuditEntry(commander.author, "customer.recorded", customer_id, detail)
         await transaction.append_audit([entry], now)
     return changed
 
@@ -115,24 +117,3 @@ async def _records_of_one(reader: RegistryReader, customer_id: str) -> list[str]
     """The customer as which it is served, and all that were merged into that."""
     root = await reader.root_of(customer_id) or customer_id
     return [root, *(below for below, _ in await reader.merged_below(root))]
-
-
-def record_detail(customer: Customer) -> dict[str, Any]:
-    """A golden record for the audit trail."""
-    record = customer.record
-    contract = record.contract
-    return {
-        "sequence": customer.sequence,
-        "account_owner": record.account_owner,
-        "customer_type": record.customer_type,
-        "industry": record.industry,
-        "strategic": record.strategic,
-        "contract": None
-        if contract is None
-        else {
-            "starts": contract.starts,
-            "ends": contract.ends,
-            "minimum_tier": contract.minimum_tier,
-            "commitments": list(contract.commitments),
-        },
-    }
