@@ -97,6 +97,23 @@ async def test_no_automatic_move_goes_below_the_contract(
         await registry.assign(customer, "standard", reason="a person may")
 
 
+async def test_a_merge_ends_no_contract(registry: RegistryUnderTest) -> None:
+    names = ("contracted below", "contracted twin", "contracted root")
+    below, twin, root = [await registry.new_customer(name, "gold") for name in names]
+    await record(registry, below, contract=CONTRACT)
+    for duplicate, into in ((below, twin), (twin, root)):
+        merged = await registry.client.post(
+            f"/v1/customers/{duplicate}:merge", json={"into": into, "reason": "one firm"}
+        )
+        assert merged.status_code == 200
+    assert (await propose(registry, root, "standard")).refusal is ProposalRefusal.BELOW_CONTRACT
+    split = await registry.client.post(f"/v1/customers/{twin}:split", json={"reason": "two firms"})
+    assert split.status_code == 200
+    await record(registry, root, account_owner="kim")
+    assert (await propose(registry, root, "standard")).refusal is None
+    assert (await propose(registry, twin, "standard")).refusal is ProposalRefusal.BELOW_CONTRACT
+
+
 async def everywhere(registry: RegistryUnderTest) -> str:
     """All that the registry's schema holds, in text; the outbox is what goes to the topics."""
     tables = await registry.fetch(

@@ -6,8 +6,10 @@ from typing import Final
 from uuid import UUID
 
 from services.chassis.database import Connection
+from services.segment_registry.adapters.record_rows import load_records
 from services.segment_registry.domain.customers import Customer
 from services.segment_registry.domain.merging import MERGES_DEEP_MAX
+from services.segment_registry.domain.records import CustomerRecord
 from services.segment_registry.domain.served_history import MergeSpan
 
 _ROOTS: Final = "SELECT customer_id, merged_into FROM customer WHERE customer_id = ANY($1) AND merged_into IS NOT NULL"
@@ -17,6 +19,13 @@ WITH RECURSIVE below AS (
     UNION ALL SELECT c.customer_id, depth + 1 FROM below JOIN customer c ON c.merged_into = below.customer_id
 )
 SELECT customer_id, depth FROM below ORDER BY depth, customer_id
+"""
+_ALL_BELOW: Final = """
+WITH RECURSIVE below AS (
+    SELECT customer_id, merged_into AS root FROM customer WHERE merged_into = ANY($1)
+    UNION ALL SELECT c.customer_id, root FROM below JOIN customer c ON c.merged_into = below.customer_id
+)
+SELECT customer_id, root FROM below ORDER BY root, customer_id
 """
 
 
@@ -51,6 +60,17 @@ async def merges_of(connection: Connection, customer_ids: Collection[UUID]) -> d
     for row in rows:
         span = MergeSpan(str(row["merged_into"]), row["merged_at"], row["split_at"])
         found.setdefault(str(row["customer_id"]), []).append(span)
+    return found
+
+
+async def records_below(connection: Connection, customer_ids: Collection[UUID]) -> dict[str, list[CustomerRecord]]:
+    """The golden records of those that were merged into these customers, by these."""
+    rows = await connection.fetch(_ALL_BELOW, list(customer_ids))
+    records = await load_records(connection, [row["customer_id"] for row in rows]) if rows else {}
+    found: dict[str, list[CustomerRecord]] = {}
+    for row in rows:
+        if row["customer_id"] in records:
+            found.setdefault(str(row["root"]), []).append(records[row["customer_id"]])
     return found
 
 

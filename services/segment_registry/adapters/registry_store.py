@@ -44,6 +44,7 @@ from services.segment_registry.domain.change_requests import ChangeRequest, Requ
 from services.segment_registry.domain.change_rules import ChangeRules
 from services.segment_registry.domain.customers import Customer, Identifier
 from services.segment_registry.domain.planned_tiers import PlannedTier
+from services.segment_registry.domain.records import CustomerRecord
 from services.segment_registry.domain.served_history import MergeSpan
 from services.segment_registry.domain.tier_cards import TierCard
 from services.segment_registry.domain.tiers import Tier
@@ -174,6 +175,9 @@ class PostgresTransaction:
 
     async def merges_of(self, customer_ids: Collection[str]) -> dict[str, list[MergeSpan]]:
         return await merge_rows.merges_of(self._connection, customer_rows.uuids(customer_ids))
+
+    async def records_below(self, customer_ids: Collection[str]) -> dict[str, list[CustomerRecord]]:
+        return await merge_rows.records_below(self._connection, customer_rows.uuids(customer_ids))
 
     async def merged_below(self, customer_id: str) -> list[tuple[str, int]]:
         return await merge_rows.merged_below(self._connection, customer_id)

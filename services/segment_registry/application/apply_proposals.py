@@ -18,6 +18,7 @@ from services.segment_registry.domain.change_rules import ChangeRules
 from services.segment_registry.domain.customers import Customer
 from services.segment_registry.domain.moves import Moved
 from services.segment_registry.domain.proposals import ProposalRefusal, judge
+from services.segment_registry.domain.records import CustomerRecord
 from services.segment_registry.domain.tiers import Tier
 
 CONSUMER: Final = "segments.proposals"
@@ -77,7 +78,8 @@ async def _decide(transaction: RegistryTransaction, verdicts: Sequence[ProposalV
     now = await transaction.now()
     settled = await settle_effects(transaction, customers, tiers, verdicts[0].cause, now)
     rules = await transaction.change_rules()
-    decided = _judge_all(verdicts, settled.customers, tiers, now, rules)
+    records = await transaction.records_below(list(customers))
+    decided = _judge_all(verdicts, settled.customers, tiers, now, rules, records)
     await transaction.save_proposals([one.verdict for one in decided], now)
     moved = [(one.moved, one.verdict.cause) for one in decided if one.moved is not None]
     last = {each.customer.customer_id: (each.customer, cause) for each, cause in moved}
@@ -104,17 +106,20 @@ def _requests(decided: Sequence[_Decided], now: datetime, rules: ChangeRules) ->
     ]
 
 
-def _judge_all(
+def _judge_all(  # noqa: PLR0917 - private, called with all of them
     verdicts: Sequence[ProposalVerdict],
     customers: Mapping[str, Customer],
     tiers: Mapping[str, Tier],
     now: datetime,
     rules: ChangeRules,
+    records: Mapping[str, Sequence[CustomerRecord]],
 ) -> list[_Decided]:
     working = dict(customers)
     decided: list[_Decided] = []
     for verdict in verdicts:
-        outcome = judge(verdict.proposal, working.get(verdict.proposal.customer_id), tiers, now, rules)
+        customer_id = verdict.proposal.customer_id
+        merged = records.get(customer_id, ())
+        outcome = judge(verdict.proposal, working.get(customer_id), tiers, now, rules, merged=merged)
         if isinstance(outcome, Moved):
             working[outcome.customer.customer_id] = outcome.customer
             applied = replace(verdict, assignment_sequence=outcome.assignment.sequence)

@@ -24,6 +24,7 @@ from services.segment_registry.domain.change_rules import ChangeRules
 from services.segment_registry.domain.customers import Customer, Identifier
 from services.segment_registry.domain.planned_tiers import PlannedTier
 from services.segment_registry.domain.proposals import Proposal, ProposalRefusal
+from services.segment_registry.domain.records import CustomerRecord
 from services.segment_registry.domain.served_history import MergeSpan
 from services.segment_registry.domain.tier_cards import TierCard
 from services.segment_registry.domain.tier_distances import FoundDistances
@@ -214,6 +215,10 @@ class RegistryReader(Protocol):
 
     async def merges_of(self, customer_ids: Collection[str]) -> dict[str, list[MergeSpan]]:
         """Every merge that there was of these customers, ascending; one without any may be left out."""
+        ...
+
+    async def records_below(self, customer_ids: Collection[str]) -> dict[str, list[CustomerRecord]]:
+        """The golden records of those that were merged into these customers; one without any may be left out."""
         ...
 
     async def merged_below(self, customer_id: str) -> list[tuple[str, int]]:

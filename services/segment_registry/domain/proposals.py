@@ -8,7 +8,7 @@ since, never against an override in force, which is a person's decision, and nev
 force promises.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -17,7 +17,7 @@ from services.segment_registry.domain import moves
 from services.segment_registry.domain.change_rules import NO_RULES, ChangeRules
 from services.segment_registry.domain.customers import Customer, moment_for, served_tier
 from services.segment_registry.domain.moves import Moved, MoveRefusal, MoveRefused, MoveRequest, TierUnusable
-from services.segment_registry.domain.records import below_contract
+from services.segment_registry.domain.records import CustomerRecord, below_contract
 from services.segment_registry.domain.second_person import needs_of_move
 from services.segment_registry.domain.tiers import Tier
 from services.segment_registry.domain.timeline import Evidence, Grounds, Kind, Unchanged
@@ -68,14 +68,17 @@ def judge(
     tiers: Mapping[str, Tier],
     now: datetime,
     rules: ChangeRules = NO_RULES,
+    *,
+    merged: Sequence[CustomerRecord] = (),
 ) -> Moved | ProposalRefusal:
-    """Apply a proposal to a customer as it is now, or say why not.
+    """Apply a proposal to a customer as it is now, or say why not; `merged` are the records of those merged into it.
 
+    A merge ends no contract: no automatic move goes below one of theirs either.
     One that needs a second person by the rules of change is refused so: it becomes a change request.
     """
     if customer is None:
         return ProposalRefusal.UNKNOWN_CUSTOMER
-    refusal = _outdated(proposal, customer, tiers, moment_for(customer, now))
+    refusal = _outdated(proposal, customer, tiers, moment_for(customer, now), merged)
     if refusal is not None:
         return refusal
     match moves.move(customer, tiers, request_of(proposal), now):
@@ -89,7 +92,7 @@ def judge(
 
 
 def _outdated(
-    proposal: Proposal, customer: Customer, tiers: Mapping[str, Tier], at: datetime
+    proposal: Proposal, customer: Customer, tiers: Mapping[str, Tier], at: datetime, merged: Sequence[CustomerRecord]
 ) -> ProposalRefusal | None:
     if customer.merged_into is not None:
         return ProposalRefusal.MERGED_CUSTOMER
@@ -100,7 +103,7 @@ def _outdated(
         return ProposalRefusal.STALE
     if served.tier != proposal.from_tier:
         return ProposalRefusal.NOT_IN_FROM_TIER
-    if below_contract(customer.record, proposal.to_tier, tiers, at):
+    if any(below_contract(each, proposal.to_tier, tiers, at) for each in (customer.record, *merged)):
         return ProposalRefusal.BELOW_CONTRACT
     return None
 
