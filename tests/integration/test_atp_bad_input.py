@@ -1,6 +1,5 @@
 """What bad input gets, over HTTP and from the event log: a clear answer, and nothing stored."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -10,7 +9,6 @@ import pytest
 from services.contracts import topics
 from services.contracts.orders import OrderPlaced
 from tests.support.atp import (
-    DEADLINE_SECONDS,
     Atp,
     an_order,
     cancelled,
@@ -143,7 +141,7 @@ async def test_orders_of_the_log_are_answered_and_what_cannot_be_read_is_set_asi
     }
     await atp.publish(placed(good), *poison.values(), placed(an_order((item, 1)), key="another"), placed(late))
     await atp.until("SELECT count(*) = 2 FROM commitment WHERE item_id = $1", item)
-    letters = await _letters(atp, len(poison) + 1)
+    letters = await atp.letters(topics.ORDERS.name, len(poison) + 1)
     assert sorted(letters) == sorted([*poison, "invalid_payload"])
     promised = await atp.client.get("/v1/promises", params={"source": "shop", "order_id": late["order"]["order_id"]})
     assert promised.json()["lines"][0]["promised"] == 2
@@ -154,7 +152,7 @@ async def test_an_event_that_was_refused_is_decided_when_it_is_sent_again(atp: A
     order = an_order((item, 1))
     early = confirmed(order)
     await atp.publish(early)
-    await _letters(atp, 1)
+    await atp.letters(topics.ORDERS.name, 1)
     await atp.publish(placed(order), early)
     await atp.until(
         "SELECT EXISTS (SELECT FROM promise WHERE order_id = $1 AND state = 'confirmed')", order["order"]["order_id"]
@@ -205,21 +203,3 @@ def _json(order: dict[str, Any]) -> bytes:
         order = {**order, "lines": [{**order["lines"][0], "quantity": 1}]}
         return orjson.dumps(order).replace(b'"quantity":1', b'"quantity":1' + b"0" * 30)
     return orjson.dumps(order)
-
-
-async def _letters(atp: Atp, count: int) -> list[str]:
-    """The reasons of the dead letters of `orders.v1`, once there are as many."""
-
-    def reasons() -> list[str]:
-        return [
-            value.decode()
-            for (topic, _), records in atp.store.records.items()
-            if topic == topics.dead_letters(topics.ORDERS.name)
-            for each in records
-            for name, value in each.record.headers
-            if name == "dlq_reason"
-        ]
-
-    async with atp.store.changed:
-        await asyncio.wait_for(atp.store.changed.wait_for(lambda: len(reasons()) >= count), DEADLINE_SECONDS)
-    return reasons()

@@ -16,6 +16,7 @@ from services.atp.adapters.oversell_audit import audit
 from services.atp.application.replay_decision import replay
 from services.chassis.envelope import Event
 from services.chassis.lifecycle import Role
+from services.contracts import topics
 from services.contracts.catalogue import CATALOG_CAPACITY
 from tests.support.atp import Atp, an_order, assigned, in_days, order_event, running_atp, unique
 from tests.support.atp_process import atp_process
@@ -225,8 +226,7 @@ async def test_capacities_come_by_events_at_their_highest_version(atp: Atp, dc: 
     await until_waiting(atp, item, 10)
     found = (await atp.client.get(f"/v1/capacities/{document}")).json()
     assert (found["version"], found["author"], found["lines"][0]["mon"]) == (7, "erp", 20)
-    letters = [each for (name, _), kept in atp.store.records.items() if name == "catalog.v1.dlq" for each in kept]
-    assert [dict(each.record.headers)["dlq_reason"] for each in letters] == [b"periods_overlap"]
+    assert await atp.letters(topics.CATALOG.name, 1) == ["periods_overlap"]
 
 
 async def test_capacity_given_back_goes_to_those_who_wait_for_other_items(atp: Atp, dc: str) -> None:

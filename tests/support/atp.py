@@ -165,6 +165,18 @@ class Atp:
         """Wait until the outbox is empty."""
         await self.until("SELECT NOT EXISTS (SELECT FROM outbox WHERE published_at IS NULL)")
 
+    async def letters(self, topic: str, count: int) -> list[str]:
+        """The reasons of the dead letters of a topic, once there are as many; fails after a deadline."""
+        twin = topics.dead_letters(topic)
+
+        def reasons() -> list[str]:
+            kept = [each for (name, _), records in self.store.records.items() if name == twin for each in records]
+            return [dict(each.record.headers)["dlq_reason"].decode() for each in kept]
+
+        async with asyncio.timeout(DEADLINE_SECONDS), self.store.changed:
+            await self.store.changed.wait_for(lambda: len(reasons()) >= count)
+        return reasons()
+
     async def until(self, condition: str, *arguments: object) -> None:
         """Wait until a query says true; fails after a deadline."""
         async with asyncio.timeout(DEADLINE_SECONDS):
