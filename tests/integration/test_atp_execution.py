@@ -1,6 +1,7 @@
 """Short picks and returns: what the warehouse finds out changes promises at once, and no position is ever wrong."""
 
 from collections.abc import AsyncIterator
+from datetime import date, timedelta
 from typing import Any
 
 import orjson
@@ -206,6 +207,34 @@ async def test_what_leaves_beyond_all_that_was_ordered_is_recorded_alone(atp: At
     assert (found["state"], line["shipped"], line["backordered"], line["why"]) == ("closed", 8, 0, [])
     assert await atp.fetch("SELECT on_hand FROM position WHERE item_id = $1", item) == [(-6,)]
     assert await atp.fetch("SELECT count(*) FROM backorder WHERE item_id = $1", item) == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("zone", "at", "in_time"),
+    [
+        ("America/Los_Angeles", "T07:59:00Z", True),  # there it is still the evening of the day before
+        ("America/Los_Angeles", "T08:30:00Z", False),
+        ("UTC", "T00:00:00Z", False),
+    ],
+)
+async def test_a_delivery_is_late_by_the_calendar_of_the_location_as_in_the_service_levels(
+    atp: Atp, zone: str, at: str, in_time: bool
+) -> None:
+    location = unique("L")
+    await atp.client.put(f"/v1/locations/{location}", json={"time_zone": zone})
+    lane = {"zone": location, "location": location, "service": "slow", "carrier_class": "standard", "transit_days": 1}
+    await atp.client.put("/v1/lanes", json={"items": [lane]})
+    item = await atp.item(on_hand=5, location=location)
+    wanted = date(2026, 1, 14)  # in winter Los Angeles is eight hours behind
+    order = an_order((item, 2), ship_to={"zone": location}, requested_arrival=wanted.isoformat())
+    await atp.place(order)
+    await tell(atp, "shipped", goods(order, item, 2, location=location))
+    arrived = f"{wanted + timedelta(days=1)}{at}"
+    assert await tell(atp, "delivered", {**delivered(order, 2), "occurred_at": arrived}) == ["applied"]
+    records = [OrderRecorded.model_validate(each) for each in await atp.published(topics.ORDERS_RECORDED)]
+    name = order["order"]["order_id"]
+    told = [each.on_time for each in records if each.order.order_id == name and each.change == "delivered"]
+    assert told == [in_time]
 
 
 def delivered(order: dict[str, Any], quantity: int) -> dict[str, Any]:

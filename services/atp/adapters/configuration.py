@@ -61,6 +61,7 @@ _DOCK_TO_STOCK: Final = _LEADS.format(days="dock_to_stock_days", where="o.dock_t
 _ZONES_VERSION: Final = "SELECT zones_version FROM configuration"
 _ZONE_RULES: Final = "SELECT country, low, high, zone FROM zone_rule WHERE active"
 _PROCESSING: Final = "SELECT location_id, processing_days FROM location"
+_TIME_ZONES: Final = "SELECT location_id, zone_name FROM location WHERE zone_name <> 'UTC'"
 _CLOSED: Final = "SELECT location_id, coalesce(through_day, 10000000) AS through_day FROM location_closing"
 _ANY_PROTECTION: Final = "SELECT EXISTS (SELECT FROM protection)"
 ANY_BLOCK: Final = "SELECT EXISTS (SELECT FROM customer_block)"  # of a customer, set or lifted
@@ -180,6 +181,7 @@ async def _read(connection: Connection, version: int, zone_map: ZoneMap) -> Conf
         service_rules=await read_service_rules(connection),
         micro_segments=segments,
         by_item_group=any(each.item_groups for own in segments.values() for each in own),
+        time_zones={row["location_id"]: row["zone_name"] for row in await connection.fetch(_TIME_ZONES)},
     )
 
 

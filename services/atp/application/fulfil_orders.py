@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from services.atp.application.batch import Batch, Handler, Needs
 from services.atp.application.commands import Applied, Origin, Outcome, Remembered
@@ -29,6 +30,7 @@ from services.atp.domain.stock_intake import Movement
 
 KEPT: Final = "fulfilments"
 BY_NO_DECISION: Final = -1  # the index of the decision of goods that left beyond what was decided
+UTC_NAME: Final = "UTC"  # the day of a location that nobody knows
 NO_SERVICE: Final = "unknown"  # of goods that left a location without a lane to the order's zone
 
 
@@ -216,7 +218,8 @@ class Delivering(Handler[DeliverOrder]):
         batch.touched[order.key] = order
         document = load(promise.document)
         wanted = {line["line"]: date.fromisoformat(line["requested_arrival"]) for line in document["lines"]}
-        on_time = all(goods.occurred_at.date() <= wanted[goods.line] for goods in arrived)
+        zones = batch.configuration.time_zones
+        on_time = all(_day_of(goods, promise, zones) <= wanted[goods.line] for goods in arrived)
         record(batch, promise, document, change="delivered", origin=command.origin, on_time=on_time)
         return Applied("applied")
 
@@ -302,6 +305,12 @@ def _arrive(promise: PromiseCopy, goods: GoodsDelivered) -> str:
             part.changed = True
             left -= taken
     return "applied"
+
+
+def _day_of(goods: GoodsDelivered, promise: PromiseCopy, zones: Mapping[str, str]) -> date:
+    """The day of the delivery in the calendar of the location that the line was promised from first."""
+    first = min((part for part in promise.parts if part.line == goods.line), key=lambda part: part.number)
+    return goods.occurred_at.astimezone(ZoneInfo(zones.get(first.planned.key.location_id, UTC_NAME))).date()
 
 
 def _delivery_entry(key: OrderKey, promise: PromiseCopy | None, goods: GoodsDelivered, outcome: str) -> FulfilmentEntry:

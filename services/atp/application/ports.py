@@ -23,15 +23,7 @@ from services.atp.application.orders import OrderCopy, Unapplied
 from services.atp.application.planner_records import PlannerAction
 from services.atp.application.routing import EffectiveRules, Lead
 from services.atp.application.runs import RunRows
-from services.atp.application.status_book import CountedStatus, StatusBook, StatusKey, TrackKey
-from services.atp.application.supply_entries import (
-    CountedSince,
-    Entry,
-    FulfilmentEntry,
-    Reference,
-    StreamKey,
-    TransferKey,
-)
+from services.atp.application.supply_ports import SupplyRecords
 from services.atp.application.validation_records import Release
 from services.atp.application.waiting_lines import Backorders, Mark
 from services.atp.domain.micro_segments import MicroSegment
@@ -48,11 +40,8 @@ from services.atp.domain.model import (
     UsageKey,
 )
 from services.atp.domain.routing_rules import PICK_UP
-from services.atp.domain.scheduled_receipts import Scheduled
 from services.atp.domain.service_rule import SERVED_BY_TIER, ServiceRule
-from services.atp.domain.stock_intake import StockState
 from services.atp.domain.strategies import falls
-from services.atp.domain.transfers import Transfer
 from services.atp.domain.zones import ZoneMap
 from services.chassis.audit.chain import AuditEntry
 from services.chassis.envelope import Event
@@ -130,7 +119,8 @@ class Configuration:
     specific first; `by_item_group` says whether any of them names an item group. `regions` are by zone. `divided` are
     the items of which something is divided again when their supply changes: protections over locations, hierarchies in
     shortage. `processing_days` are by location: all that are known. `capacities` are by location, where there are any.
-    `closed` are locations that no promise is made from, each with the last day of that.
+    `closed` are locations that no promise is made from, each with the last day of that. `time_zones` are those of
+    locations, where they are not UTC.
     """
 
     version: int
@@ -154,6 +144,7 @@ class Configuration:
     service_rules: tuple[EffectiveRule, ...] = (EffectiveRule(SERVED_BY_TIER, None, None),)
     micro_segments: Mapping[str, tuple[MicroSegment, ...]] = field(default_factory=dict)
     by_item_group: bool = False
+    time_zones: Mapping[str, str] = field(default_factory=dict)
 
     def service_at(self, moment: datetime) -> ServiceRule:
         """The rule of who is served first that is in effect at a time: of several the newest version."""
@@ -227,63 +218,6 @@ class Orders(Protocol):
         self, orders: Sequence[OrderCopy], record: DecisionRecord | None, unapplied: Sequence[Unapplied], at: datetime
     ) -> None:
         """Write what is new and what changed, at the end of the batch."""
-        ...
-
-
-class SupplyRecords(Protocol):
-    """What sources have said of positions; read and written under the locks of the positions."""
-
-    async def states(self, streams: Sequence[StreamKey]) -> dict[StreamKey, StockState]:
-        """How far each source has told, for those that have said anything."""
-        ...
-
-    async def known(self, names: Sequence[Reference]) -> list[Reference]:
-        """Which of these movements, shipments or counts are recorded."""
-        ...
-
-    async def scheduled(self, names: Sequence[Reference]) -> dict[Reference, Scheduled]:
-        """Scheduled receipts that are known."""
-        ...
-
-    async def later(self, counted: CountedSince) -> int:
-        """The sum of recorded movements of the position that a count does not include."""
-        ...
-
-    async def store(
-        self,
-        entries: Sequence[Entry],
-        states: Mapping[StreamKey, StockState],
-        scheduled: Mapping[Reference, Scheduled],
-    ) -> None:
-        """Write entries of the supply ledger, states and scheduled receipts."""
-        ...
-
-    async def statuses(self, streams: Sequence[StreamKey]) -> tuple[dict[StatusKey, int], dict[TrackKey, StockState]]:
-        """Stock of the streams' positions that is not available, and what the streams have said of it."""
-        ...
-
-    async def later_of_status(self, counted: CountedStatus) -> int:
-        """The sum of recorded movements of a status that a count does not include."""
-        ...
-
-    async def store_statuses(self, book: StatusBook) -> None:
-        """Write what a batch changed of stock that is not available."""
-        ...
-
-    async def transfers(self, keys: Sequence[TransferKey], *, lock: bool) -> dict[TransferKey, Transfer]:
-        """The transfers that are known; `lock`: made where they are not, and locked in key order."""
-        ...
-
-    async def store_transfers(self, changed: Mapping[TransferKey, Transfer]) -> None:
-        """Write transfers, which are locked."""
-        ...
-
-    async def known_deliveries(self, names: Sequence[tuple[OrderKey, str, str]]) -> list[tuple[OrderKey, str, str]]:
-        """Which of these deliveries (order, source, reference) are recorded."""
-        ...
-
-    async def store_fulfilments(self, entries: Sequence[FulfilmentEntry]) -> None:
-        """Write what the warehouse did."""
         ...
 
 
