@@ -414,3 +414,26 @@ async def test_credentials_limited_to_account_groups_see_no_customer(registry: R
         assert (await registry.client.get(path, headers=limited)).status_code == 403
     assert (await registry.client.post("/v1/customers", json=erp("x"), headers=limited)).status_code == 403
     assert (await registry.client.get("/v1/tiers", headers=limited)).status_code == 200
+
+
+async def test_credentials_limited_to_account_groups_change_nothing_for_everybody(registry: RegistryUnderTest) -> None:
+    before = (await registry.client.get("/v1/tiers")).json(), len(await registry.fetch("SELECT FROM audit"))
+    tier = {"name": "Mine", "priority_rank": 3}
+    plan = {"effective_from": "2030-01-01T00:00:00Z", "definition": tier}
+    tier_change = {"kind": "tier", "tier": "mine", "definition": tier}
+    for method, path, body in (
+        ("PUT", "/v1/tiers/mine", tier),
+        ("PUT", "/v1/tiers/gold/card", {"owner": "me"}),
+        ("POST", "/v1/tiers/gold/plans", plan),
+        ("POST", "/v1/tiers/gold/plans:withdraw", {"effective_from": plan["effective_from"]}),
+        ("GET", "/v1/tiers/gold/versions", None),
+        ("PUT", "/v1/change-rules", {}),
+        ("GET", "/v1/change-requests", None),
+        ("POST", "/v1/change-requests", {"reason": "mine", "content": tier_change}),
+        ("POST", "/v1/imports", {"items": [erp("x")]}),
+        ("GET", "/v1/assignments", None),
+        ("GET", "/v1/reports/both-hands", None),
+    ):
+        answer = await registry.client.request(method, path, json=body, headers=registry.limited)
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), path
+    assert ((await registry.client.get("/v1/tiers")).json(), len(await registry.fetch("SELECT FROM audit"))) == before

@@ -30,6 +30,7 @@ from services.segment_registry.entrypoints.desk import (
     commander,
     problem_answer,
     response,
+    see_everything,
 )
 from services.segment_registry.entrypoints.documents import TierBody, TierId
 from services.segment_registry.entrypoints.problem_codes import (
@@ -102,7 +103,8 @@ def tier_plan_routes(desk: Desk) -> APIRouter:
         summary="The versions of a tier, what is planned for it, and what is drafted or asked for",
         responses=problem_responses(TIER_NOT_FOUND),
     )
-    async def get_versions(_: Reader, tier: Annotated[TierId, Path()]) -> Response:
+    async def get_versions(principal: Reader, tier: Annotated[TierId, Path()]) -> Response:
+        see_everything(principal)  # it tells of change requests
         found = await desk.transactions.read(lambda reader: tier_times(reader, tier))
         if not found.versions and not found.plans and not found.requests:
             raise Problem(TIER_NOT_FOUND)
@@ -123,6 +125,7 @@ def tier_plan_routes(desk: Desk) -> APIRouter:
         body: PlanBody,
         key: IdempotencyKey = None,
     ) -> Response:
+        see_everything(principal)
         who = commander(request, principal)
         draft = tier_draft(tier, body.definition)
 
@@ -145,6 +148,7 @@ def tier_plan_routes(desk: Desk) -> APIRouter:
         body: PlanWithdrawal,
         key: IdempotencyKey = None,
     ) -> Response:
+        see_everything(principal)
         who = commander(request, principal)
 
         async def command(transaction: RegistryTransaction) -> Answer:

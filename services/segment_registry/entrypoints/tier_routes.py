@@ -20,7 +20,7 @@ from services.segment_registry.application.ports import RegistryReader, Registry
 from services.segment_registry.application.publishing import tier_document
 from services.segment_registry.domain.second_person import SecondPersonNeeded
 from services.segment_registry.domain.tiers import Tier, TierDefined, TierRefused, TierUnchanged
-from services.segment_registry.entrypoints.desk import Desk, answer, commander, response
+from services.segment_registry.entrypoints.desk import Desk, answer, commander, response, see_everything
 from services.segment_registry.entrypoints.documents import TierBody, TierId, TierList
 from services.segment_registry.entrypoints.problem_codes import (
     APPROVAL_REQUIRED,
@@ -100,6 +100,7 @@ def _add_definition(router: APIRouter, desk: Desk) -> None:
     ) -> Response:
         expected = expected_version(if_match, if_none_match)
         draft = tier_draft(tier, body)
+        see_everything(principal)
         who = commander(request, principal)
 
         async def command(

@@ -11,7 +11,7 @@ from services.contracts.payload import Code, Identifier, Moment, Payload, Versio
 from services.segment_registry.application.ports import ServiceLevels
 from services.segment_registry.application.tier_services import Statement, TierUnknown, keep_card, service_statement
 from services.segment_registry.domain.tier_cards import CODES_MAX, CodeTaken, TierCard
-from services.segment_registry.entrypoints.desk import Desk, answer, commander, response
+from services.segment_registry.entrypoints.desk import Desk, answer, commander, response, see_everything
 from services.segment_registry.entrypoints.documents import TierId
 from services.segment_registry.entrypoints.problem_codes import CODE_TAKEN, TIER_NOT_FOUND
 
@@ -78,6 +78,7 @@ def tier_service_routes(desk: Desk, levels: ServiceLevels | None) -> APIRouter:
     async def put_card(
         request: Request, principal: Writer, tier: Annotated[TierId, Path()], body: TierCardDocument
     ) -> Response:
+        see_everything(principal)
         who = commander(request, principal)
         card = TierCard(body.owner, body.codes)
         outcome = await desk.transactions.run(
