@@ -46,6 +46,7 @@ MISTAKES = [
     ("wms.py", "and (ends is None or at < datetime.fromisoformat(ends))", "", "an override never ends"),
     ("wms.py", 'customer = self.customers.get(customer["merged_into"])', "break", "a merge is not followed"),
     ("wms.py", 'customer.get("status", "active") ==', 'customer["status"] ==', "what has its default is expected"),
+    ("wms.py", 'held is None or held["version"] < value["version"]', "True", "the last default wins"),
     ("wms.py", "best, tier = None, self.default", "best, tier = None, None", "a stranger has no tier"),
     (
         "wms.py",

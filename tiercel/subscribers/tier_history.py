@@ -1,8 +1,8 @@
 """A made-up history of customers and tiers, as `segments.current.v1` and `segments.policies.v1` tell it.
 
 Customers come, move, get overrides and planned moves, are merged and deleted (a state, then a tombstone); tiers change
-their policy. Whoever follows the topics can say the tier of a customer at any moment: `Follower` says
-what is right, from the contract alone.
+their policy, and the default goes from one to another. Whoever follows the topics can say the tier of a customer at any
+moment: `Follower` says what is right, from the contract alone.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from services.contracts.segments import SegmentCurrent, SegmentHeartbeat, TierDe
 from tiercel.subscribers.delivery import Told
 
 TIERS: Final = ("gold", "silver", "bronze")
-DEFAULT: Final = "bronze"
+DEFAULT: Final = "bronze"  # to begin with
 PARTITIONS: Final = 3
 CUSTOMERS_MAX: Final = 12
 MERGES_FOLLOWED_MAX: Final = 8
@@ -44,12 +44,15 @@ class History:
         self._now = BEGIN
         self._customers: list[_Customer] = []
         self.partitions: list[list[Told]] = [[] for _ in range(PARTITIONS + 1)]
+        self._default = DEFAULT
         for rank, tier in enumerate(TIERS, start=1):
             self._tell_tier(tier, 1, rank)
         self._versions = dict.fromkeys(TIERS, 1)
         for _ in range(steps):
             self._now += timedelta(minutes=random.randint(1, 2_000))
-            random.choice((self._come, self._move, self._move, self._override, self._merge, self._leave, self._rank))()
+            random.choice(
+                (self._come, self._move, self._move, self._override, self._merge, self._leave, self._rank, self._mark)
+            )()
         self.until = self._now
 
     def _active(self) -> list[_Customer]:
@@ -110,7 +113,15 @@ class History:
         self._record(self._told(customer, None))
 
     def _rank(self) -> None:
-        tier = self._random.choice(TIERS)
+        self._change(self._random.choice(TIERS))
+
+    def _mark(self) -> None:
+        """Another default: the former one loses the mark before."""
+        former, self._default = self._default, self._random.choice([each for each in TIERS if each != self._default])
+        self._change(former)
+        self._change(self._default)
+
+    def _change(self, tier: str) -> None:
         self._versions[tier] += 1
         self._tell_tier(tier, self._versions[tier], TIERS.index(tier) + 1)
 
@@ -159,7 +170,7 @@ class History:
 
     def _tell_tier(self, tier: str, version: int, rank: int) -> None:
         document = TierDefined(
-            tier=tier, version=version, name=f"{tier} {version}", priority_rank=rank, is_default=tier == DEFAULT
+            tier=tier, version=version, name=f"{tier} {version}", priority_rank=rank, is_default=tier == self._default
         ).model_dump(mode="json", exclude_defaults=self._is_terse())
         self.partitions[PARTITIONS].append(
             Told(topics.SEGMENTS_POLICIES.name, tier, TIER_POLICY.name, version, document)
@@ -172,26 +183,29 @@ class Follower:
     def __init__(self, history: History) -> None:
         self._history = history
         self._customers: dict[str, dict[str, Any]] = {}
-        self._default: str | None = None
+        self._tiers: dict[str, Told] = {}
 
     def take(self, told: Told) -> None:
         """One record."""
         if told.value is None or told.type == SEGMENT_HEARTBEAT.name:
             return
         if told.type == TIER_POLICY.name:
-            self._default = told.key if told.value.get("is_default") else self._default
+            if told.key not in self._tiers or self._tiers[told.key].sequence < told.sequence:
+                self._tiers[told.key] = told
         elif self._customers.get(told.key, {"sequence": 0})["sequence"] < told.sequence:
             self._customers[told.key] = told.value
 
     def question(self, random: Random) -> tuple[dict[str, Any], list[str]] | None:
         """Some customers by the names of other systems, and a moment; with the right tiers. None: too early to ask."""
         names = sorted(self._names())
-        if self._default is None or not names:
+        defaults = [each.key for each in self._tiers.values() if each.value and each.value.get("is_default")]
+        if len(defaults) != 1 or not names:  # while the mark goes from one to another nobody can say
             return None
+        [default] = defaults
         at = BEGIN + timedelta(seconds=random.randint(0, int((self._history.until - BEGIN).total_seconds()) + 400_000))
         asked = [*random.sample(names, min(5, len(names))), ("shop", "nobody")]
         customers = [{"system": system, "id": id_} for system, id_ in asked]
-        right = [self._tier(name, at) for name in asked]
+        right = [self._tier(name, at) or default for name in asked]
         return {"question": "tiers", "at": at.isoformat(), "customers": customers}, right
 
     def _names(self) -> Iterator[Identifier]:
@@ -203,8 +217,8 @@ class Follower:
                 claims[name] = claims.get(name, 0) + 1
         return (name for name, count in claims.items() if count == 1)
 
-    def _tier(self, name: Identifier, at: datetime) -> str:
-        """Overrides lie above what is assigned; of one kind the highest sequence counts."""
+    def _tier(self, name: Identifier, at: datetime) -> str | None:
+        """None is the default. Overrides lie above what is assigned; of one kind the highest sequence counts."""
         customer = self._survivor(name)
         found = [
             each
@@ -213,7 +227,7 @@ class Follower:
             and (each.get("effective_to") is None or at < datetime.fromisoformat(each["effective_to"]))
         ]
         best = max(found, key=lambda each: (each.get("kind") == "override", each["sequence"]), default=None)
-        return str(self._default if best is None else best["tier"])
+        return None if best is None else str(best["tier"])
 
     def _survivor(self, name: Identifier) -> dict[str, Any] | None:
         system, id_ = name

@@ -21,18 +21,25 @@ class Tiers:
 
     def __init__(self) -> None:
         self.customers: dict[str, Record] = {}
-        self.default: str | None = None
+        self.tiers: dict[str, Record] = {}
+
+    @property
+    def default(self) -> str | None:
+        """The tier of those who are in none. While the mark goes from one tier to another there may be none."""
+        return next((each["tier"] for each in self.tiers.values() if each.get("is_default")), None)
 
     def take(self, record: Record) -> None:
-        """Apply a record: only a higher sequence changes anything, so repetitions and rewinds do not matter.
+        """Apply a record: only a higher sequence or version changes anything, so repetitions and rewinds do not matter.
 
         A tombstone needs nothing: the value before it said `deleted`, and keeping that keeps older values out.
         """
         value, kind = record["value"], record["headers"]["ce_type"]
         if value is None:
             return
-        if kind.startswith("tier.policy.") and value.get("is_default"):
-            self.default = value["tier"]
+        if kind.startswith("tier.policy."):
+            held = self.tiers.get(value["tier"])
+            if held is None or held["version"] < value["version"]:
+                self.tiers[value["tier"]] = value
         if kind.startswith("segment.current."):
             known = self.customers.get(value["customer_id"])
             if known is None or known["sequence"] < value["sequence"]:
