@@ -25,6 +25,7 @@ def test_a_delta_file_holds_what_changed_since_the_last_one(served: Served, tmp_
     with out.open(newline="") as file:
         [row] = [row for row in csv.DictReader(file) if row["customer_id"] == first]
     assert (row["identifiers"], row["tier"], row["served_tier"]) == ("erp=exported 1", "standard", "standard")
+    assert row["basis"] == "assigned"
     assert row["reason"].startswith("'=")  # no cell is a formula
     second = _assign(served, "exported 2", "standard")
     delta = tmp_path / "delta.parquet"

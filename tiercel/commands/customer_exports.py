@@ -1,9 +1,10 @@
 """`tiercel customers export`: who is in which tier, as a file; all of it, or what changed since the last one.
 
 A row is one assignment in force or planned; a customer without any has one row with its tier and empty columns of an
-assignment. So has one that was merged: it is served as `merged_into`, whose rows say what is planned. With a cursor
-file the next export begins where this one ended: the cursor is written after the file, so that one that was broken off
-is made again. Nothing that was committed is missed; a customer that changed comes whole.
+assignment. So has one that was merged: it is served as `merged_into`, whose rows say what is planned. Where `basis` is
+`unassigned`, the tier is whatever is the default: another default moves these customers without a row of theirs. With a
+cursor file the next export begins where this one ended: the cursor is written after the file, so that one that was
+broken off is made again. Nothing that was committed is missed; a customer that changed comes whole.
 """
 
 import json
@@ -33,6 +34,7 @@ COLUMNS: Final = (
     "reason",
     "merged_into",
     "record",
+    "basis",
 )
 NUMBERS: Final = frozenset({"customer_sequence", "assignment_sequence"})
 FORMATS: Final = (".csv", ".parquet")
@@ -87,9 +89,19 @@ def _rows(customer: dict[str, Any]) -> Iterator[Row]:
     own = [] if merged_into else customer["assignments"]  # those of a merged one are kept for a split, and do not count
     for each in own:
         dates = (each["effective_from"], each["effective_to"])
-        yield (*head, each["tier"], each["kind"], *dates, each["sequence"], each["reason"], None, record)
+        yield (
+            *head,
+            each["tier"],
+            each["kind"],
+            *dates,
+            each["sequence"],
+            each["reason"],
+            None,
+            record,
+            customer["basis"],
+        )
     if not own:
-        yield (*head, *[None] * (len(COLUMNS) - len(head) - 2), merged_into, record)
+        yield (*head, *[None] * (len(COLUMNS) - len(head) - 3), merged_into, record, customer["basis"])
 
 
 def _escaped(id_: str) -> str:

@@ -48,8 +48,9 @@ def feed_routes(desk: Desk) -> APIRouter:
         response_model=ChangedPage,
         summary="What changed since a place: customers with their tier, assignments in force and planned",
         description="Without `after` it begins with the first customer. A customer that changes again comes again, at"
-        " its newest state only; nothing that was committed is missed. A tier that begins or ends by date changes no"
-        " earlier than it does: keep `effective_from` and `effective_to`, or come back.",
+        " its newest state only; nothing that was committed is missed. A tier that begins or ends by date changes"
+        " no earlier than it does: keep `effective_from` and `effective_to`, or come back. One of `basis` `unassigned`"
+        " is in whatever tier is the default (`GET /v1/tiers`): it does not come again when that is another one.",
         responses=problem_responses(VALIDATION_FAILED),
     )
     async def get_changed(
