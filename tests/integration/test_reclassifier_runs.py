@@ -160,7 +160,12 @@ async def test_one_portion_reads_as_little_among_many_customers_as_among_few(
             " SELECT n::text, 1, 'active', '[]' FROM generate_series(1, $1::int) n",
             CROWD,
         )
-        assert await blocks_read(connection, run_rows.ENLIST.format(limit=5), "5") < BLOCKS_MAX
+        enlist = run_rows.ENLIST.format(limit=5)
+        assert await blocks_read(connection, enlist, "5") < BLOCKS_MAX
+        await connection.execute("ANALYZE customer, segment")
+        whole = run_rows.ENLIST.format(limit=evaluate.PORTION_MAX)
+        plan = [row[0] for row in await connection.fetch(f"EXPLAIN {whole}", "5")]
+        assert not [line for line in plan if "Seq Scan" in line], plan
         assert await blocks_read(connection, proposal_rows.OPEN, ["17", "18"]) < BLOCKS_MAX
     finally:
         await connection.close()

@@ -40,14 +40,15 @@ SELECT owner, proposals, correlation_id, causation_id, traceparent, run_id, fall
 WHERE owner > $1 ORDER BY owner LIMIT {limit} FOR NO KEY UPDATE
 """
 # Customers of whom nothing was recorded yet have no row, and are judged too. Whoever is among the next of all customers
-# is among the next of those. The status is written so that the planner expects few to be left out, as they are.
+# is among the next of those. The status is written so that the planner expects few to be left out, as they are, and
+# each row is looked up by itself: joined, all rows are read for each portion.
 ENLIST: Final = """
 INSERT INTO customer (owner, due_at, profile_at)
 SELECT owner, 'infinity', 'infinity' FROM (
     SELECT 'c:' || customer_id AS owner FROM segment
     WHERE customer_id > $1 AND status <> 'merged' AND status <> 'deleted' ORDER BY customer_id LIMIT {limit}
 ) AS registered
-WHERE NOT EXISTS (SELECT FROM customer c WHERE c.owner = registered.owner)
+WHERE (SELECT true FROM customer c WHERE c.owner = registered.owner) IS NULL
 ORDER BY owner COLLATE "C"
 ON CONFLICT DO NOTHING
 """
