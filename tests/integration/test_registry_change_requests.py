@@ -197,6 +197,8 @@ async def test_an_override_past_the_budget_needs_a_second_person(registry: Regis
     assert (direct.status_code, direct.json()["code"]) == (409, "override_budget_spent")
     content = {"kind": "assignments", "moves": [wish | {"customer_id": customer}]}
     request = await propose(registry, content)
+    effects = (await registry.client.get(f"{REQUESTS}/{request.request_id}/effects")).json()
+    assert [each["needs"] for each in effects["moves"]] == [["override_budget"]]
     assert await approve(registry, request) == (200, "approved")
     assert await step(registry, request, "apply") == (200, "applied")
     assert await tier_of(registry, customer) == "gold"

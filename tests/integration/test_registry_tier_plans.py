@@ -93,7 +93,9 @@ async def test_plans_are_listed_withdrawn_and_refused_where_one_stands(registry:
     assert (await registry.client.get("/v1/tiers/tin/versions")).json()["code"] == "tier_not_found"
 
 
-async def test_a_plan_that_is_not_possible_any_more_is_dropped_and_said(registry: RegistryUnderTest) -> None:
+async def test_a_plan_that_is_not_possible_any_more_is_dropped_and_said(
+    registry: RegistryUnderTest, capfd: pytest.CaptureFixture[str]
+) -> None:
     await plan(registry, "zinc", NOON + HOUR, name="Zinc", priority_rank=701)
     other = {"name": "Nickel", "priority_rank": 701}
     assert (await registry.client.put("/v1/tiers/nickel", json=other)).status_code == 201
@@ -105,6 +107,8 @@ async def test_a_plan_that_is_not_possible_any_more_is_dropped_and_said(registry
         "tier.plan_failed",
         True,
     )
+    logged = "".join(capfd.readouterr())
+    assert all(word in logged for word in ("tier_plan_failed", "zinc", "rank_taken"))
 
 
 async def test_a_plan_is_approved_like_any_definition(registry: RegistryUnderTest) -> None:

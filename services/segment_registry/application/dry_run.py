@@ -25,6 +25,7 @@ from services.segment_registry.application.ports import (
     Transactions,
 )
 from services.segment_registry.domain import merging, moves
+from services.segment_registry.domain.change_rules import ChangeRules, month_of
 from services.segment_registry.domain.differences import Difference, differences
 from services.segment_registry.domain.merging import MergeRefused
 from services.segment_registry.domain.moves import Move, Moved, MoveRequest
@@ -155,14 +156,25 @@ async def _of_moves(reader: RegistryReader, wanted: Wanted) -> Effects:
     now = await reader.now()
     tiers, rules = await reader.tiers(), await reader.change_rules()
     customers = await reader.customers(list(dict.fromkeys(each for each, _ in wanted)), ended_too=True)
+    used = await reader.overrides_used(month_of(now))
     touched: dict[str, Touched] = {}
     for customer_id, request in wanted:
         customer = customers.get(customer_id)
         outcome = None if customer is None else moves.move(customer, tiers, request, now)
         if customer is not None and isinstance(outcome, Moved):
             needs = needs_of_move(rules, customer, outcome.customer, tiers, now)
+            needs += _past_budget(rules, request, used)
             touched[customer_id] = _touched(outcome.move, tiers, needs)
     return Effects(len(touched), tuple(touched.values())[:PREVIEWED_MAX])
+
+
+def _past_budget(rules: ChangeRules, request: MoveRequest, used: dict[str, int]) -> tuple[Need, ...]:
+    """Why an override of this month needs a second person by its budget; it is counted."""
+    if request.kind is not Kind.OVERRIDE:
+        return ()
+    count = used[request.tier] = used.get(request.tier, 0) + 1
+    budget = rules.override_budgets.get(request.tier)
+    return () if budget is None or count <= budget else (Need.OVERRIDE_BUDGET,)
 
 
 async def _of_end(reader: RegistryReader, change: EndChange) -> Effects:

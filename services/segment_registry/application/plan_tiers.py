@@ -46,9 +46,11 @@ class TierTimes:
 
 @dataclass(frozen=True, slots=True)
 class PlanWorked:
-    """A plan whose moment came: `changed` versions were made; None where it could not be."""
+    """A plan of a tier whose moment came: `changed` versions were made; None where it could not be, by `refusal`."""
 
+    tier: str
     changed: int | None
+    refusal: str | None = None
 
 
 async def plan_tier(
@@ -131,8 +133,8 @@ async def settle_plan(transaction: RegistryTransaction) -> PlanWorked | None:
     if isinstance(outcome, TierRefused):
         entry = _entry(plan, plan.author, "tier.plan_failed", refusal=outcome.reason)
         await transaction.append_audit([entry], now)
-        return PlanWorked(None)
-    return PlanWorked(len(outcome.changed) if isinstance(outcome, TierDefined) else 0)
+        return PlanWorked(plan.definition.tier, None, outcome.reason)
+    return PlanWorked(plan.definition.tier, len(outcome.changed) if isinstance(outcome, TierDefined) else 0)
 
 
 def _entry(plan: PlannedTier, author: str, action: str, *, refusal: str | None = None) -> AuditEntry:
