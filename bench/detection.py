@@ -1,7 +1,9 @@
 """How many planted cases detection finds, and how many innocents it names, over seeded companies of four weeks.
 
 `python -m bench detection [--seeds=200]`. A company has some 350 customers, of whom some thirty look guilty and are
-not (`bench.detection_world`); the sums are those of `bench.detection_sums`, which the tests hold against the database.
+not (`bench.detection_world`), or 600 of whom 180 do, with a holiday peak, islands, pallets and desks
+(`bench.detection_peak`), in turn; the sums are those of `bench.detection_sums`, which the tests hold against the
+database.
 """
 
 import sys
@@ -10,6 +12,7 @@ from multiprocessing import Pool
 from time import process_time
 from typing import Final, NamedTuple
 
+from bench.detection_peak import peak_world
 from bench.detection_sums import found_in
 from bench.detection_world import World, world
 from bench.figures import Figure, write
@@ -66,9 +69,14 @@ def main() -> int:
     return int(missed or any(part * PERCENT >= FALSE_PERCENT_MAX * whole for part, whole in of.values()))
 
 
+def made_of(seed: int) -> World:
+    """The company of a seed: of one shape, or of the other."""
+    return peak_world(seed) if seed % 2 else world(seed)
+
+
 def looked(seed: int) -> Outcome:
     """One company."""
-    made = world(seed)
+    made = made_of(seed)
     began = process_time()
     found = named_in(found_in(made, Limits()))
     seconds = process_time() - began

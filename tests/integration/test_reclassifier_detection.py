@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from bench.detection import named_in
-from bench.detection_sums import found_in
+from bench.detection_peak import peak_world
+from bench.detection_sums import found_in, sums_of
 from bench.detection_world import NOW, tiers, world
 from services.contracts.catalogue import ORDER_RECORDED_V1
 from services.reclassifier.domain.detections import Detection, Limits
@@ -74,6 +75,19 @@ async def test_a_seeded_stream_with_duplicates_in_any_order_gives_what_its_sums_
     for kind in ("over_served", "under_served", "priority_overrides", "other_customers_id", "split_orders"):
         shown = reclassifier.metrics.detections.at(kind)._value.get()
         assert shown == sum(one["kind"] == kind for one in told) > 0
+
+
+async def test_what_others_make_one_expect_is_summed_as_the_domain_says(reclassifier: ReclassifierUnderTest) -> None:
+    made = peak_world(3)
+    names = {one["customer_id"] for one in made.records if one["customer_id"][-1] in "02"}
+    made.records = [one for one in made.records if one["customer_id"] in names]
+    await _take(reclassifier, made.records)
+    received, totals = await reclassifier.transactions.run(lambda one: one.received(NOW, Limits()), label="received")
+    sums = sums_of(made)
+    assert sorted(received) == [one for one in sums.received if max(one.orders, one.delivered) >= Limits().orders_min]
+    assert sorted(totals) == sums.totals
+    assert len({one.short_expected.there for one in received}) > 50
+    assert await _look(reclassifier) == found_in(made, Limits())
 
 
 async def test_a_finding_stands_until_it_is_not_found_any_more(reclassifier: ReclassifierUnderTest) -> None:

@@ -1,11 +1,11 @@
-"""The ports of detection over PostgreSQL, its statements in `trace_rows` and `detection_rows`."""
+"""The ports of detection over PostgreSQL, its statements in `trace_rows`, `received_rows` and `detection_rows`."""
 # ruff: noqa: D102 -- each method is documented by the port that it implements
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from services.chassis.database import Connection
-from services.reclassifier.adapters import detection_rows, trace_rows
+from services.reclassifier.adapters import detection_rows, received_rows, trace_rows
 from services.reclassifier.application.detection_ports import DetectionsAsked, StoredDetection
 from services.reclassifier.domain.detections import Detection, Kind, Limits
 from services.reclassifier.domain.service_received import Received
@@ -24,7 +24,7 @@ class PostgresDetections:
         return await trace_rows.load_terms(self._connection)
 
     async def received(self, now: datetime, limits: Limits) -> tuple[list[Received], list[Received]]:
-        return await trace_rows.load_received(self._connection, now, limits)
+        return await received_rows.load_received(self._connection, now, limits)
 
     async def entered(self, now: datetime, limits: Limits) -> list[Entered]:
         return await trace_rows.load_entered(self._connection, now, limits)

@@ -14,7 +14,6 @@ import asyncpg
 from services.chassis.arrays import flags, text_array, texts
 from services.chassis.database import Connection
 from services.reclassifier.domain.detections import Limits
-from services.reclassifier.domain.service_received import Received
 from services.reclassifier.domain.splits import Sized
 from services.reclassifier.domain.traces import Act, TierTerms, Trace
 from services.reclassifier.domain.workarounds import Entered, UsersActs
@@ -44,16 +43,6 @@ ON CONFLICT (tier) DO UPDATE SET version = excluded.version, rank = excluded.ran
     order_quantity_max = excluded.order_quantity_max, order_value_max_micros = excluded.order_value_max_micros
 WHERE known.version < excluded.version
 """
-# An order that a quota cut short says nothing of how its tier is served: it counts by its deliveries alone.
-_RECEIVED: Final = """
-SELECT o.owner, t.tier, count(*) FILTER (WHERE NOT quota_reached) AS orders,
-    count(*) FILTER (WHERE in_full AND NOT quota_reached) AS in_full,
-    count(*) FILTER (WHERE punctuality > 0) AS delivered, count(*) FILTER (WHERE punctuality = 1) AS on_time
-FROM order_trace t JOIN recorded_order o USING (source, order_id)
-WHERE ordered_at > $1 AND ordered_at <= $2
-GROUP BY GROUPING SETS ((o.owner, t.tier), (t.tier)) HAVING grouping(o.owner) = 1 OR count(*) >= $3
-ORDER BY grouping(o.owner) DESC, count(*) DESC, o.owner, t.tier LIMIT $4
-"""
 _ENTERED: Final = """
 WITH named AS MATERIALIZED (
     SELECT DISTINCT o.owner FROM order_trace t JOIN recorded_order o USING (source, order_id)
@@ -64,6 +53,17 @@ FROM order_trace t JOIN recorded_order o USING (source, order_id) JOIN named USI
 WHERE ordered_at > $1 AND ordered_at <= $2
 GROUP BY t.entered_by, o.owner, t.zone, t.tier
 ORDER BY t.entered_by, o.owner, t.zone, t.tier LIMIT $3
+"""
+_ACTS: Final = """
+WITH acted AS MATERIALIZED (
+    SELECT actor, count(*) AS acts, count(DISTINCT (source, order_id)) AS orders FROM priority_act
+    WHERE acted_at > $1 AND acted_at <= $2 GROUP BY actor ORDER BY acts DESC, actor LIMIT $3
+), desk AS (
+    SELECT entered_by, count(*) AS entered FROM order_trace
+    WHERE ordered_at > $1 AND ordered_at <= $2 AND entered_by IN (SELECT actor FROM acted) GROUP BY entered_by
+)
+SELECT actor, acts, orders, coalesce(entered, 0) FROM acted LEFT JOIN desk ON entered_by = actor
+ORDER BY acts DESC, actor
 """
 _SIZED: Final = """
 WITH traced AS MATERIALIZED (
@@ -125,16 +125,6 @@ async def load_terms(connection: Connection) -> dict[str, TierTerms]:
     return {row["tier"]: _terms(row) for row in await connection.fetch("SELECT * FROM tier_terms ORDER BY tier")}
 
 
-async def load_received(connection: Connection, now: datetime, limits: Limits) -> tuple[list[Received], list[Received]]:
-    """By owner and tier, those with enough orders, the most orders first; and the sums of all by tier."""
-    rows = await connection.fetch(_RECEIVED, _since(now, limits), now, limits.orders_min, ROWS_MAX)
-    found = [
-        Received(row["owner"] or "", row["tier"], row["orders"], row["in_full"], row["delivered"], row["on_time"])
-        for row in rows
-    ]
-    return [one for one in found if one.owner], [one for one in found if not one.owner]
-
-
 async def load_entered(connection: Connection, now: datetime, limits: Limits) -> list[Entered]:
     """All orders of those of whose orders any names a user."""
     rows = await connection.fetch(_ENTERED, _since(now, limits), now, ROWS_MAX)
@@ -149,14 +139,8 @@ async def load_sized(connection: Connection, now: datetime, limits: Limits) -> l
 
 async def load_acts(connection: Connection, now: datetime, limits: Limits) -> list[UsersActs]:
     """By user."""
-    rows = await connection.fetch(
-        "SELECT actor, count(*) AS acts, count(DISTINCT (source, order_id)) AS orders FROM priority_act"
-        " WHERE acted_at > $1 AND acted_at <= $2 GROUP BY actor ORDER BY acts DESC, actor LIMIT $3",
-        _since(now, limits),
-        now,
-        ROWS_MAX,
-    )
-    return [UsersActs(row["actor"], row["acts"], row["orders"]) for row in rows]
+    rows = await connection.fetch(_ACTS, _since(now, limits), now, ROWS_MAX)
+    return [UsersActs(*row) for row in rows]
 
 
 async def forget_traces(connection: Connection, now: datetime, limit: int) -> int:

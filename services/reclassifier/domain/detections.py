@@ -49,6 +49,7 @@ class Limits:
     chance_one_in: int = 10_000
     acts_min: int = 10
     acts_times: int = 3
+    desk_acts_percent: int = 5
     habit_orders_min: int = 10
     habit_percent: int = 80
     foreign_orders_min: int = 2
@@ -56,6 +57,8 @@ class Limits:
     split_minutes: int = 120
     split_near_percent: int = 60
     split_orders_min: int = 3
+    split_times: int = 3
+    split_chance_one_in: int = 100
 
 
 @dataclass(frozen=True, slots=True)

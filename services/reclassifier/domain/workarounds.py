@@ -2,21 +2,24 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Final, NamedTuple, TypeVar
 
 from services.reclassifier.domain.detections import PERCENT, Basis, Detection, Kind, Limits, percent
 from services.reclassifier.domain.traces import ANYWHERE, TierTerms
 
 Key = TypeVar("Key")
+Number = TypeVar("Number", int, Fraction)
 PEERS_MIN: Final = 2  # other users who do the same: fewer say nothing of what is usual
 
 
 class UsersActs(NamedTuple):
-    """How often a user let an order be served before its turn, and of how many orders."""
+    """How often a user let an order be served before its turn, of how many orders; and how many it entered itself."""
 
     user: str
     acts: int
     orders: int
+    entered: int = 0
 
 
 class Entered(NamedTuple):
@@ -30,16 +33,18 @@ class Entered(NamedTuple):
 
 
 def too_many_overrides(acts: Sequence[UsersActs], limits: Limits) -> Iterator[Detection]:
-    """Users with at least `acts_min` acts and `acts_times` as many as the median of the others."""
+    """Users with at least `acts_min` acts and `acts_times` as many as the median of the others.
+
+    A desk, which enters `orders_min` orders or more itself, is compared with the other desks, by acts to an order; who
+    is none with the others who are none. Where there are fewer than `PEERS_MIN` of the same sort, everybody else
+    counts, and a desk must also have `desk_acts_percent` acts or more to a hundred orders that it enters.
+    """
     whole = sum(one.acts for one in acts)
     for one in acts:
-        others = sorted(other.acts for other in acts if other.user != one.user)
-        if len(others) < PEERS_MIN or one.acts < limits.acts_min:
+        peers = _peers(one, acts, limits)
+        if len(peers) < PEERS_MIN or one.acts < limits.acts_min or not _stands_out(one, peers, limits):
             continue
-        doubled = others[(len(others) - 1) // 2] + others[len(others) // 2]  # twice the median
-        if one.acts * 2 < limits.acts_times * doubled:
-            continue
-        share = percent(one.acts, whole)
+        share, middle = percent(one.acts, whole), _doubled_median([peer.acts for peer in peers])
         yield Detection(
             Kind.PRIORITY_OVERRIDES,
             Basis.ACTS,
@@ -51,12 +56,44 @@ def too_many_overrides(acts: Sequence[UsersActs], limits: Limits) -> Iterator[De
                 ("orders", one.orders),
                 ("share_percent", share),
                 ("all_acts", whole),
-                ("others_median_doubled", doubled),
+                ("others_median_doubled", middle),
+                ("orders_entered", one.entered),
             ),
-            (("acts_min", limits.acts_min), ("acts_times", limits.acts_times)),
-            f"{one.acts} of {whole} priority overrides ({share} %) were made by this user; of the {len(others)} other"
-            f" users who make any, half made no more than {others[(len(others) - 1) // 2]}.",
+            (
+                ("acts_min", limits.acts_min),
+                ("acts_times", limits.acts_times),
+                ("desk_acts_percent", limits.desk_acts_percent),
+            ),
+            f"{one.acts} of {whole} priority overrides ({share} %) were made by this user, who entered {one.entered}"
+            f" orders; of the {len(peers)} others like it who make any, half made no more than {middle // 2}.",
         )
+
+
+def _is_desk(one: UsersActs, limits: Limits) -> bool:
+    return one.entered >= limits.orders_min
+
+
+def _peers(one: UsersActs, acts: Sequence[UsersActs], limits: Limits) -> list[UsersActs]:
+    """With whom a user is compared: others of the same sort if there are enough, else all others."""
+    others = [other for other in acts if other.user != one.user]
+    alike = [other for other in others if _is_desk(other, limits) is _is_desk(one, limits)]
+    return alike if len(alike) >= PEERS_MIN else others
+
+
+def _stands_out(one: UsersActs, peers: Sequence[UsersActs], limits: Limits) -> bool:
+    if not _is_desk(one, limits):
+        return one.acts * 2 >= limits.acts_times * _doubled_median([peer.acts for peer in peers])
+    if all(_is_desk(peer, limits) for peer in peers):
+        usual = _doubled_median([Fraction(peer.acts, peer.entered) for peer in peers])
+        return 2 * Fraction(one.acts, one.entered) >= limits.acts_times * usual
+    often = one.acts * PERCENT >= limits.desk_acts_percent * one.entered
+    return often and one.acts * 2 >= limits.acts_times * _doubled_median([peer.acts for peer in peers])
+
+
+def _doubled_median(numbers: Iterable[Number]) -> Number:
+    """Twice the middle, which of an even count is the sum of two."""
+    ranked = sorted(numbers)
+    return ranked[(len(ranked) - 1) // 2] + ranked[len(ranked) // 2]
 
 
 @dataclass(slots=True)
@@ -72,10 +109,17 @@ class _Habit:
         self.by_owner[one.owner] = self.by_owner.get(one.owner, 0) + one.orders
 
     def home(self, limits: Limits) -> str | None:
-        """The owner for whom the user works, if nearly all is for one."""
+        """The owner for whom the user orders most, if that is often."""
         owner, orders = max(self.by_owner.items(), key=lambda item: (item[1], item[0]))
-        enough = orders >= limits.habit_orders_min and orders * PERCENT >= limits.habit_percent * self.orders
-        return owner if enough else None
+        return owner if orders >= limits.habit_orders_min else None
+
+    def is_for_one(self, home: str, besides: str, limits: Limits) -> bool:
+        """Whether nearly all is for one, but for what is under another owner, which must be less than half of it.
+
+        What is under the other does not count against the habit, or who does it more often would be seen less.
+        """
+        own, foreign = self.by_owner[home], self.by_owner[besides]
+        return own * PERCENT >= limits.habit_percent * (self.orders - foreign) and foreign * 2 <= own
 
 
 def entered_under_anothers_id(
@@ -83,7 +127,7 @@ def entered_under_anothers_id(
 ) -> Iterator[Detection]:
     """Orders that go where the user's own customer is served, under the id of one of a better tier.
 
-    The user enters nearly everything for one customer; the orders go to a zone of that one, to which the other's
+    The user enters nearly everything else for one customer; the orders go to a zone of that one, to which the other's
     orders by anybody else do not go. Zone "*" says nothing.
     """
     ranks = {tier: one.rank for tier, one in terms.items()}
@@ -97,6 +141,8 @@ def entered_under_anothers_id(
     found: dict[tuple[str, str], list[Entered]] = {}
     for one in entered:
         if one.user in homes and one.owner != homes[one.user] and one.zone in zones[one.user]:
+            if not habits[one.user].is_for_one(homes[one.user], one.owner, limits):
+                continue
             better = ranks.get(one.tier, zones[one.user][one.zone]) < zones[one.user][one.zone]
             if better and usual.is_strange(one, limits):
                 found.setdefault((one.user, one.owner), []).append(one)
