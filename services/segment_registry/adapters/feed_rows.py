@@ -2,22 +2,13 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Final
 from uuid import UUID
 
 from services.chassis.database import Connection
 from services.segment_registry.adapters.customer_rows import load_customers
+from services.segment_registry.adapters.merge_rows import merged_under
 from services.segment_registry.application.ports import FeedPlace
 from services.segment_registry.domain.customers import Customer
-
-_LIST: Final = """
-WITH RECURSIVE changed AS (
-    SELECT unnest($1::uuid[]) AS customer_id
-    UNION SELECT c.customer_id FROM changed JOIN customer c ON c.merged_into = changed.customer_id
-)
-INSERT INTO customer_change (customer_id, position) SELECT customer_id, position FROM changed, audit_head
-ON CONFLICT (customer_id) DO UPDATE SET position = excluded.position
-"""
 
 
 async def list_changed(connection: Connection, customer_ids: Collection[str]) -> None:
@@ -25,7 +16,15 @@ async def list_changed(connection: Connection, customer_ids: Collection[str]) ->
 
     The head of the audit trail is held: its position is this transaction's.
     """
-    await connection.execute(_LIST, [UUID(customer_id) for customer_id in customer_ids])
+    changed = dict.fromkeys(UUID(customer_id) for customer_id in customer_ids)
+    for below in (await merged_under(connection, list(changed))).values():
+        changed |= dict.fromkeys(below)
+    await connection.execute(
+        "INSERT INTO customer_change (customer_id, position)"
+        " SELECT changed, position FROM unnest($1::uuid[]) AS changed, audit_head"
+        " ON CONFLICT (customer_id) DO UPDATE SET position = excluded.position",
+        list(changed),
+    )
 
 
 async def page_of_changed(

@@ -20,13 +20,7 @@ WITH RECURSIVE below AS (
 )
 SELECT customer_id, depth FROM below ORDER BY depth, customer_id
 """
-_ALL_BELOW: Final = """
-WITH RECURSIVE below AS (
-    SELECT customer_id, merged_into AS root FROM customer WHERE merged_into = ANY($1)
-    UNION ALL SELECT c.customer_id, root FROM below JOIN customer c ON c.merged_into = below.customer_id
-)
-SELECT customer_id, root FROM below ORDER BY root, customer_id
-"""
+_UNDER: Final = "SELECT customer_id, merged_into FROM customer WHERE merged_into = ANY($1) ORDER BY customer_id"
 
 
 async def roots(connection: Connection, customer_ids: Collection[UUID]) -> dict[UUID, UUID]:
@@ -63,15 +57,29 @@ async def merges_of(connection: Connection, customer_ids: Collection[UUID]) -> d
     return found
 
 
+async def merged_under(connection: Connection, customer_ids: Collection[UUID]) -> dict[UUID, list[UUID]]:
+    """By customer all that were merged into it; one into which none was is left out.
+
+    Step by step, as nearly always there is none: a recursive query is planned for many, and reads all customers.
+    """
+    found: dict[UUID, list[UUID]] = {}
+    asked = {customer_id: [customer_id] for customer_id in customer_ids}
+    for _ in range(MERGES_DEEP_MAX + 1):
+        rows = await connection.fetch(_UNDER, list(asked)) if asked else []
+        following: dict[UUID, list[UUID]] = {}
+        for row in rows:
+            for root in asked[row["merged_into"]]:
+                found.setdefault(root, []).append(row["customer_id"])
+                following.setdefault(row["customer_id"], []).append(root)
+        asked = following
+    return found
+
+
 async def records_below(connection: Connection, customer_ids: Collection[UUID]) -> dict[str, list[CustomerRecord]]:
     """The golden records of those that were merged into these customers, by these."""
-    rows = await connection.fetch(_ALL_BELOW, list(customer_ids))
-    records = await load_records(connection, [row["customer_id"] for row in rows]) if rows else {}
-    found: dict[str, list[CustomerRecord]] = {}
-    for row in rows:
-        if row["customer_id"] in records:
-            found.setdefault(str(row["root"]), []).append(records[row["customer_id"]])
-    return found
+    under = await merged_under(connection, customer_ids)
+    records = await load_records(connection, [each for below in under.values() for each in below]) if under else {}
+    return {str(root): [records[each] for each in below if each in records] for root, below in under.items()}
 
 
 async def save_merges(connection: Connection, before: Mapping[str, Customer], after: Sequence[Customer]) -> None:
