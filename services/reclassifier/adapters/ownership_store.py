@@ -1,6 +1,8 @@
 """The ports of ownership over PostgreSQL: what counts under one owner, a portion at a time by its key."""
 # ruff: noqa: D102 -- each method is documented by the port that it implements
 
+from collections.abc import Sequence
+
 from services.chassis.database import Connection
 from services.reclassifier.adapters import cost_rows, feedback_rows, order_rows
 from services.reclassifier.domain.costs import OwnedCost
@@ -12,6 +14,9 @@ class PostgresOwnership:
     """What a use case may do for ownership within a transaction; each method does what the port says."""
 
     _connection: Connection
+
+    async def counting_others(self, owners: Sequence[str]) -> list[str]:
+        return await order_rows.counting_others(self._connection, owners)
 
     async def orders_of(self, owner: str, after: OrderKey | None, limit: int) -> list[Counted]:
         return await order_rows.load_orders_of(self._connection, owner, after, limit)

@@ -1,5 +1,6 @@
 """What a use case needs to count again under whom something counts; part of `ports.ReclassifierTransaction`."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from services.reclassifier.domain.costs import OwnedCost
@@ -8,16 +9,23 @@ from services.reclassifier.domain.orders import Counted, OrderKey
 
 
 class OwnershipTransaction(Protocol):
-    """Reads of everything that counts under one owner, ascending by key, after a key, up to a limit."""
+    """Reads of what counts under an owner whom it does not name itself: by a merge, or by a name of another system.
+
+    Each ascending by key, after a key, up to a limit.
+    """
+
+    async def counting_others(self, owners: Sequence[str]) -> list[str]:
+        """Those of these owners that have any such orders, costs or feedback, ascending."""
+        ...
 
     async def orders_of(self, owner: str, after: OrderKey | None, limit: int) -> list[Counted]:
-        """Its orders."""
+        """Such orders."""
         ...
 
     async def costs_of(self, owner: str, after: OrderKey | None, limit: int) -> list[OwnedCost]:
-        """The costs of its orders."""
+        """Costs of such orders."""
         ...
 
     async def feedback_of(self, owner: str, after: FeedbackKey | None, limit: int) -> list[HeardFeedback]:
-        """What it said."""
+        """What was said so."""
         ...

@@ -1,11 +1,11 @@
 """Let things count under another owner, one by one: after a split, and after a name was taken from a customer.
 
 A merge, and a name that is given, move all that counts under one owner, and days are added up where they are. What goes
-back is a part: it is found by looking at everything of the owner again, and its days are taken off and added anew. So
+back is a part: it is found among what does not name the owner itself, and its days are taken off and added anew. So
 what counts where depends on what the registry says now, and not on what was told first.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Final
@@ -25,13 +25,13 @@ from services.reclassifier.domain.orders import (
 PORTION_MAX: Final = 2_000  # looked at in one round trip; some megabytes
 
 
-async def recount_owners(transaction: ReclassifierTransaction, owners: Iterable[str]) -> list[str]:
+async def recount_owners(transaction: ReclassifierTransaction, owners: Sequence[str]) -> list[str]:
     """Count anew what counts under these owners; returns those that have more or less of it, ascending.
 
     The caller holds the ownership for changing.
     """
     touched: dict[str, None] = {}
-    for owner in owners:
+    for owner in await transaction.counting_others(owners):
         touched |= dict.fromkeys(await _recount_orders(transaction, owner))
         touched |= dict.fromkeys(await _recount_costs(transaction, owner))
         await _recount_feedback(transaction, owner)
