@@ -77,6 +77,22 @@ async def test_nobody_puts_his_own_rules_in_force(
     assert _logged(capfd, "approval_of_rules_refused") == 1
 
 
+@pytest.mark.parametrize(("author", "approver"), [("ann", "ANN "), ("ANN ", "ann"), ("shipped", "shipped")])
+async def test_another_case_of_a_name_and_the_name_of_the_product_are_no_second_person(
+    reclassifier: ReclassifierUnderTest, author: str, approver: str
+) -> None:
+    def shown(name: str) -> dict[str, str] | None:
+        return reclassifier.people.get(name)
+
+    path = "/v1/rule-sets/activity"
+    draft = (await reclassifier.client.put(path, json=GENEROUS, headers=shown(author))).json()
+    answer = await reclassifier.client.post(
+        f"{path}/versions/2:approve", json={"content_hash": draft["content_hash"]}, headers=shown(approver)
+    )
+    assert (answer.status_code, answer.json()["code"]) == (403, "own_work")
+    assert await _in_force(reclassifier) == [1]
+
+
 async def test_an_approval_is_for_the_rules_that_were_read(
     reclassifier: ReclassifierUnderTest, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -220,7 +220,8 @@ async def test_nobody_approves_their_own_whatever_key_they_show(
     assert await approve(registry, newer, "ann's other key") == (403, "own_request")  # still one of its authors
     assert await approve(registry, newer, "bob's approver key") == (403, "own_request")  # and so is the editor
     assert await step(registry, newer, "reject", "ann's other key", reason="x") == (403, "own_request")
-    assert "".join(capfd.readouterr()).count("change_request_refused") == 4
+    assert await approve(registry, newer, "ann in capitals") == (403, "own_request")
+    assert "".join(capfd.readouterr()).count("change_request_refused") == 5
     assert await tier_of(registry, customer) == "standard"
     assert await approve(registry, newer) == (200, "approved")
     refusals = [
@@ -228,7 +229,7 @@ async def test_nobody_approves_their_own_whatever_key_they_show(
         for row in await registry.audit(request.request_id)
         if row["action"] == "change_request.refused"
     ]
-    assert refusals == ["own_request"] * 4
+    assert refusals == ["own_request"] * 5
 
 
 async def test_an_approval_is_for_the_content_that_was_looked_at(

@@ -159,6 +159,7 @@ class ReclassifierUnderTest:
     app: FastAPI
     reading: str
     events: int = field(default=0)
+    people: dict[str, dict[str, str]] = field(default_factory=dict)
 
     async def take(self, *records: dict[str, Any]) -> list[tuple[int, str]]:
         """Count a batch of records; what was rejected."""
@@ -290,6 +291,7 @@ async def reclassifier_over(database_url: str) -> AsyncIterator[ReclassifierUnde
         running = ReclassifierUnderTest(
             database, transactions, metrics, evaluator, handler, client, limited, second, poor, app, reading
         )
+        running.people |= {name: credentials.headers(*scopes, subject=name) for name in ("ANN ", "shipped")}
         await running.set_time(NOON)
         await running.set_rules()
         await running.judge()

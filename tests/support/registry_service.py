@@ -155,6 +155,7 @@ async def registry_over(
         "approver": credentials.headers("registry.read", "registry.approve", subject="ava"),
         "bob's approver key": credentials.headers("registry.read", "registry.approve", subject="bob"),
         "ann's other key": credentials.headers("registry.read", "registry.approve", subject="ann"),
+        "ann in capitals": credentials.headers("registry.read", "registry.approve", subject=" A\uff2eN"),
     }
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as client:

@@ -12,6 +12,7 @@ from services.chassis.audit.chain import AuditEntry
 from services.reclassifier.application.calendar import next_run
 from services.reclassifier.application.ports import ReclassifierTransaction, RunCause, StoredRuleSet
 from services.reclassifier.application.rule_set_document import content_hash
+from services.reclassifier.domain.persons import person
 from services.reclassifier.domain.rule_set import RuleSet
 
 SHIPPED: Final = "shipped"  # the author and approver of what comes with the product
@@ -45,9 +46,17 @@ async def change_rule_set(
 
 
 async def approve_rule_set(
-    transaction: ReclassifierTransaction, rule_set_id: str, version: int, hashed: str, approver: str
+    transaction: ReclassifierTransaction,
+    rule_set_id: str,
+    version: int,
+    hashed: str,
+    approver: str,
+    *,
+    comes_with_the_product: bool = False,
 ) -> StoredRuleSet | ApprovalRefusal:
     """Put a draft in force and have everybody judged by it; a version that is in force already stays as it is.
+
+    What comes with the product is put in force by whoever wrote it; of all else nobody approves their own.
 
     An approval that is refused is an entry of the audit trail, for somebody tried.
     """
@@ -56,7 +65,9 @@ async def approve_rule_set(
     if stored is None:
         return ApprovalRefusal.UNKNOWN
     now = await transaction.now()
-    refusal = _refusal(stored, await transaction.rule_set(rule_set_id), hashed, approver)
+    refusal = _refusal(stored, await transaction.rule_set(rule_set_id), hashed)
+    if refusal is None and not comes_with_the_product and _is_own(stored, approver):
+        refusal = ApprovalRefusal.OWN_WORK
     if refusal is not None:
         attempt = {"version": version, "refusal": refusal}
         await transaction.append_audit([AuditEntry(approver, "rule_set.approval_refused", rule_set_id, attempt)], now)
@@ -74,18 +85,18 @@ async def approve_rule_set(
     return replace(stored, approved_by=approver, approved_at=now)
 
 
-def _refusal(
-    stored: StoredRuleSet, in_force: StoredRuleSet | None, hashed: str, approver: str
-) -> ApprovalRefusal | None:
+def _refusal(stored: StoredRuleSet, in_force: StoredRuleSet | None, hashed: str) -> ApprovalRefusal | None:
     if stored.content_hash != hashed:
         return ApprovalRefusal.OTHER_CONTENT
     if stored.approved_by is not None:
         return None
-    if approver == stored.author and approver != SHIPPED:
-        return ApprovalRefusal.OWN_WORK
     if in_force is not None and in_force.rule_set.version > stored.rule_set.version:
         return ApprovalRefusal.OVERTAKEN
     return None
+
+
+def _is_own(stored: StoredRuleSet, approver: str) -> bool:
+    return stored.approved_by is None and person(approver) == person(stored.author)
 
 
 async def store_first_rule_set(
@@ -96,5 +107,7 @@ async def store_first_rule_set(
     if await transaction.newest_version(rule_set.rule_set_id) is not None:
         return False
     stored, _ = await change_rule_set(transaction, rule_set, document, author=SHIPPED)
-    await approve_rule_set(transaction, rule_set.rule_set_id, 1, stored.content_hash, SHIPPED)
+    await approve_rule_set(
+        transaction, rule_set.rule_set_id, 1, stored.content_hash, SHIPPED, comes_with_the_product=True
+    )
     return True

@@ -8,6 +8,7 @@ from typing import Final
 from services.chassis.audit.chain import AuditEntry
 from services.reclassifier.application.ports import Proposal, ProposalState, ReclassifierTransaction
 from services.reclassifier.application.publishing import proposal_event
+from services.reclassifier.domain.persons import person
 
 PORTION_MAX: Final = 500  # decided in one transaction: some 50 ms
 
@@ -104,7 +105,7 @@ async def _own_work(
         return own
     for rule_set_id, version in sorted({(one.rule_set_id, one.rule_version) for one in found}):
         stored = await transaction.rule_set(rule_set_id, version)
-        if stored is not None and stored.author == review.reviewer:
+        if stored is not None and person(stored.author) == person(review.reviewer):
             own[rule_set_id, version] = None
     return own
 

@@ -8,9 +8,9 @@
 
 A draft asks nobody for anything and waits for as long as its authors like. The content may be edited while the request
 is a draft or open; everybody who wrote any of it, or submitted it, is its author, and no author approves it, whatever
-key is shown: a person is the subject of the credentials. An approval is for one content, named by its hash; what is
-carried out must have that hash. An approval that is not used in its hours is worth nothing, nor is one of a request
-that was made a draft again.
+key is shown: a person is the subject of the credentials, however it is written (`persons`). An approval is for one
+content, named by its hash; what is carried out must have that hash. An approval that is not used in its hours is worth
+nothing, nor is one of a request that was made a draft again.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ from enum import StrEnum
 from typing import Final
 
 from services.segment_registry.domain.change_rules import ChangeRules
+from services.segment_registry.domain.persons import person
 
 DRAFTS_MAX: Final = 200  # of all kinds at a time: what people work on, not an archive
 # What one person may put into effect from a draft, if the rules of change say so when it is carried out.
@@ -156,7 +157,7 @@ def redraft(request: ChangeRequest, by: str, now: datetime) -> ChangeRequest | R
     state = request.state_at(now)
     if state not in {RequestState.OPEN, RequestState.APPROVED, RequestState.EXPIRED}:
         return RequestRefusal.NOT_SUBMITTED if state is RequestState.DRAFT else _closed(state)
-    if by not in request.authors:
+    if not _is_author(request, by):
         return RequestRefusal.NOT_THE_AUTHOR
     return replace(request, state=RequestState.DRAFT, approval=None, expires_at=None)
 
@@ -170,7 +171,7 @@ def approve(
         return RequestRefusal.NOT_SUBMITTED
     if state is not RequestState.OPEN:
         return _closed(state)
-    if approver in request.authors:
+    if _is_author(request, approver):
         return RequestRefusal.OWN_REQUEST
     if content_sha256 != request.content_sha256:
         return RequestRefusal.CONTENT_CHANGED
@@ -184,7 +185,7 @@ def reject(request: ChangeRequest, by: str, reason: str, now: datetime) -> Chang
         return RequestRefusal.NOT_SUBMITTED
     if request.state_at(now) not in {RequestState.OPEN, RequestState.APPROVED}:
         return _closed(request.state_at(now))
-    if by in request.authors:
+    if _is_author(request, by):
         return RequestRefusal.OWN_REQUEST
     return _close(request, RequestState.REJECTED, by, reason, now)
 
@@ -193,7 +194,7 @@ def withdraw(request: ChangeRequest, by: str, reason: str, now: datetime) -> Cha
     """Withdraw a draft or a request; only its authors may."""
     if request.state_at(now) not in {RequestState.DRAFT, RequestState.OPEN, RequestState.APPROVED}:
         return _closed(request.state_at(now))
-    if by not in request.authors:
+    if not _is_author(request, by):
         return RequestRefusal.NOT_THE_AUTHOR
     return _close(request, RequestState.WITHDRAWN, by, reason, now)
 
@@ -212,7 +213,7 @@ def apply(request: ChangeRequest, by: str, now: datetime) -> ChangeRequest | Req
         return _closed(state)
     if request.approval.content_sha256 != request.content_sha256:
         return RequestRefusal.CONTENT_CHANGED  # nobody here writes that: somebody wrote into the table
-    if request.approval.approver in request.authors:
+    if _is_author(request, request.approval.approver):
         return RequestRefusal.OWN_REQUEST
     return _close(request, RequestState.APPLIED, by, "", now)
 
@@ -221,6 +222,11 @@ def _apply_draft(request: ChangeRequest, by: str, now: datetime) -> ChangeReques
     if request.kind not in UNASKED_KINDS:
         return RequestRefusal.NOT_SUBMITTED
     return _close(replace(request, authors=_with(request.authors, by)), RequestState.APPLIED, by, "", now)
+
+
+def _is_author(request: ChangeRequest, name: str) -> bool:
+    """Whether this is one of its authors, however the name is written."""
+    return person(name) in {person(each) for each in request.authors}
 
 
 def _with(authors: tuple[str, ...], one: str) -> tuple[str, ...]:
