@@ -392,6 +392,34 @@ async def test_a_dry_run_names_who_moves_and_asks_the_atp(registry: RegistryUnde
     await previews.close()
 
 
+async def test_a_dry_run_of_a_bulk_is_the_bulk_as_it_would_be_decided(registry: RegistryUnderTest) -> None:
+    await govern(registry, {})
+    known, other = await registry.new_customer("dry known", "silver"), await registry.new_customer("dry other")
+    await govern(registry, STRICT)
+
+    def row(*names: str, **more: Any) -> dict[str, Any]:
+        return {"identifiers": [{"system": "erp", "id": name} for name in names], **more}
+
+    items = [
+        row("dry known", tier="standard"),
+        row("dry known", tier="gold"),  # a later row sees what an earlier one did
+        row("dry new", tier="gold"),
+        row("dry new", "dry new too", tier="silver"),
+        row("dry other", record={"industry": "tea"}),
+        row("dry other", "dry known", tier="gold"),  # two customers: refused
+        row("dry nobody", tier="lead"),  # no such tier
+    ]
+    request = await propose(registry, {"kind": "import", "items": items})
+    path = f"{REQUESTS}/{request.request_id}/effects"
+    effects = EffectsDocument.model_validate_json((await registry.client.get(path)).content)
+    assert [(each.customer_id, each.from_tier, each.to_tier, each.needs) for each in effects.moves] == [
+        (known, "silver", "gold", ("bulk",))
+    ]
+    assert effects.customers == 3  # known, other, and the new one
+    assert other not in {each.customer_id for each in effects.moves}
+    assert (await registry.client.get("/v1/customers:resolve", params={"system": "erp", "id": "dry new"})).is_error
+
+
 async def test_a_dry_run_of_a_record_shows_what_it_would_say_otherwise(registry: RegistryUnderTest) -> None:
     customer = await registry.new_customer("recorded dry")
     await registry.client.put(f"/v1/customers/{customer}/record", json={"account_owner": "kim", "strategic": True})

@@ -1,7 +1,8 @@
 """What a change request would touch: customers here, open promises and protections by the ATP's preview."""
 
+import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from services.segment_registry.application.changes import (
     TierChange,
 )
 from services.segment_registry.application.handle_requests import RequestUnknown
+from services.segment_registry.application.import_customers import SLICE_ROWS
 from services.segment_registry.application.ports import (
     AtpUnavailable,
     Previews,
@@ -27,6 +29,7 @@ from services.segment_registry.application.ports import (
 from services.segment_registry.domain import merging, moves
 from services.segment_registry.domain.change_rules import ChangeRules, month_of
 from services.segment_registry.domain.differences import Difference, differences
+from services.segment_registry.domain.imports import Bulk, import_rows
 from services.segment_registry.domain.merging import MergeRefused
 from services.segment_registry.domain.moves import Move, Moved, MoveRequest
 from services.segment_registry.domain.planned_tiers import predecessor
@@ -35,6 +38,7 @@ from services.segment_registry.domain.tiers import Tier, default_tier
 from services.segment_registry.domain.timeline import Grounds, Kind
 
 PREVIEWED_MAX: Final = 500  # customers that the ATP previews together
+_BULK: Final = {True: (Need.BULK,), False: ()}
 
 Wanted = list[tuple[str, MoveRequest]]
 
@@ -90,7 +94,7 @@ async def _effects(reader: RegistryReader, change: Change) -> Effects:
         case MoveChange(wanted):
             return await _of_moves(reader, list(wanted))
         case ImportChange():
-            return await _of_moves(reader, await _known_rows(reader, change))
+            return await _of_import(reader, change)
         case EndChange():
             return await _of_end(reader, change)
         case MergeChange():
@@ -141,15 +145,30 @@ async def _of_tier(reader: RegistryReader, change: TierChange) -> Effects:
     return Effects(customers, (), differences=differences(said, document_of_tier(definition)))
 
 
-async def _known_rows(reader: RegistryReader, change: ImportChange) -> Wanted:
-    """The rows of a bulk that mean one known customer."""
+async def _of_import(reader: RegistryReader, change: ImportChange) -> Effects:
+    """The bulk as it would be decided now. Those that it makes known are counted; they move from nowhere."""
+    now = await reader.now()
+    tiers, rules = await reader.tiers(), await reader.change_rules()
     owners = await reader.owners([each for row in change.rows for each in row.identifiers])
-    wanted: Wanted = []
-    for row in change.rows:
-        held = list(dict.fromkeys(owners[each] for each in row.identifiers if each in owners))
-        if row.tier is not None and len(held) == 1:
-            wanted.append((held[0], MoveRequest(row.tier, Kind.ASSIGNED, None, None, Grounds(row.reason, ""))))
-    return wanted
+    known = await reader.customers(list(dict.fromkeys(owners.values())))
+    ids = (f"new {number}" for number in range(len(change.rows)))
+    bulk = Bulk(dict(owners), dict(known), tiers, ids, "", now)
+    touched: dict[str, None] = {}
+    moved: dict[str, Move] = {}
+    for start in range(0, len(change.rows), SLICE_ROWS):
+        decision = import_rows(change.rows[start : start + SLICE_ROWS], bulk)
+        touched |= dict.fromkeys(each.customer_id for each in decision.after)
+        for move in decision.moves:
+            former = moved.get(move.customer_id)
+            moved[move.customer_id] = move if former is None else replace(move, from_tier=former.from_tier)
+        await asyncio.sleep(0)  # let others of this process have their turn
+    large = rules.bulk_rows_max is not None and len(change.rows) > rules.bulk_rows_max
+    moves = [
+        _touched(move, tiers, needs_of_move(rules, known[each], bulk.customers[each], tiers, now) + _BULK[large])
+        for each, move in moved.items()
+        if each in known
+    ]
+    return Effects(len(touched), tuple(moves[:PREVIEWED_MAX]))
 
 
 async def _of_moves(reader: RegistryReader, wanted: Wanted) -> Effects:
