@@ -94,6 +94,23 @@ async def test_the_best_tier_has_nothing_above_and_the_default_one_nothing_below
     assert (least.above.tier, least.above.changes[0].by) == ("silver", "1")
 
 
+async def test_a_contract_is_said_instead_of_a_move_that_it_forbids(both: Both) -> None:
+    customer = await both.customer("contracted", "silver", orders=0)
+    down = "Your figures already ask for a move down to Standard, which waits for its time."
+    assert down in (await both.explained(customer)).sentences
+    path, record_ = f"/v1/customers/{customer}/record", {"contract": {"starts": "2025-01-01", "minimum_tier": "silver"}}
+    assert (await both.registry.client.put(path, json=record_)).status_code == 200
+    said = await both.explained(customer)
+    assert down not in said.sentences
+    assert "By your contract no figures move you below Silver." in said.sentences
+    assert said.distance is not None
+    assert said.distance.below is not None  # a colleague sees what they ask for
+    root = await both.customer("contracted root", "silver", orders=0)
+    body = {"into": root, "reason": "one firm"}
+    assert (await both.registry.client.post(f"/v1/customers/{customer}:merge", json=body)).status_code == 200
+    assert "By your contract no figures move you below Silver." in (await both.explained(root)).sentences
+
+
 async def test_a_distance_that_is_not_known_says_why(both: Both) -> None:
     unread = await both.registry.new_customer("unread", "silver")
     behind = await both.registry.new_customer("behind", "gold")

@@ -97,7 +97,8 @@ async def explain_tier(
         tiers = await reader.tiers()
         default = await reader.default_tier_at(min(moment, now))
         of_time = {name: replace(tier, is_default=name == default) for name, tier in tiers.items()}
-        return explain(customer, of_time, moment, now), tiers
+        merged = (await reader.records_below([customer.customer_id])).get(customer.customer_id, [])
+        return explain(customer, of_time, moment, now, merged), tiers
 
     seen = await transactions.read(look)
     if seen is None:

@@ -103,7 +103,7 @@ def _outdated(
         return ProposalRefusal.STALE
     if served.tier != proposal.from_tier:
         return ProposalRefusal.NOT_IN_FROM_TIER
-    if any(below_contract(each, proposal.to_tier, tiers, at) for each in (customer.record, *merged)):
+    if below_contract((customer.record, *merged), proposal.to_tier, tiers, at):
         return ProposalRefusal.BELOW_CONTRACT
     return None
 

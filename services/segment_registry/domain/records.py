@@ -3,7 +3,7 @@
 Nothing here is a personal field: those are in a table of their own and reach no decision, event or audit entry.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -44,10 +44,15 @@ class CustomerRecord:
 NO_RECORD = CustomerRecord()
 
 
-def below_contract(record: CustomerRecord, tier: str, tiers: Mapping[str, Tier], at: datetime) -> bool:
-    """Whether the tier is served after the one that the customer's contract promises at that moment."""
-    contract = record.contract
-    if contract is None or contract.minimum_tier is None or not contract.in_force(at):
-        return False
-    promised, wanted = tiers.get(contract.minimum_tier), tiers.get(tier)
+def promised_tier(records: Iterable[CustomerRecord], tiers: Mapping[str, Tier], at: datetime) -> Tier | None:
+    """The best tier that a contract in force at a moment promises as the lowest one; None where none does."""
+    contracts = [record.contract for record in records if record.contract is not None]
+    minimums = [contract.minimum_tier for contract in contracts if contract.in_force(at)]
+    known = [tiers[minimum] for minimum in minimums if minimum is not None and minimum in tiers]
+    return min(known, key=lambda tier: tier.priority_rank, default=None)
+
+
+def below_contract(records: Iterable[CustomerRecord], tier: str, tiers: Mapping[str, Tier], at: datetime) -> bool:
+    """Whether the tier is served after one that the customer's contracts promise at that moment."""
+    promised, wanted = promised_tier(records, tiers, at), tiers.get(tier)
     return promised is not None and wanted is not None and wanted.priority_rank > promised.priority_rank

@@ -4,12 +4,13 @@ The sentences name tiers, dates and the customer's own numbers; who decided, the
 names of rules are for colleagues and stay in the facts. Dates are days in UTC.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, NamedTuple
 
 from services.segment_registry.domain.customers import Customer, served_tier
+from services.segment_registry.domain.records import CustomerRecord, promised_tier
 from services.segment_registry.domain.rule_numbers import RuleNumber, number_sentences, rule_number
 from services.segment_registry.domain.tier_distances import FoundDistances, distance_sentences
 from services.segment_registry.domain.tiers import Tier, default_tier
@@ -43,7 +44,8 @@ class Explanation:
     """The tier at a moment with its grounds; `since` is when the customer last came into it from another tier.
 
     `tier_above` is the active tier served next before this one, `tier_below` the one served next after it.
-    `distance` is how far the numbers are from the tiers beside this one now, `distance_missing` why that is not known.
+    `promised` is the tier below which no automatic move goes, by a contract in force. `distance` is how far the numbers
+    are from the tiers beside this one now, `distance_missing` why that is not known.
     """
 
     customer_id: str
@@ -56,26 +58,35 @@ class Explanation:
     tier_below: Tier | None
     next_change: NextChange | None
     sentences: tuple[str, ...]
+    promised: Tier | None = None
     distance: FoundDistances | None = None
     distance_missing: str | None = None
 
 
-def explain(customer: Customer, tiers: Mapping[str, Tier], at: datetime, now: datetime) -> Explanation:
-    """Explain the tier at a moment, seen from `now`; `customer` holds its whole tier history."""
+def explain(
+    customer: Customer, tiers: Mapping[str, Tier], at: datetime, now: datetime, merged: Sequence[CustomerRecord] = ()
+) -> Explanation:
+    """Explain the tier at a moment, seen from `now`; `customer` holds its whole tier history.
+
+    `merged` are the records of those that were merged into it. Records are known of now alone.
+    """
     served = served_tier(customer, tiers, at)
     tier = tiers[served.tier]
     since = _since(customer, tiers, at)
     numbers = tuple(rule_number(each) for each in served.by.grounds.evidence) if served.by else ()
     coming = _next_change(customer, tiers, at)
     above, below = _neighbours(tiers, tier)
+    promised = promised_tier((customer.record, *merged), tiers, now) if at == now else None
     sentences = (
         _standing(tier, since, at, now),
         _grounds(served.by),
         *number_sentences(numbers),
         *_around(above, below),
+        *((f"By your contract no figures move you below {promised.name}.",) if promised else ()),
         _outlook(tiers, tier, coming, now),
     )
-    return Explanation(customer.customer_id, at, tier, served.by, since, numbers, above, below, coming, sentences)
+    by = served.by
+    return Explanation(customer.customer_id, at, tier, by, since, numbers, above, below, coming, sentences, promised)
 
 
 def with_distance(explanation: Explanation, found: FoundDistances, tiers: Mapping[str, Tier]) -> Explanation:
@@ -89,9 +100,17 @@ def with_distance(explanation: Explanation, found: FoundDistances, tiers: Mappin
         missing = "no rule moves customers of this tier"
     if missing is not None:
         return replace(explanation, distance_missing=missing)
-    said = distance_sentences(found, tiers)
+    said = distance_sentences(_within_contract(explanation.promised, found, tiers), tiers)
     sentences = (*explanation.sentences[:-1], *said, explanation.sentences[-1])
     return replace(explanation, distance=found, sentences=sentences)
+
+
+def _within_contract(promised: Tier | None, found: FoundDistances, tiers: Mapping[str, Tier]) -> FoundDistances:
+    """Without the distance to a tier into which the contract lets no figures move the customer."""
+    below = None if found.below is None else tiers.get(found.below.tier)
+    if promised is None or below is None or below.priority_rank <= promised.priority_rank:
+        return found
+    return replace(found, below=None)
 
 
 def _since(customer: Customer, tiers: Mapping[str, Tier], at: datetime) -> datetime | None:
