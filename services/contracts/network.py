@@ -16,13 +16,15 @@ DAYS_MAX: Final = 365  # transit or processing longer than a year is a mistake
 RANK_MAX: Final = 1_000_000
 READY_MINUTES_MAX: Final = 10_080  # a week; what takes longer takes processing days
 CALENDAR_DAYS_MAX: Final = 1_000  # named days of one calendar: holidays of several decades
+OF_THE_MACHINE: Final = frozenset({"localtime", "posixrules"})  # files beside those of the IANA
 LocationKind = Literal["distribution_center", "store", "drop_ship", "third_party", "make_to_order"]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Days = Annotated[int, Field(strict=True, ge=0, le=DAYS_MAX)]
 
 
 def _known_zone(name: str) -> str:
-    if name not in available_timezones():
+    """What a machine calls its own is another zone on another machine, or none."""
+    if name not in available_timezones() or name in OF_THE_MACHINE:
         raise broken_rule("not an IANA time zone")
     return name
 

@@ -15,10 +15,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Self
-from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
+from services.contracts.network import TimeZone
 from services.contracts.payload import Code, Money, broken_rule
 from services.reclassifier.application.condition_document import (
     PERCENT_MAX,
@@ -43,12 +43,6 @@ LAST_WEEKDAY: Final = 7
 LAST_DAY_OF_EVERY_MONTH: Final = 28
 
 Days = Annotated[int, Field(strict=True, ge=0, le=365)]
-
-
-def _known_zone(zone: str) -> str:
-    if zone not in available_timezones():
-        raise broken_rule("not a time zone of the IANA database")
-    return zone
 
 
 class RungDocument(Document):
@@ -112,7 +106,7 @@ class CalendarDocument(Document):
     every: Every
     on: Annotated[int, Field(strict=True, ge=1, le=LAST_DAY_OF_EVERY_MONTH)] = 1
     at: Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] = "03:00"
-    zone: Annotated[str, StringConstraints(max_length=64), AfterValidator(_known_zone)] = "UTC"
+    zone: TimeZone = "UTC"
 
     @model_validator(mode="after")
     def _is_a_weekday(self) -> Self:
