@@ -4,6 +4,7 @@ Of an order its highest record counts; once cancelled it stays so, and of it cou
 reclassifier. The topics forget by age, so that what is read reaches as far back as they do.
 """
 
+import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -11,10 +12,16 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from services.chassis.envelope import Event, from_record
+from services.chassis.envelope import Event, MalformedEvent, from_record
 from services.chassis.event_log.port import EventLog
 from services.contracts import topics
-from services.contracts.catalogue import ORDER_RECORDED, ORDER_RECORDED_V1, SEGMENT_CURRENT
+from services.contracts.catalogue import (
+    ORDER_RECORDED,
+    ORDER_RECORDED_V1,
+    SEGMENT_CURRENT,
+    EventRefused,
+    decode,
+)
 
 POLL_RECORDS: Final = 2_000
 POLL_SECONDS: Final = 1.0
@@ -81,12 +88,27 @@ Key = tuple[str, str]
 
 
 async def read_orders(log: EventLog) -> dict[Key, RecordedOrder]:
-    """All orders, by source and order id."""
+    """All orders, by source and order id. What is no record of an order is left out, as everywhere, and counted."""
     known: dict[Key, RecordedOrder] = {}
+    left_out = 0
     async for event in _events(log, topics.ORDERS_RECORDED.name):
-        if event.type in RECORDS:
+        if event is None or not _is_readable(event):
+            left_out += 1
+        elif event.type in RECORDS:
             take(known, event.id, orjson.loads(event.data))
+    if left_out:
+        print(f"{left_out:,} records of {topics.ORDERS_RECORDED.name} cannot be read: left out", file=sys.stderr)
     return known
+
+
+def _is_readable(event: Event) -> bool:
+    """Whether it keeps its schema, which what is taken of it relies on; of other types nothing is taken."""
+    if event.type in RECORDS:
+        try:
+            decode(event.type, event.data)
+        except EventRefused:
+            return False
+    return True
 
 
 def take(known: dict[Key, RecordedOrder], event_id: str, record: dict[str, Any]) -> None:
@@ -122,7 +144,7 @@ class Crosswalk:
         found = [
             orjson.loads(event.data)
             async for event in _events(log, topics.SEGMENTS_CURRENT.name)
-            if event.type == SEGMENT_CURRENT.name and event.data
+            if event is not None and event.type == SEGMENT_CURRENT.name and event.data
         ]
         return cls(found)
 
@@ -137,8 +159,8 @@ class Crosswalk:
         return f"{system}/{id_}" if found is None else found
 
 
-async def _events(log: EventLog, topic: str) -> AsyncIterator[Event]:
-    """Everything that is there now."""
+async def _events(log: EventLog, topic: str) -> AsyncIterator[Event | None]:
+    """Everything that is there now; None for a record that is no event."""
     reader = await log.reader([topic])
     try:
         ends = await reader.end_offsets()
@@ -147,6 +169,10 @@ async def _events(log: EventLog, topic: str) -> AsyncIterator[Event]:
             if all(at.get(place, 0) >= end for place, end in ends.items()):
                 return
             for received in await reader.poll(POLL_RECORDS, POLL_SECONDS):
-                yield from_record(received)
+                try:
+                    event = from_record(received)
+                except MalformedEvent:
+                    event = None
+                yield event
     finally:
         await reader.close()

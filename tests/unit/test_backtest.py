@@ -1,6 +1,7 @@
 """The figures of a back-test and its report."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
@@ -10,13 +11,20 @@ from typing import Any
 
 import pytest
 
+from services.chassis.envelope import to_record
+from services.chassis.event_log.port import Record, TopicSpec
+from services.contracts import topics
+from services.contracts.catalogue import ORDER_RECORDED
+from tests.support.memory_log import MemoryEventLog, MemoryStore
+from tests.support.reclassifier_service import delivery
+from tests.support.reclassifier_service import record as recorded_order
 from tiercel.backtest.figures import Move, Tried, members, reversals, shortest_stay_days
 from tiercel.backtest.one_order import in_one_order
-from tiercel.backtest.recorded import history_of
+from tiercel.backtest.recorded import history_of, recorded_history
 from tiercel.backtest.report import page
 from tiercel.backtest.run import RULE_SET_BYTES_MAX, Trial, backtest
 from tiercel.demo.history import History, HistoryLine, HistoryOrder, HistoryReturn
-from tiercel.demo.reading import read_history
+from tiercel.demo.reading import UnusableHistoryError, read_history
 from tiercel.failures import BacktestRefused
 from tiercel.recorded_orders import Crosswalk, RecordedOrder, take
 
@@ -277,3 +285,29 @@ def test_the_report_is_well_formed_has_its_plots_and_asks_nothing_of_elsewhere()
     found.close()
     assert (found.open, found.asked) == ([], [])
     assert (found.seen.count("svg"), found.seen.count("img"), found.seen.count("polyline")) == (2, 0, 2)
+
+
+async def test_what_is_no_record_of_an_order_is_left_out_and_counted(capfd: pytest.CaptureFixture[str]) -> None:
+    log = MemoryEventLog(MemoryStore())
+    topic = topics.ORDERS_RECORDED
+    await log.ensure_topics([TopicSpec(topic.name, 3), TopicSpec(topics.SEGMENTS_CURRENT.name, 3)])
+    producer = await log.producer("test")
+    good = delivery(ORDER_RECORDED, recorded_order("A", ordered_at=BEGIN.isoformat()), name="good").event
+    bad = [
+        delivery(ORDER_RECORDED, b"{", name="no JSON").event,
+        delivery(ORDER_RECORDED, b"[]", name="no record").event,
+        delivery(ORDER_RECORDED, recorded_order("B") | {"lines": [{"line": "1"}]}, name="half a line").event,
+    ]
+    other = replace(good, id="other", type="order.sung.v1", data=b"la")
+    await producer.publish([to_record(each) for each in (*bad, good, other)], deadline_seconds=1)
+    await producer.publish([Record(topic.name, b"x", b"no event", ())], deadline_seconds=1)
+    (order,) = (await recorded_history(log)).orders
+    assert order.ordered_at == BEGIN
+    assert "4 records of orders.recorded.v1 cannot be read" in capfd.readouterr().err
+
+
+async def test_an_empty_log_is_refused_in_a_sentence() -> None:
+    log = MemoryEventLog(MemoryStore())
+    await log.ensure_topics([TopicSpec(topics.ORDERS_RECORDED.name, 3), TopicSpec(topics.SEGMENTS_CURRENT.name, 3)])
+    with pytest.raises(UnusableHistoryError, match="holds no order that can be replayed"):
+        await recorded_history(log)
