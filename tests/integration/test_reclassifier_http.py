@@ -73,6 +73,23 @@ async def test_proposals_are_followed_by_their_position(reclassifier: Reclassifi
     assert refused.status_code == 403
 
 
+async def test_who_is_limited_to_account_groups_changes_no_rules(reclassifier: ReclassifierUnderTest) -> None:
+    before = (await reclassifier.client.get("/v1/rule-sets/activity")).json()
+    body = {**before["document"], "minimum_dwell_days": 77}
+    draft = (await reclassifier.client.put("/v1/rule-sets/activity", json=body)).json()
+    approval = {"content_hash": draft["content_hash"]}
+    tries = [
+        ("PUT", "/v1/rule-sets/activity", {**body, "minimum_dwell_days": 78}),
+        ("POST", f"/v1/rule-sets/activity/versions/{draft['version']}:approve", approval),
+        ("POST", "/v1/rule-sets/activity/fuse:reset", {"reason": "why not"}),
+    ]
+    for method, path, given in tries:
+        refused = await reclassifier.client.request(method, path, json=given, headers=reclassifier.limited)
+        assert (refused.status_code, refused.json()["code"]) == (403, "forbidden"), path
+    newest = (await reclassifier.client.get("/v1/rule-sets/activity")).json()
+    assert (newest["version"], newest["approved_by"]) == (draft["version"], None)
+
+
 @pytest.mark.parametrize("query", ["after=-1", "after=x", "limit=0", "limit=501", f"after={2**63}"])
 async def test_a_page_outside_of_its_limits_is_refused(reclassifier: ReclassifierUnderTest, query: str) -> None:
     assert (await reclassifier.client.get(f"/v1/proposals?{query}")).status_code == 422

@@ -6,12 +6,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from services.chassis.problems import FORBIDDEN, Problem, problem_responses
+from services.chassis.problems import FORBIDDEN, problem_responses
 from services.contracts.payload import Identifier
 from services.reclassifier.application.detection_ports import DetectionsAsked, StoredDetection
 from services.reclassifier.domain.detections import Basis, Kind
 from services.reclassifier.domain.orders import customer_of_owner, owner_of_customer
-from services.reclassifier.entrypoints.desk import PAGE_MAX, POSITION_MAX, Desk, Reader
+from services.reclassifier.entrypoints.desk import PAGE_MAX, POSITION_MAX, Desk, Reader, see_everything
 from services.reclassifier.entrypoints.window_documents import Answer
 
 
@@ -64,8 +64,7 @@ def add_detections(router: APIRouter, desk: Desk) -> None:
         after: Annotated[int, Query(ge=0, le=POSITION_MAX)] = 0,
         limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
     ) -> DetectionsPage:
-        if not caller.sees_account_group(None):
-            raise Problem(FORBIDDEN, "these credentials are limited to account groups")
+        see_everything(caller)
         owner = None if customer_id is None else owner_of_customer(customer_id)
         asked = DetectionsAsked(kind, owner, user, standing)
         found = await desk.transactions.read(lambda reader: reader.page_of_detections(asked, after, limit))

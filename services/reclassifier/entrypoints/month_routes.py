@@ -5,11 +5,11 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query
 
-from services.chassis.problems import FORBIDDEN, Problem, problem_responses
+from services.chassis.problems import FORBIDDEN, problem_responses
 from services.reclassifier.application.ports import OwnersMonth
 from services.reclassifier.domain.costs import NANOS_PER_MICRO
 from services.reclassifier.domain.orders import customer_of_owner
-from services.reclassifier.entrypoints.desk import PAGE_MAX, Desk, Reader
+from services.reclassifier.entrypoints.desk import PAGE_MAX, Desk, Reader, see_everything
 from services.reclassifier.entrypoints.window_documents import Answer, PlainDigits, amount, cost_amount
 
 MONTH_PATTERN: Final = "^(19[7-9][0-9]|20[0-9]{2}|21[0-9]{2})-(0[1-9]|1[0-2])$"
@@ -65,8 +65,7 @@ def add_months(router: APIRouter, desk: Desk) -> None:
         after: Annotated[str, Query(max_length=OWNER_MAX_CHARS, description="`next_after` of the page before")] = "",
         limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
     ) -> MonthPage:
-        if not caller.sees_account_group(None):
-            raise Problem(FORBIDDEN, "these credentials are limited to account groups")
+        see_everything(caller)
         first, last = _days(month)
         found = await desk.transactions.read(lambda reader: reader.month(first, last, after, limit))
         totals = await desk.transactions.read(lambda reader: reader.month_totals(first, last))

@@ -10,7 +10,7 @@ from services.contracts.payload import Identifier
 from services.reclassifier.application.condition_document import WINDOW_DAYS_MAX
 from services.reclassifier.application.ports import ProposalState
 from services.reclassifier.application.read_customer import read_customer
-from services.reclassifier.entrypoints.desk import PAGE_MAX, POSITION_MAX, Desk, Reader
+from services.reclassifier.entrypoints.desk import PAGE_MAX, POSITION_MAX, Desk, Reader, see_everything
 from services.reclassifier.entrypoints.detection_routes import add_detections
 from services.reclassifier.entrypoints.documents import (
     FeaturesDocument,
@@ -78,8 +78,7 @@ def _add_proposals(router: APIRouter, desk: Desk) -> None:
         state: Annotated[ProposalState | None, Query(description="only those in this state")] = None,
         run_id: Annotated[int | None, Query(ge=1, le=POSITION_MAX, description="only those of this run")] = None,
     ) -> ProposalsPage:
-        if not caller.sees_account_group(None):
-            raise Problem(FORBIDDEN, "these credentials are limited to account groups")
+        see_everything(caller)
         found = await desk.transactions.read(
             lambda reader: reader.page_of_proposals(after, limit, state=state, run_id=run_id)
         )

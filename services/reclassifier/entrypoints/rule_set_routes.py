@@ -6,12 +6,12 @@ import structlog
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
 
-from services.chassis.problems import VALIDATION_FAILED, Problem, ProblemCode, problem_responses, register
+from services.chassis.problems import FORBIDDEN, VALIDATION_FAILED, Problem, ProblemCode, problem_responses, register
 from services.contracts.payload import Code, Note, Payload
 from services.reclassifier.application.change_rule_set import ApprovalRefusal, approve_rule_set, change_rule_set
 from services.reclassifier.application.guard_moves import reset_fuse
 from services.reclassifier.application.rule_set_document import RuleSetDocument
-from services.reclassifier.entrypoints.desk import POSITION_MAX, Approver, Desk, Reader, Writer
+from services.reclassifier.entrypoints.desk import POSITION_MAX, Approver, Desk, Reader, Writer, see_everything
 from services.reclassifier.entrypoints.documents import (
     FuseDocument,
     RuleSetsPage,
@@ -91,11 +91,12 @@ def _add_changing(router: APIRouter, desk: Desk) -> None:
         tags=["rule sets"],
         summary="Store the next version of a rule set as a draft",
         description="It is in force once another person approves it. The newest document again makes no new version.",
-        responses={201: {"model": StoredRuleSetDocument}, **problem_responses(VALIDATION_FAILED)},
+        responses={201: {"model": StoredRuleSetDocument}, **problem_responses(VALIDATION_FAILED, FORBIDDEN)},
     )
     async def put_rule_set(
         caller: Writer, rule_set_id: Annotated[Code, Path()], body: RuleSetDocument, response: Response
     ) -> StoredRuleSetDocument:
+        see_everything(caller)
         stored, is_new = await desk.transactions.run(
             lambda transaction: change_rule_set(
                 transaction, body.to_domain(rule_set_id, 1), body.to_json(), caller.subject
@@ -112,7 +113,7 @@ def _add_changing(router: APIRouter, desk: Desk) -> None:
         "/v1/rule-sets/{rule_set_id}/versions/{version}:approve",
         tags=["rule sets"],
         summary="Put a version in force; everybody is judged by it",
-        responses=problem_responses(RULE_SET_UNKNOWN, OTHER_CONTENT, OWN_WORK, RULE_SET_OVERTAKEN),
+        responses=problem_responses(FORBIDDEN, RULE_SET_UNKNOWN, OTHER_CONTENT, OWN_WORK, RULE_SET_OVERTAKEN),
     )
     async def approve(
         caller: Approver,
@@ -120,6 +121,7 @@ def _add_changing(router: APIRouter, desk: Desk) -> None:
         version: Annotated[int, Path(ge=1, le=POSITION_MAX)],
         body: ApprovalOfRules,
     ) -> StoredRuleSetDocument:
+        see_everything(caller)
         outcome = await desk.transactions.run(
             lambda transaction: approve_rule_set(transaction, rule_set_id, version, body.content_hash, caller.subject),
             label="approve rule set",
@@ -144,9 +146,10 @@ def _add_fuse(router: APIRouter, desk: Desk) -> None:
         "/v1/rule-sets/{rule_set_id}/fuse:reset",
         tags=["rule sets"],
         summary="Let automatic moves be made again; what waits for a person still does",
-        responses=problem_responses(FUSE_WHOLE),
+        responses=problem_responses(FORBIDDEN, FUSE_WHOLE),
     )
     async def reset(caller: Approver, rule_set_id: Annotated[Code, Path()], body: ResetOfFuse) -> FuseDocument:
+        see_everything(caller)
         done = await desk.transactions.run(
             lambda transaction: reset_fuse(transaction, rule_set_id, caller.subject, body.reason), label="reset fuse"
         )
