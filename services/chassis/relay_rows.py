@@ -20,7 +20,7 @@ REWIND_TIMEOUT_SECONDS: Final = 300  # it may read a day's partition; it happens
 # What is read under load, when no bulk row waits: rows stream past the sum of their bytes and are never copied. Whether
 # bulk rows do wait is looked up once a batch, by the same statement, so that both are of one moment. It looks for the
 # oldest one, by the index: asked for any, the planner reads the table from its beginning, past all that is published.
-URGENT_ALONE: Final = """
+_URGENT_ALONE: Final = """
 SELECT position, created_on, bucket, lane, aggregatetype, aggregateid, payload, headers,
     (SELECT position FROM outbox WHERE lane = 1 AND published_at IS NULL AND refused IS NULL
      ORDER BY position LIMIT 1) IS NOT NULL AS bulk_waits
@@ -39,7 +39,7 @@ ORDER BY position
 # across the lanes. OFFSET 0 keeps the look-up per key, and it is worded so that the index of keys alone serves it (see
 # tables.OUTBOX_V2): a planner that takes the backlog for small, because there was none when it last counted, would else
 # read a million bulk rows for ten keys.
-URGENT: Final = """
+_URGENT: Final = """
 WITH urgent AS MATERIALIZED (
     SELECT *, sum(coalesce(octet_length(payload), 0)) OVER (ORDER BY position) AS bytes FROM (
         SELECT position, created_on, bucket, lane, aggregatetype, aggregateid, payload, headers FROM outbox
@@ -68,7 +68,7 @@ ORDER BY position
 """
 
 # No bulk row overtakes an urgent one: only those older than the oldest urgent row that waits.
-BULK: Final = """
+_BULK: Final = """
 SELECT position, created_on, bucket, lane, aggregatetype, aggregateid, payload, headers FROM (
     SELECT *, sum(coalesce(octet_length(payload), 0)) OVER (ORDER BY position) AS bytes FROM (
         SELECT position, created_on, bucket, lane, aggregatetype, aggregateid, payload, headers FROM outbox
@@ -84,7 +84,7 @@ WHERE bytes - coalesce(octet_length(payload), 0) < $3
 ORDER BY position
 """
 
-OLDEST: Final = """
+_OLDEST: Final = """
 SELECT oldest.position FROM unnest($1::smallint[]) AS asked (lane) CROSS JOIN LATERAL (
     SELECT position FROM outbox WHERE outbox.lane = asked.lane AND published_at IS NULL AND refused IS NULL
     ORDER BY position LIMIT 1
@@ -96,7 +96,7 @@ SELECT oldest.position FROM unnest($1::smallint[]) AS asked (lane) CROSS JOIN LA
 _QUICK_COMMIT: Final = "SET LOCAL synchronous_commit = off"
 # Each row is looked up by itself, and updated where it was found. Asked for all positions at once, a planner that takes
 # the backlog for small reads the lane from its beginning.
-MARK: Final = """
+_MARK: Final = """
 UPDATE outbox SET published_at = clock_timestamp()
 WHERE created_on = $1 AND refused IS NULL AND ctid = ANY (ARRAY(
     SELECT found.ctid FROM unnest($3::bigint[]) AS marked (position) CROSS JOIN LATERAL (
@@ -150,15 +150,15 @@ async def urgent_rows(connection: Connection, buckets: Collection[int], limit: i
 
     It needs a transaction that sees one state of the database from beginning to end.
     """
-    rows = await connection.fetch(URGENT_ALONE, list(buckets), limit, BATCH_BYTES_MAX)
+    rows = await connection.fetch(_URGENT_ALONE, list(buckets), limit, BATCH_BYTES_MAX)
     if rows and rows[0]["bulk_waits"]:
-        rows = await connection.fetch(URGENT, list(buckets), limit, BATCH_BYTES_MAX)
+        rows = await connection.fetch(_URGENT, list(buckets), limit, BATCH_BYTES_MAX)
     return [_row(row) for row in rows]
 
 
 async def bulk_rows(connection: Connection, buckets: Collection[int], limit: int) -> list[Row]:
     """The oldest bulk rows that no waiting urgent row precedes, in order of position."""
-    return [_row(row) for row in await connection.fetch(BULK, list(buckets), limit, BATCH_BYTES_MAX)]
+    return [_row(row) for row in await connection.fetch(_BULK, list(buckets), limit, BATCH_BYTES_MAX)]
 
 
 async def mark_published(connection: Connection, rows: Iterable[Row]) -> None:
@@ -169,7 +169,7 @@ async def mark_published(connection: Connection, rows: Iterable[Row]) -> None:
     if positions:
         await connection.execute(_QUICK_COMMIT)
     for (day, lane), marked in positions.items():
-        await connection.execute(MARK, day, lane.value, marked)
+        await connection.execute(_MARK, day, lane.value, marked)
 
 
 async def refuse(connection: Connection, row: Row, reason: str) -> None:
@@ -220,7 +220,7 @@ async def backlog(connection: Connection, lane: Lane) -> Backlog:
 
 async def all_published(connection: Connection, lanes: Collection[Lane]) -> bool:
     """Whether nothing waits in these lanes, in any bucket."""
-    oldest = await connection.fetch(OLDEST, [lane.value for lane in lanes])
+    oldest = await connection.fetch(_OLDEST, [lane.value for lane in lanes])
     return not oldest
 
 
