@@ -8,18 +8,12 @@ import asyncpg
 import orjson
 
 from services.chassis.database import Connection
-from services.reclassifier.adapters.order_rows import OF_OTHERS
+from services.reclassifier.adapters.ownership_rows import rows_of_owner
 from services.reclassifier.application.ports import OwnersMonth
 from services.reclassifier.domain.costs import Costs, OrderCost, OwnedCost
 from services.reclassifier.domain.orders import Day, OrderKey, OwnedDay, Reference
 
 _LOCK: Final = 4_217_305  # any number that no other advisory lock here uses
-# Found by the owner: in the order of the keys everybody's would be read.
-_OF_OWNER: Final = f"""
-WITH own AS MATERIALIZED (
-    SELECT * FROM order_cost WHERE owner = $1 AND {OF_OTHERS} AND ($2::text IS NULL OR (source, order_id) > ($2, $3))
-) SELECT * FROM own ORDER BY source, order_id LIMIT $4
-"""  # noqa: S608 - constants
 _SAVE: Final = """
 INSERT INTO order_cost (source, order_id, sequence, customer_id, reference_system, reference_id, owner, days)
 SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[])
@@ -80,12 +74,7 @@ async def lock_costs(connection: Connection, keys: Collection[OrderKey]) -> dict
 
 async def load_costs_of(connection: Connection, owner: str, after: OrderKey | None, limit: int) -> list[OwnedCost]:
     """Costs of an owner's orders, of others than itself by what they say, in the order of their keys, after one."""
-    rows = await connection.fetch(
-        _OF_OWNER,
-        owner,
-        *(after or (None, None)),
-        limit,
-    )
+    rows = await rows_of_owner(connection, "order_cost", owner, after, limit)
     return [_owned(row) for row in rows]
 
 

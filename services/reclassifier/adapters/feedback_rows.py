@@ -6,17 +6,11 @@ from typing import Final
 import asyncpg
 
 from services.chassis.database import Connection
-from services.reclassifier.adapters.order_rows import OF_OTHERS
+from services.reclassifier.adapters.ownership_rows import rows_of_owner
 from services.reclassifier.domain.feedback import Feedback, FeedbackKey, FeedbackKind, HeardFeedback
 from services.reclassifier.domain.orders import Reference
 
 _LOCK: Final = 4_217_304  # any number that no other advisory lock here uses
-# Found by the owner: in the order of the keys everybody's would be read.
-_OF_OWNER: Final = f"""
-WITH own AS MATERIALIZED (
-    SELECT * FROM feedback WHERE owner = $1 AND {OF_OTHERS} AND ($2::text IS NULL OR (source, reference) > ($2, $3))
-) SELECT * FROM own ORDER BY source, reference LIMIT $4
-"""  # noqa: S608 - constants
 _SAVE: Final = """
 INSERT INTO feedback (source, reference, version, customer_id, reference_system, reference_id, owner, day, kind, score,
     withdrawn)
@@ -48,12 +42,7 @@ async def load_feedback_of(
     connection: Connection, owner: str, after: FeedbackKey | None, limit: int
 ) -> list[HeardFeedback]:
     """Pieces of an owner, of others than itself by what they say, in the order of their keys, after one."""
-    rows = await connection.fetch(
-        _OF_OWNER,
-        owner,
-        *(after or (None, None)),
-        limit,
-    )
+    rows = await rows_of_owner(connection, "feedback", owner, after, limit)
     return [_heard(row) for row in rows]
 
 

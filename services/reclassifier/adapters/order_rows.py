@@ -7,6 +7,7 @@ import asyncpg
 
 from services.chassis.arrays import flags, numbers, text_array, texts
 from services.chassis.database import Connection
+from services.reclassifier.adapters.ownership_rows import rows_of_owner
 from services.reclassifier.domain.orders import (
     Counted,
     Demand,
@@ -63,23 +64,6 @@ UPDATE recorded_order o SET sequence = given.sequence, customer_id = given.custo
     returned_value_micros = given.returned_value_micros, returned_unpriced_lines = given.returned_unpriced_lines,
     punctuality = given.punctuality
 FROM {_WHOLE} WHERE o.source = given.source AND o.order_id = given.order_id
-"""  # noqa: S608 - constants
-
-# What counts under somebody whom it does not name itself: by a merge, or by a name of another system.
-OF_OTHERS: Final = "(customer_id IS NULL OR owner <> 'c:' || customer_id)"
-# Found by the owner: in the order of the keys everybody's would be read.
-_OF_OWNER: Final = f"""
-WITH own AS MATERIALIZED (
-    SELECT * FROM recorded_order
-    WHERE owner = $1 AND {OF_OTHERS} AND ($2::text IS NULL OR (source, order_id) > ($2, $3))
-) SELECT * FROM own ORDER BY source, order_id LIMIT $4
-"""  # noqa: S608 - constants
-_COUNTING_OTHERS: Final = f"""
-SELECT wanted.owner FROM unnest($1::text[]) AS wanted (owner)
-WHERE EXISTS (SELECT FROM recorded_order t WHERE t.owner = wanted.owner AND {OF_OTHERS.replace("owner", "t.owner")})
-    OR EXISTS (SELECT FROM order_cost t WHERE t.owner = wanted.owner AND {OF_OTHERS.replace("owner", "t.owner")})
-    OR EXISTS (SELECT FROM feedback t WHERE t.owner = wanted.owner AND {OF_OTHERS.replace("owner", "t.owner")})
-ORDER BY wanted.owner COLLATE "C"
 """  # noqa: S608 - constants
 
 # A merged customer's owner is the end of its chain; a circle, which the registry never publishes, ends at its limit.
@@ -150,20 +134,9 @@ async def save_orders(connection: Connection, new: Sequence[Counted], changed: S
     return {counted.state.key for counted in new} - stored
 
 
-async def counting_others(connection: Connection, owners: Sequence[str]) -> list[str]:
-    """Those of these owners under whom something counts that does not name them itself, ascending."""
-    rows = await connection.fetch(_COUNTING_OTHERS, list(owners)) if owners else []
-    return [row["owner"] for row in rows]
-
-
 async def load_orders_of(connection: Connection, owner: str, after: OrderKey | None, limit: int) -> list[Counted]:
     """Orders of an owner, of others than itself by what they say, in the order of their keys, after one."""
-    rows = await connection.fetch(
-        _OF_OWNER,
-        owner,
-        *(after or (None, None)),
-        limit,
-    )
+    rows = await rows_of_owner(connection, "recorded_order", owner, after, limit)
     return [_counted(row) for row in rows]
 
 

@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 
 from services.chassis.database import Connection
-from services.reclassifier.adapters import cost_rows, feedback_rows, order_rows
+from services.reclassifier.adapters import cost_rows, feedback_rows, order_rows, ownership_rows
 from services.reclassifier.domain.costs import OwnedCost
 from services.reclassifier.domain.feedback import FeedbackKey, HeardFeedback
 from services.reclassifier.domain.orders import Counted, OrderKey
@@ -16,7 +16,7 @@ class PostgresOwnership:
     _connection: Connection
 
     async def counting_others(self, owners: Sequence[str]) -> list[str]:
-        return await order_rows.counting_others(self._connection, owners)
+        return await ownership_rows.counting_others(self._connection, owners)
 
     async def orders_of(self, owner: str, after: OrderKey | None, limit: int) -> list[Counted]:
         return await order_rows.load_orders_of(self._connection, owner, after, limit)

@@ -24,12 +24,9 @@ async def record_costs(transaction: ReclassifierTransaction, told: Sequence[tupl
     if not changed:
         return 0
     await transaction.save_costs(changed)
-    found = [change for one in changed for change in cost_changes(stored.get(one.cost.key), one)]
-    await transaction.add_costs(sum_changes(found))
+    found = [(one.cost.key, change) for one in changed for change in cost_changes(stored.get(one.cost.key), one)]
+    await transaction.add_costs(sum_changes(change for _, change in found))
     causes = {cost.key: cause for cost, cause in told}
-    due = {
-        day.owner: causes.get(one.cost.key) for one in changed for day, _ in cost_changes(stored.get(one.cost.key), one)
-    }
-    await transaction.make_due(due, known_only=True)
+    await transaction.make_due({day.owner: causes.get(key) for key, (day, _) in found}, known_only=True)
     await transaction.count_activity()
     return len(changed)
