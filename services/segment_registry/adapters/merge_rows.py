@@ -12,7 +12,10 @@ from services.segment_registry.domain.merging import MERGES_DEEP_MAX
 from services.segment_registry.domain.records import CustomerRecord
 from services.segment_registry.domain.served_history import MergeSpan
 
-_ROOTS: Final = "SELECT customer_id, merged_into FROM customer WHERE customer_id = ANY($1) AND merged_into IS NOT NULL"
+_ROOTS: Final = """
+SELECT customer_id AS place, merged_into AS next FROM customer
+WHERE customer_id = ANY($1) AND merged_into IS NOT NULL
+"""
 _BELOW: Final = """
 WITH RECURSIVE below AS (
     SELECT customer_id, 1 AS depth FROM customer WHERE merged_into = $1
@@ -20,22 +23,14 @@ WITH RECURSIVE below AS (
 )
 SELECT customer_id, depth FROM below ORDER BY depth, customer_id
 """
-_UNDER: Final = "SELECT customer_id, merged_into FROM customer WHERE merged_into = ANY($1) ORDER BY customer_id"
+_UNDER: Final = """
+SELECT merged_into AS place, customer_id AS next FROM customer WHERE merged_into = ANY($1) ORDER BY customer_id
+"""
 
 
 async def roots(connection: Connection, customer_ids: Collection[UUID]) -> dict[UUID, UUID]:
     """The customers by which these are served; one that is not merged is not in the answer."""
-    found: dict[UUID, UUID] = {}
-    asked = {customer_id: [customer_id] for customer_id in customer_ids}
-    for _ in range(MERGES_DEEP_MAX + 1):
-        rows = await connection.fetch(_ROOTS, list(asked)) if asked else []
-        following: dict[UUID, list[UUID]] = {}
-        for row in rows:
-            for customer_id in asked[row["customer_id"]]:
-                found[customer_id] = row["merged_into"]
-                following.setdefault(row["merged_into"], []).append(customer_id)
-        asked = following
-    return found
+    return {start: reached[-1] for start, reached in (await _reached(connection, _ROOTS, customer_ids)).items()}
 
 
 async def merged_below(connection: Connection, customer_id: str) -> list[tuple[str, int]]:
@@ -62,15 +57,20 @@ async def merged_under(connection: Connection, customer_ids: Collection[UUID]) -
 
     Step by step, as nearly always there is none: a recursive query is planned for many, and reads all customers.
     """
+    return await _reached(connection, _UNDER, customer_ids)
+
+
+async def _reached(connection: Connection, step: str, starts: Collection[UUID]) -> dict[UUID, list[UUID]]:
+    """By start whom a step (from one `place` to the `next`) leads to, again and again, the nearest first."""
     found: dict[UUID, list[UUID]] = {}
-    asked = {customer_id: [customer_id] for customer_id in customer_ids}
+    asked = {start: [start] for start in starts}
     for _ in range(MERGES_DEEP_MAX + 1):
-        rows = await connection.fetch(_UNDER, list(asked)) if asked else []
+        rows = await connection.fetch(step, list(asked)) if asked else []
         following: dict[UUID, list[UUID]] = {}
         for row in rows:
-            for root in asked[row["merged_into"]]:
-                found.setdefault(root, []).append(row["customer_id"])
-                following.setdefault(row["customer_id"], []).append(root)
+            for start in asked[row["place"]]:
+                found.setdefault(start, []).append(row["next"])
+                following.setdefault(row["next"], []).append(start)
         asked = following
     return found
 

@@ -9,12 +9,13 @@ from services.contracts.orders import CustomerRef
 from services.contracts.payload import Code, Identifier, Moment, Note, Payload, Version
 from services.contracts.segments import Assignment as AssignmentContract
 from services.contracts.segments import Evidence, TierDefined, TierPolicy
+from services.segment_registry.application.change_content import document_of_record
 from services.segment_registry.application.import_customers import IMPORT_ROWS_MAX, Imported
 from services.segment_registry.application.read_customers import CustomerView, KnownView
 from services.segment_registry.domain.customers import IDENTIFIERS_MAX
 from services.segment_registry.domain.customers import Identifier as DomainIdentifier
 from services.segment_registry.domain.timeline import Assignment
-from services.segment_registry.entrypoints.record_documents import RecordDocument, record_value
+from services.segment_registry.entrypoints.record_documents import RecordDocument
 
 Basis = Literal["assigned", "override", "unassigned"]
 # A tier is named in paths and scopes, where `*` means all of them.
@@ -188,7 +189,7 @@ def customer_value(view: CustomerView) -> dict[str, Any]:
         "tier": view.served.tier,
         "basis": basis_of(view.served.by),
         "assignments": [assignment_value(a) for a in view.customer.assignments if a.ends_after(view.at)],
-        "record": record_value(view.customer.record),
+        "record": document_of_record(view.customer.record),
     }
 
 

@@ -1,6 +1,6 @@
 """The golden record as it is given and answered."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -69,22 +69,3 @@ def record_of(document: RecordDocument) -> CustomerRecord:
         if contract is None
         else Contract(contract.starts, contract.ends, contract.minimum_tier, contract.commitments),
     )
-
-
-def record_value(record: CustomerRecord) -> dict[str, Any]:
-    """A `RecordDocument`."""
-    contract = record.contract
-    return {
-        "account_owner": record.account_owner,
-        "customer_type": record.customer_type,
-        "industry": record.industry,
-        "strategic": record.strategic,
-        "contract": None
-        if contract is None
-        else {
-            "starts": contract.starts,
-            "ends": contract.ends,
-            "minimum_tier": contract.minimum_tier,
-            "commitments": list(contract.commitments),
-        },
-    }

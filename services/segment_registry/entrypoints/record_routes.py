@@ -14,6 +14,7 @@ from services.chassis.problems import (
     problem_responses,
 )
 from services.segment_registry.application.answer_once import Answer
+from services.segment_registry.application.change_content import document_of_record
 from services.segment_registry.application.change_customers import CustomerUnknown
 from services.segment_registry.application.keep_records import (
     ContractTierUnknown,
@@ -48,7 +49,6 @@ from services.segment_registry.entrypoints.record_documents import (
     PersonalDocument,
     RecordDocument,
     record_of,
-    record_value,
 )
 from services.segment_registry.entrypoints.versions import etag, expected_version
 
@@ -108,7 +108,7 @@ def _add_record(router: APIRouter, desk: Desk) -> None:
             case SequenceMoved(sequence):
                 raise Problem(PRECONDITION_FAILED, version=sequence)
             case Customer():
-                return response(answer(record_value(outcome.record)), etag(outcome.sequence))
+                return response(answer(document_of_record(outcome.record)), etag(outcome.sequence))
 
 
 def _add_personal(router: APIRouter, desk: Desk) -> None:
