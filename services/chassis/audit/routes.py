@@ -9,8 +9,8 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict
 
 from services.chassis.audit.chain import AuditRecord
-from services.chassis.auth import Principal, require
-from services.chassis.problems import FORBIDDEN, VALIDATION_FAILED, Problem, problem_responses
+from services.chassis.auth import Principal, require, see_everything
+from services.chassis.problems import FORBIDDEN, VALIDATION_FAILED, problem_responses
 
 AUDIT_PAGE_MAX: Final = 1_000  # records of one page
 POSITION_MAX: Final = 2**53
@@ -57,8 +57,7 @@ def audit_routes(read_page: ReadPage, *, scope: str, what: str) -> APIRouter:
         after: Annotated[int, Query(ge=0, le=POSITION_MAX)] = 0,
         limit: Annotated[int, Query(ge=1, le=AUDIT_PAGE_MAX)] = 100,
     ) -> Response:
-        if not principal.sees_account_group(None):
-            raise Problem(FORBIDDEN, "these credentials are limited to account groups")
+        see_everything(principal)
         records = await read_page(after, limit)
         body = orjson.dumps({"items": [document(record) for record in records]})
         return Response(body, media_type="application/json")

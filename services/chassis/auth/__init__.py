@@ -36,6 +36,7 @@ from services.chassis.auth.routes import (
     principal_of,
     require,
     secured,
+    see_everything,
     template_of,
     unprotected_routes,
 )
@@ -74,6 +75,7 @@ __all__ = [
     "require",
     "revoke_key",
     "secured",
+    "see_everything",
     "store_key",
     "template_of",
     "unprotected_routes",

@@ -18,7 +18,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import BaseRoute, Host, Mount
 
 from services.chassis.auth.principal import Forbidden, Principal, Refusal, Unauthenticated
-from services.chassis.problems import CORRELATION_KEY, Problem
+from services.chassis.problems import CORRELATION_KEY, FORBIDDEN, Problem
 
 PRINCIPAL_KEY: Final = "tiercel.principal"  # where the edge leaves the caller in the ASGI scope
 SCOPE_ATTRIBUTE: Final = "required_scope"
@@ -46,6 +46,12 @@ def admit(request: Request, scope: str) -> Principal:
     if not principal.may(scope):
         raise Forbidden(scope)
     return principal
+
+
+def see_everything(principal: Principal) -> None:
+    """403 for a caller limited to account groups, where many customers are concerned and no group is known."""
+    if not principal.sees_account_group(None):
+        raise Problem(FORBIDDEN, "these credentials are limited to account groups")
 
 
 async def authorize(request: Request, scope: str) -> Principal:

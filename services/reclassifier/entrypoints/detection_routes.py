@@ -6,12 +6,13 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import Field
 
+from services.chassis.auth import see_everything
 from services.chassis.problems import FORBIDDEN, problem_responses
 from services.contracts.payload import Identifier
 from services.reclassifier.application.detection_ports import DetectionsAsked, StoredDetection
 from services.reclassifier.domain.detections import Basis, Kind
 from services.reclassifier.domain.orders import customer_of_owner, owner_of_customer
-from services.reclassifier.entrypoints.desk import PAGE_MAX, POSITION_MAX, Desk, Reader, see_everything
+from services.reclassifier.entrypoints.desk import PAGE_MAX, POSITION_MAX, Desk, Reader
 from services.reclassifier.entrypoints.window_documents import Answer
 
 

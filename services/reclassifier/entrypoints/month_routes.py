@@ -5,11 +5,12 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query
 
+from services.chassis.auth import see_everything
 from services.chassis.problems import FORBIDDEN, problem_responses
 from services.reclassifier.application.ports import OwnersMonth
 from services.reclassifier.domain.costs import NANOS_PER_MICRO
 from services.reclassifier.domain.orders import customer_of_owner
-from services.reclassifier.entrypoints.desk import PAGE_MAX, Desk, Reader, see_everything
+from services.reclassifier.entrypoints.desk import PAGE_MAX, Desk, Reader
 from services.reclassifier.entrypoints.window_documents import Answer, PlainDigits, amount, cost_amount
 
 MONTH_PATTERN: Final = "^(19[7-9][0-9]|20[0-9]{2}|21[0-9]{2})-(0[1-9]|1[0-2])$"

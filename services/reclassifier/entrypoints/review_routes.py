@@ -7,12 +7,12 @@ import structlog
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
-from services.chassis.auth import Principal
+from services.chassis.auth import Principal, see_everything
 from services.chassis.problems import FORBIDDEN, Problem, ProblemCode, problem_responses, register
 from services.contracts.payload import Note, Payload
 from services.reclassifier.application.ports import Proposal
 from services.reclassifier.application.review_proposals import Review, ReviewRefusal, review_proposal, review_run
-from services.reclassifier.entrypoints.desk import PAGE_MAX, POSITION_MAX, Approver, Desk, Reader, see_everything
+from services.reclassifier.entrypoints.desk import PAGE_MAX, POSITION_MAX, Approver, Desk, Reader
 from services.reclassifier.entrypoints.documents import (
     ProposalDocument,
     ReviewedRun,

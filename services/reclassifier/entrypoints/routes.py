@@ -5,12 +5,13 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
+from services.chassis.auth import see_everything
 from services.chassis.problems import FORBIDDEN, Problem, ProblemCode, problem_responses, register
 from services.contracts.payload import Identifier
 from services.reclassifier.application.condition_document import WINDOW_DAYS_MAX
 from services.reclassifier.application.ports import ProposalState
 from services.reclassifier.application.read_customer import read_customer
-from services.reclassifier.entrypoints.desk import PAGE_MAX, POSITION_MAX, Desk, Reader, see_everything
+from services.reclassifier.entrypoints.desk import PAGE_MAX, POSITION_MAX, Desk, Reader
 from services.reclassifier.entrypoints.detection_routes import add_detections
 from services.reclassifier.entrypoints.documents import (
     FeaturesDocument,

@@ -6,12 +6,13 @@ import structlog
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
 
+from services.chassis.auth import see_everything
 from services.chassis.problems import FORBIDDEN, VALIDATION_FAILED, Problem, ProblemCode, problem_responses, register
 from services.contracts.payload import Code, Note, Payload
 from services.reclassifier.application.change_rule_set import ApprovalRefusal, approve_rule_set, change_rule_set
 from services.reclassifier.application.guard_moves import reset_fuse
 from services.reclassifier.application.rule_set_document import RuleSetDocument
-from services.reclassifier.entrypoints.desk import POSITION_MAX, Approver, Desk, Reader, Writer, see_everything
+from services.reclassifier.entrypoints.desk import POSITION_MAX, Approver, Desk, Reader, Writer
 from services.reclassifier.entrypoints.documents import (
     FuseDocument,
     RuleSetsPage,

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import TypeAdapter, ValidationError
 
-from services.chassis.auth import Principal, require
+from services.chassis.auth import Principal, require, see_everything
 from services.chassis.problems import (
     BODY_TOO_LARGE,
     IDEMPOTENCY_KEY_REUSED,
@@ -27,7 +27,6 @@ from services.segment_registry.entrypoints.desk import (
     answer,
     commander,
     problem_answer,
-    see_everything,
 )
 from services.segment_registry.entrypoints.documents import (
     ImportBody,

@@ -7,7 +7,7 @@ from uuid import UUID
 import structlog
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
-from services.chassis.auth import Forbidden, Principal, require
+from services.chassis.auth import Forbidden, Principal, require, see_everything
 from services.chassis.problems import (
     BAD_REQUEST,
     FORBIDDEN,
@@ -61,7 +61,6 @@ from services.segment_registry.entrypoints.desk import (
     commander,
     problem_answer,
     response,
-    see_everything,
 )
 from services.segment_registry.entrypoints.problem_codes import (
     NOT_CARRIED_OUT,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import Field
 
-from services.chassis.auth import Principal, require
+from services.chassis.auth import Principal, require, see_everything
 from services.chassis.problems import BAD_REQUEST, PRECONDITION_FAILED, VALIDATION_FAILED, problem_responses
 from services.contracts.payload import Code, Day, Payload
 from services.segment_registry.application.define_change_rules import (
@@ -19,7 +19,7 @@ from services.segment_registry.application.ports import RegistryTransaction
 from services.segment_registry.domain.change_rules import APPROVAL_HOURS, VALID_DAYS, ChangeRules, RulesRefused
 from services.segment_registry.domain.second_person import SecondPersonNeeded
 from services.segment_registry.domain.tiers import TIERS_MAX
-from services.segment_registry.entrypoints.desk import Desk, answer, commander, response, see_everything
+from services.segment_registry.entrypoints.desk import Desk, answer, commander, response
 from services.segment_registry.entrypoints.problem_codes import (
     APPROVAL_REQUIRED,
     RULES_PROBLEMS,

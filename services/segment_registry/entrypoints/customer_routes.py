@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from services.chassis.auth import Principal, require
+from services.chassis.auth import Principal, require, see_everything
 from services.chassis.problems import IDEMPOTENCY_KEY_REUSED, VALIDATION_FAILED, problem_responses
 from services.contracts.payload import Code
 from services.contracts.payload import Identifier as IdentifierText
@@ -30,7 +30,6 @@ from services.segment_registry.entrypoints.desk import (
     problem_answer,
     response,
     see_customers,
-    see_everything,
 )
 from services.segment_registry.entrypoints.documents import (
     CustomerDocument,

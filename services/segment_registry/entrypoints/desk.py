@@ -73,9 +73,3 @@ def see_customers(principal: Principal) -> None:
     """404 for a caller limited to account groups: no customer of the registry belongs to one."""
     if not principal.sees_account_group(None):
         raise customer_unknown()
-
-
-def see_everything(principal: Principal) -> None:
-    """403 for a caller limited to account groups, where the answer would be about many customers."""
-    if not principal.sees_account_group(None):
-        raise Problem(problems.FORBIDDEN, "these credentials are limited to account groups")

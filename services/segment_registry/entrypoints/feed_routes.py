@@ -5,13 +5,13 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from services.chassis.auth import Principal, require
+from services.chassis.auth import Principal, require, see_everything
 from services.chassis.problems import VALIDATION_FAILED, Problem, problem_responses
 from services.contracts.payload import Code, Identifier, Payload
 from services.segment_registry.application.ports import FeedPlace, RegistryReader
 from services.segment_registry.application.read_customers import PAGE_MAX, CustomerView, page_of_changed
 from services.segment_registry.domain.tier_cards import TierCard
-from services.segment_registry.entrypoints.desk import Desk, answer, response, see_everything
+from services.segment_registry.entrypoints.desk import Desk, answer, response
 from services.segment_registry.entrypoints.documents import CustomerDocument, customer_value
 
 Reader = Annotated[Principal, Depends(require("registry.read"))]

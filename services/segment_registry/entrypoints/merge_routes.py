@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import Field
 
-from services.chassis.auth import Principal, require
+from services.chassis.auth import Principal, require, see_everything
 from services.chassis.problems import IDEMPOTENCY_KEY_REUSED, VALIDATION_FAILED, Problem, problem_responses
 from services.contracts.payload import Identifier, Note, Payload
 from services.segment_registry.application.answer_once import Answer
@@ -22,7 +22,6 @@ from services.segment_registry.entrypoints.desk import (
     answer,
     commander,
     problem_answer,
-    see_everything,
 )
 from services.segment_registry.entrypoints.documents import CustomerDocument, customer_value
 from services.segment_registry.entrypoints.problem_codes import (

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Depends, Path, Request, Response
 
-from services.chassis.auth import Principal, require
+from services.chassis.auth import Principal, require, see_everything
 from services.chassis.problems import IDEMPOTENCY_KEY_REUSED, VALIDATION_FAILED, Problem, problem_responses
 from services.contracts.payload import Identifier, Moment, Payload
 from services.contracts.segments import TierDefined
@@ -30,7 +30,6 @@ from services.segment_registry.entrypoints.desk import (
     commander,
     problem_answer,
     response,
-    see_everything,
 )
 from services.segment_registry.entrypoints.documents import TierBody, TierId
 from services.segment_registry.entrypoints.problem_codes import (

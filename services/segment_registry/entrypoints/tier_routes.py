@@ -5,7 +5,7 @@ from typing import Annotated
 import orjson
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
-from services.chassis.auth import Principal, require
+from services.chassis.auth import Principal, require, see_everything
 from services.chassis.problems import (
     BAD_REQUEST,
     PRECONDITION_FAILED,
@@ -20,7 +20,7 @@ from services.segment_registry.application.ports import RegistryReader, Registry
 from services.segment_registry.application.publishing import tier_document
 from services.segment_registry.domain.second_person import SecondPersonNeeded
 from services.segment_registry.domain.tiers import Tier, TierDefined, TierRefused, TierUnchanged
-from services.segment_registry.entrypoints.desk import Desk, answer, commander, response, see_everything
+from services.segment_registry.entrypoints.desk import Desk, answer, commander, response
 from services.segment_registry.entrypoints.documents import TierBody, TierId, TierList
 from services.segment_registry.entrypoints.problem_codes import (
     APPROVAL_REQUIRED,

@@ -5,13 +5,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import Field
 
-from services.chassis.auth import Principal, require
+from services.chassis.auth import Principal, require, see_everything
 from services.chassis.problems import VALIDATION_FAILED, Problem, problem_responses
 from services.contracts.payload import Code, Identifier, Moment, Payload, Version
 from services.segment_registry.application.ports import ServiceLevels
 from services.segment_registry.application.tier_services import Statement, TierUnknown, keep_card, service_statement
 from services.segment_registry.domain.tier_cards import CODES_MAX, CodeTaken, TierCard
-from services.segment_registry.entrypoints.desk import Desk, answer, commander, response, see_everything
+from services.segment_registry.entrypoints.desk import Desk, answer, commander, response
 from services.segment_registry.entrypoints.documents import TierId
 from services.segment_registry.entrypoints.problem_codes import CODE_TAKEN, TIER_NOT_FOUND
 
